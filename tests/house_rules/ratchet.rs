@@ -11,6 +11,7 @@ pub struct Ratchet {
     pub files: BTreeMap<String, usize>,
     pub functions: BTreeMap<String, usize>,
     pub floats: BTreeMap<String, String>,
+    pub unsafe_code: BTreeMap<String, String>,
 }
 
 impl Ratchet {
@@ -49,6 +50,19 @@ pub fn compare(
             Some(_) => None,
         });
     too_long.chain(too_generous).collect()
+}
+
+/// What was found in files of `allowed` is dropped; an entry for a file in which nothing was found is reported.
+pub fn excuse(found: Vec<(String, String)>, allowed: &BTreeMap<String, String>) -> Vec<String> {
+    let unused = allowed
+        .keys()
+        .filter(|path| !found.iter().any(|(in_file, _)| in_file == *path));
+    let mut violations: Vec<_> = unused
+        .map(|path| format!("{path} needs no exception: remove its entry from ratchet.toml"))
+        .collect();
+    let rest = found.into_iter().filter(|(path, _)| !allowed.contains_key(path));
+    violations.extend(rest.map(|(_, violation)| violation));
+    violations
 }
 
 #[test]

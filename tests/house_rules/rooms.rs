@@ -1,8 +1,8 @@
-//! What the source of each room may not contain: SQL, HTTP, floats.
+//! What the source of each room may not contain: SQL, HTTP, floats, unsafe code.
 
 use std::collections::BTreeMap;
 
-use crate::ratchet::Ratchet;
+use crate::ratchet::{Ratchet, excuse};
 use crate::tokens::{Kind, Token, flatten, lex};
 use crate::tree::{File, rust_files};
 use crate::{caught, demand};
@@ -76,6 +76,15 @@ fn no_float_is_named_near_money() {
 }
 
 #[test]
+fn unsafe_code_is_where_it_is_known_to_be() {
+    let violations = unsafes(&rust_files(), &Ratchet::load().unsafe_code);
+    demand(
+        &violations,
+        "Find a safe function or crate for it; the exceptions are named in ratchet.toml.",
+    );
+}
+
+#[test]
 fn misplaced_sql_is_caught() {
     let check = |path: &str, text: &str| sql(&File::made_up(path, text));
     caught(
@@ -141,6 +150,21 @@ fn a_float_near_money_is_caught() {
     caught(
         &floats(&[File::made_up("api/src/a.rs", "fn a() {}")], &allowed),
         "remove its entry",
+    );
+}
+
+#[test]
+fn unknown_unsafe_code_is_caught() {
+    let file = [File::made_up(
+        "src/a.rs",
+        "#[expect(unsafe_code)]\nfn a() { unsafe { b() } }",
+    )];
+    caught(&unsafes(&file, &BTreeMap::new()), "src/a.rs:2 is unsafe");
+    let allowed = |path: &str| BTreeMap::from([(path.to_owned(), "a reason".to_owned())]);
+    assert!(unsafes(&file, &allowed("src/a.rs")).is_empty());
+    caught(
+        &unsafes(&file, &allowed("src/b.rs")),
+        "src/b.rs needs no exception",
     );
 }
 
@@ -220,27 +244,37 @@ fn is_inside_a_path(tokens: &[Token], index: usize) -> bool {
 }
 
 fn floats(files: &[File], allowed: &BTreeMap<String, String>) -> Vec<String> {
-    let mut violations = Vec::new();
-    let mut used = Vec::new();
+    let mut found = Vec::new();
     for file in files.iter().filter(|file| EXACT.contains(&file.room())) {
         let tokens = flatten(lex(file));
-        let found = tokens.iter().enumerate().filter(|(index, token)| {
+        for (index, token) in tokens.iter().enumerate() {
             let after_dot = index.checked_sub(1).is_some_and(|at| tokens[at].text == ".");
-            is_float(token) && !after_dot
-        });
-        let found: Vec<_> = found
-            .map(|(_, token)| format!("{}:{} names {}", file.path, token.line, token.text))
-            .collect();
-        if allowed.contains_key(&file.path) && !found.is_empty() {
-            used.push(&file.path);
-        } else {
-            violations.extend(found);
+            if is_float(token) && !after_dot {
+                found.push((
+                    file.path.clone(),
+                    format!("{}:{} names {}", file.path, token.line, token.text),
+                ));
+            }
         }
     }
-    let unused = allowed.keys().filter(|path| !used.contains(path));
-    violations
-        .extend(unused.map(|path| format!("{path} names no float: remove its entry from ratchet.toml")));
-    violations
+    excuse(found, allowed)
+}
+
+/// The keyword, wherever it stands; clippy asks for the comment that justifies each block.
+fn unsafes(files: &[File], allowed: &BTreeMap<String, String>) -> Vec<String> {
+    let in_file = |file: &File| {
+        let tokens = flatten(lex(file))
+            .into_iter()
+            .filter(|token| token.text == "unsafe");
+        let found = tokens.map(|token| {
+            (
+                file.path.clone(),
+                format!("{}:{} is unsafe", file.path, token.line),
+            )
+        });
+        found.collect::<Vec<_>>()
+    };
+    excuse(files.iter().flat_map(in_file).collect(), allowed)
 }
 
 fn is_float(token: &Token) -> bool {

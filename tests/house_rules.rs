@@ -31,11 +31,7 @@ mod words;
 
 /// Fails with every violation and with what to do about them.
 fn demand(violations: &[String], advice: &str) {
-    assert!(
-        violations.is_empty(),
-        "\n  {}\n\n{advice}\n",
-        violations.join("\n  ")
-    );
+    assert!(violations.is_empty(), "\n  {}\n\n{advice}\n", violations.join("\n  "));
 }
 
 /// Fails unless a rule, fed a fabricated source, reported something that contains `expected`.

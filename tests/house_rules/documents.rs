@@ -18,10 +18,7 @@ fn every_decision_is_in_the_index() {
 #[test]
 fn the_map_names_every_room() {
     let files = files();
-    let violations = unnamed(
-        text_of(&files, "docs/ARCHITECTURE.md"),
-        text_of(&files, "Cargo.toml"),
-    );
+    let violations = unnamed(text_of(&files, "docs/ARCHITECTURE.md"), text_of(&files, "Cargo.toml"));
     demand(
         &violations,
         "Say in the table of docs/ARCHITECTURE.md what the room holds and what it must not know.",
@@ -31,23 +28,14 @@ fn the_map_names_every_room() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let documents = files().into_iter().filter(|file| file.has_extension("md"));
-    let violations: Vec<_> = documents
-        .flat_map(|file| broken_links(&file, |path| root().join(path).exists()))
-        .collect();
-    demand(
-        &violations,
-        "Correct the link; it is relative to the document that contains it.",
-    );
+    let violations: Vec<_> =
+        documents.flat_map(|file| broken_links(&file, |path| root().join(path).exists())).collect();
+    demand(&violations, "Correct the link; it is relative to the document that contains it.");
 }
 
 #[test]
 fn an_unlisted_decision_is_caught() {
-    let paths = [
-        "docs/adr/0001-one.md",
-        "docs/adr/0002-two.md",
-        "docs/adr/README.md",
-        "docs/other.md",
-    ];
+    let paths = ["docs/adr/0001-one.md", "docs/adr/0002-two.md", "docs/adr/README.md", "docs/other.md"];
     let violations = unlisted("- [One](0001-one.md)", paths.into_iter());
     caught(&violations, "0002-two.md");
     assert_eq!(violations.len(), 1);
@@ -55,10 +43,7 @@ fn an_unlisted_decision_is_caught() {
 
 #[test]
 fn an_unnamed_room_is_caught() {
-    let violations = unnamed(
-        "| `domain/` | |",
-        "[workspace]\nmembers = [\"domain\", \"vault\"]",
-    );
+    let violations = unnamed("| `domain/` | |", "[workspace]\nmembers = [\"domain\", \"vault\"]");
     caught(&violations, "vault");
     assert_eq!(violations.len(), 1);
 }
@@ -89,9 +74,7 @@ fn unlisted<'a>(index: &str, paths: impl Iterator<Item = &'a str>) -> Vec<String
 
 fn unnamed(map: &str, manifest: &str) -> Vec<String> {
     let manifest: Table = manifest.parse().expect("Cargo.toml is TOML");
-    let members = manifest["workspace"]["members"]
-        .as_array()
-        .expect("the workspace has members");
+    let members = manifest["workspace"]["members"].as_array().expect("the workspace has members");
     members
         .iter()
         .filter_map(toml::Value::as_str)

@@ -35,14 +35,8 @@ fn a_test_that_asserts_nothing_is_caught() {
         &check("#[tokio::test(flavor = \"multi_thread\")]\nasync fn idle() { run().await.unwrap(); }"),
         "idle",
     );
-    caught(
-        &check("proptest! { #[test] fn idle(x in 0..3) { run(x); } }"),
-        "idle",
-    );
-    caught(
-        &check("#[cfg(test)] mod tests { #[test] fn idle() { \"assert\"; } }"),
-        "idle",
-    );
+    caught(&check("proptest! { #[test] fn idle(x in 0..3) { run(x); } }"), "idle");
+    caught(&check("#[cfg(test)] mod tests { #[test] fn idle() { \"assert\"; } }"), "idle");
     assert!(check("#[test] fn judges() { assert_eq!(1, 1); }").is_empty());
     assert!(check("#[test] fn judges() { run(|| { given().then_expect_error(1) }); }").is_empty());
     assert!(check("#[test] #[should_panic] fn judges() { run(); }").is_empty());
@@ -54,12 +48,7 @@ fn idle_tests(file: &File) -> Vec<String> {
         .functions
         .iter()
         .filter(|function| function.is_test && !judges(function))
-        .map(|function| {
-            format!(
-                "{}:{} {} asserts nothing",
-                file.path, function.line, function.name
-            )
-        })
+        .map(|function| format!("{}:{} {} asserts nothing", file.path, function.line, function.name))
         .collect()
 }
 

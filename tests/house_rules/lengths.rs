@@ -21,29 +21,16 @@ fn files_are_short() {
 
 #[test]
 fn functions_are_short() {
-    let violations = compare(
-        &function_lengths(&rust_files()),
-        &Ratchet::load().functions,
-        FUNCTION_LIMIT,
-    );
-    demand(
-        &violations,
-        "Name the steps of the function and make each a function of its own.",
-    );
+    let violations = compare(&function_lengths(&rust_files()), &Ratchet::load().functions, FUNCTION_LIMIT);
+    demand(&violations, "Name the steps of the function and make each a function of its own.");
 }
 
 #[test]
 fn a_long_file_is_caught_and_tests_do_not_count() {
     let long = File::made_up("domain/src/a.rs", &"// a line\n".repeat(301));
-    caught(
-        &compare(&file_lengths(&[long]), &BTreeMap::new(), FILE_LIMIT),
-        "domain/src/a.rs has 301 lines",
-    );
+    caught(&compare(&file_lengths(&[long]), &BTreeMap::new(), FILE_LIMIT), "domain/src/a.rs has 301 lines");
 
-    let inner_tests = format!(
-        "// a line\n#[cfg(test)]\nmod tests {{\n{}}}\n",
-        "// a test\n".repeat(400)
-    );
+    let inner_tests = format!("// a line\n#[cfg(test)]\nmod tests {{\n{}}}\n", "// a test\n".repeat(400));
     let excused = [
         File::made_up("domain/src/a.rs", &inner_tests),
         File::made_up("domain/src/a/tests.rs", &"// a line\n".repeat(301)),
@@ -55,10 +42,7 @@ fn a_long_file_is_caught_and_tests_do_not_count() {
 #[test]
 fn a_long_function_is_caught_and_tests_do_not_count() {
     let body = "    work();\n".repeat(69);
-    let long = File::made_up(
-        "domain/src/a.rs",
-        &format!("impl A {{\nfn long() {{\n{body}}}\n}}\n"),
-    );
+    let long = File::made_up("domain/src/a.rs", &format!("impl A {{\nfn long() {{\n{body}}}\n}}\n"));
     let violations = compare(&function_lengths(&[long]), &BTreeMap::new(), FUNCTION_LIMIT);
     caught(&violations, "domain/src/a.rs::long has 71 lines");
 
@@ -85,9 +69,7 @@ fn function_lengths(files: &[File]) -> BTreeMap<String, usize> {
     let mut lengths = BTreeMap::new();
     for file in files.iter().filter(|file| !file.is_test()) {
         for function in outline(lex(file), false).functions {
-            let longest = lengths
-                .entry(format!("{}::{}", file.path, function.name))
-                .or_default();
+            let longest = lengths.entry(format!("{}::{}", file.path, function.name)).or_default();
             *longest = function.length.max(*longest);
         }
     }

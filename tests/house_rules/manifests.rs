@@ -18,15 +18,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
 ];
 
 /// All that the domain may use from outside: values and traits, nothing that can wait, read or write.
-const DOMAIN_MAY_USE: [&str; 7] = [
-    "chrono",
-    "cqrs-es",
-    "serde",
-    "serde_json",
-    "sha2",
-    "thiserror",
-    "uuid",
-];
+const DOMAIN_MAY_USE: [&str; 7] = ["chrono", "cqrs-es", "serde", "serde_json", "sha2", "thiserror", "uuid"];
 
 /// Crates that belong to certain rooms: who else names them does their work.
 const RESERVED: [(&str, &[&str]); 6] = [
@@ -63,34 +55,19 @@ fn every_crate_has_a_place_in_the_direction_and_takes_the_workspace_lints() {
 fn a_dependency_against_the_direction_is_caught() {
     let check = |path: &str, text: &str| direction(&File::made_up(path, text));
     caught(
-        &check(
-            "projections/Cargo.toml",
-            "[dependencies]\ncounterfoil-commands.workspace = true",
-        ),
+        &check("projections/Cargo.toml", "[dependencies]\ncounterfoil-commands.workspace = true"),
         "projections depends on counterfoil-commands",
     );
     caught(
-        &check(
-            "commands/Cargo.toml",
-            "[dev-dependencies]\ncounterfoil-projections.workspace = true",
-        ),
+        &check("commands/Cargo.toml", "[dev-dependencies]\ncounterfoil-projections.workspace = true"),
         "commands depends on counterfoil-projections",
     );
     caught(
-        &check(
-            "domain/Cargo.toml",
-            "[target.'cfg(unix)'.dependencies]\ntokio = \"1\"",
-        ),
+        &check("domain/Cargo.toml", "[target.'cfg(unix)'.dependencies]\ntokio = \"1\""),
         "domain depends on tokio",
     );
-    caught(
-        &check("api/Cargo.toml", "[dependencies.sqlx]\nworkspace = true"),
-        "api depends on sqlx",
-    );
-    caught(
-        &check("Cargo.toml", "[dependencies]\nactix-web.workspace = true"),
-        "root depends on actix-web",
-    );
+    caught(&check("api/Cargo.toml", "[dependencies.sqlx]\nworkspace = true"), "api depends on sqlx");
+    caught(&check("Cargo.toml", "[dependencies]\nactix-web.workspace = true"), "root depends on actix-web");
     caught(
         &check(
             "journal/Cargo.toml",
@@ -99,11 +76,8 @@ fn a_dependency_against_the_direction_is_caught() {
         "journal depends on counterfoil-api",
     );
     assert!(
-        check(
-            "domain/Cargo.toml",
-            "[dependencies]\nserde = \"1\"\n[dev-dependencies]\nproptest = \"1\""
-        )
-        .is_empty()
+        check("domain/Cargo.toml", "[dependencies]\nserde = \"1\"\n[dev-dependencies]\nproptest = \"1\"")
+            .is_empty()
     );
 }
 
@@ -113,10 +87,7 @@ fn an_unknown_crate_is_caught() {
         &membership(&File::made_up("common/Cargo.toml", "[lints]\nworkspace = true")),
         "common has no place",
     );
-    caught(
-        &membership(&File::made_up("api/Cargo.toml", "[package]\nname = \"api\"")),
-        "api does not take",
-    );
+    caught(&membership(&File::made_up("api/Cargo.toml", "[package]\nname = \"api\"")), "api does not take");
 }
 
 fn manifests() -> Vec<File> {
@@ -127,11 +98,7 @@ fn manifests() -> Vec<File> {
 }
 
 fn room_of(manifest: &File) -> &str {
-    manifest
-        .path
-        .strip_suffix("Cargo.toml")
-        .unwrap_or_default()
-        .trim_end_matches('/')
+    manifest.path.strip_suffix("Cargo.toml").unwrap_or_default().trim_end_matches('/')
 }
 
 fn named(room: &str) -> &str {
@@ -139,25 +106,17 @@ fn named(room: &str) -> &str {
 }
 
 fn parse(manifest: &File) -> Table {
-    manifest
-        .text
-        .parse()
-        .unwrap_or_else(|error| panic!("{} is not TOML: {error}", manifest.path))
+    manifest.text.parse().unwrap_or_else(|error| panic!("{} is not TOML: {error}", manifest.path))
 }
 
 fn membership(manifest: &File) -> Vec<String> {
     let room = room_of(manifest);
     let known = ROOMS.iter().any(|(name, _)| *name == room);
-    let lints = parse(manifest)
-        .get("lints")
-        .and_then(|lints| lints.get("workspace")?.as_bool())
-        == Some(true);
+    let lints =
+        parse(manifest).get("lints").and_then(|lints| lints.get("workspace")?.as_bool()) == Some(true);
     let mut violations = Vec::new();
     if !known {
-        violations.push(format!(
-            "{} has no place in the direction of dependencies",
-            named(room)
-        ));
+        violations.push(format!("{} has no place in the direction of dependencies", named(room)));
     }
     if !lints {
         violations.push(format!("{} does not take the workspace lints", named(room)));
@@ -171,14 +130,10 @@ fn direction(manifest: &File) -> Vec<String> {
         return Vec::new();
     };
     let (shipped, all) = dependencies(&parse(manifest));
-    let refused_inner = |name: &String| {
-        name.strip_prefix("counterfoil-")
-            .is_some_and(|inner| !may.contains(&inner))
-    };
+    let refused_inner =
+        |name: &String| name.strip_prefix("counterfoil-").is_some_and(|inner| !may.contains(&inner));
     let refused_reserved = |name: &String| {
-        RESERVED
-            .iter()
-            .any(|(prefix, rooms)| name.starts_with(prefix) && !rooms.contains(&room))
+        RESERVED.iter().any(|(prefix, rooms)| name.starts_with(prefix) && !rooms.contains(&room))
     };
     let refused_domain = |name: &String| {
         room == "domain" && shipped.contains(name) && !DOMAIN_MAY_USE.contains(&name.as_str())
@@ -191,35 +146,18 @@ fn direction(manifest: &File) -> Vec<String> {
 
 /// The names of the shipped dependencies, and those of all, of every target and with tests and build scripts.
 fn dependencies(manifest: &Table) -> (BTreeSet<String>, BTreeSet<String>) {
-    let of_targets = manifest
-        .get("target")
-        .and_then(|targets| targets.as_table())
-        .into_iter()
-        .flatten();
-    let places: Vec<&Table> = of_targets
-        .filter_map(|(_, target)| target.as_table())
-        .chain(std::iter::once(manifest))
-        .collect();
+    let of_targets = manifest.get("target").and_then(|targets| targets.as_table()).into_iter().flatten();
+    let places: Vec<&Table> =
+        of_targets.filter_map(|(_, target)| target.as_table()).chain(std::iter::once(manifest)).collect();
     let names = |sections: &[&str]| {
         places
             .iter()
-            .flat_map(|place| {
-                sections
-                    .iter()
-                    .filter_map(|section| place.get(*section)?.as_table())
-            })
+            .flat_map(|place| sections.iter().filter_map(|section| place.get(*section)?.as_table()))
             .flatten()
             .map(|(key, value)| {
-                value
-                    .get("package")
-                    .and_then(|package| package.as_str())
-                    .unwrap_or(key)
-                    .to_owned()
+                value.get("package").and_then(|package| package.as_str()).unwrap_or(key).to_owned()
             })
             .collect()
     };
-    (
-        names(&["dependencies"]),
-        names(&["dependencies", "dev-dependencies", "build-dependencies"]),
-    )
+    (names(&["dependencies"]), names(&["dependencies", "dev-dependencies", "build-dependencies"]))
 }

@@ -59,10 +59,7 @@ fn sql_stays_in_journal_projections_and_migrations() {
 #[test]
 fn http_serving_stays_in_api() {
     let violations: Vec<_> = rust_files().iter().flat_map(http).collect();
-    demand(
-        &violations,
-        "Put it into api/. The binary names the server only through `api::`.",
-    );
+    demand(&violations, "Put it into api/. The binary names the server only through `api::`.");
 }
 
 #[test]
@@ -78,34 +75,16 @@ fn no_float_is_named_near_money() {
 #[test]
 fn unsafe_code_is_where_it_is_known_to_be() {
     let violations = unsafes(&rust_files(), &Ratchet::load().unsafe_code);
-    demand(
-        &violations,
-        "Find a safe function or crate for it; the exceptions are named in ratchet.toml.",
-    );
+    demand(&violations, "Find a safe function or crate for it; the exceptions are named in ratchet.toml.");
 }
 
 #[test]
 fn misplaced_sql_is_caught() {
     let check = |path: &str, text: &str| sql(&File::made_up(path, text));
-    caught(
-        &check("api/src/a.rs", "fn a() { b(\"select 1 from wallets\") }"),
-        "api/src/a.rs:1",
-    );
-    caught(
-        &check(
-            "src/a.rs",
-            "fn a() {\n b(r\"\n  INSERT INTO wallets VALUES (1)\") }",
-        ),
-        "src/a.rs:2",
-    );
-    caught(
-        &check("src/a.rs", "fn a() { b(\"create  database x\") }"),
-        "create",
-    );
-    caught(
-        &check("src/a.rs", "fn a() { sqlx::query_scalar(TEXT) }"),
-        "sqlx::query_scalar",
-    );
+    caught(&check("api/src/a.rs", "fn a() { b(\"select 1 from wallets\") }"), "api/src/a.rs:1");
+    caught(&check("src/a.rs", "fn a() {\n b(r\"\n  INSERT INTO wallets VALUES (1)\") }"), "src/a.rs:2");
+    caught(&check("src/a.rs", "fn a() { b(\"create  database x\") }"), "create");
+    caught(&check("src/a.rs", "fn a() { sqlx::query_scalar(TEXT) }"), "sqlx::query_scalar");
     assert!(check("journal/src/a.rs", "fn a() { b(\"select 1 from wallets\") }").is_empty());
     let prose = "/// select it from here\nfn a() { b(\"Create the tenant first\"); b(\"Create a user\"); b(\"select one\") }";
     assert!(check("src/a.rs", prose).is_empty());
@@ -114,14 +93,8 @@ fn misplaced_sql_is_caught() {
 #[test]
 fn misplaced_http_is_caught() {
     let check = |path: &str, text: &str| http(&File::made_up(path, text));
-    caught(
-        &check("src/a.rs", "use actix_web::App;"),
-        "src/a.rs:1 names actix_web",
-    );
-    caught(
-        &check("commands/src/a.rs", "\nfn a() { ::hyper::server() }"),
-        "commands/src/a.rs:2 names hyper",
-    );
+    caught(&check("src/a.rs", "use actix_web::App;"), "src/a.rs:1 names actix_web");
+    caught(&check("commands/src/a.rs", "\nfn a() { ::hyper::server() }"), "commands/src/a.rs:2 names hyper");
     assert!(check("src/a.rs", "fn a() { api::actix_web::rt::spawn() }").is_empty());
     assert!(check("api/src/a.rs", "use actix_web::App;").is_empty());
 }
@@ -129,43 +102,25 @@ fn misplaced_http_is_caught() {
 #[test]
 fn a_float_near_money_is_caught() {
     let check = |path: &str, text: &str| floats(&[File::made_up(path, text)], &BTreeMap::new());
-    caught(
-        &check("domain/src/a.rs", "\nfn a(x: f64) {}"),
-        "domain/src/a.rs:2 names f64",
-    );
+    caught(&check("domain/src/a.rs", "\nfn a(x: f64) {}"), "domain/src/a.rs:2 names f64");
     caught(&check("journal/src/a.rs", "m!(1_f32)"), "1_f32");
     caught(&check("api/src/a.rs", "fn a() { let x = 1.5; }"), "1.5");
     caught(&check("api/src/a.rs", "fn a() { let x = 2e3; }"), "2e3");
-    assert!(
-        check(
-            "domain/src/a.rs",
-            "/// f64\nfn a() { b(x.0.1, 0x1e3, \"1.5\", 0..2) }"
-        )
-        .is_empty()
-    );
+    assert!(check("domain/src/a.rs", "/// f64\nfn a() { b(x.0.1, 0x1e3, \"1.5\", 0..2) }").is_empty());
     assert!(check("src/a.rs", "fn a(x: f64) {}").is_empty());
 
     let allowed = BTreeMap::from([("api/src/a.rs".to_owned(), "a gauge".to_owned())]);
     assert!(floats(&[File::made_up("api/src/a.rs", "fn a(x: f64) {}")], &allowed).is_empty());
-    caught(
-        &floats(&[File::made_up("api/src/a.rs", "fn a() {}")], &allowed),
-        "remove its entry",
-    );
+    caught(&floats(&[File::made_up("api/src/a.rs", "fn a() {}")], &allowed), "remove its entry");
 }
 
 #[test]
 fn unknown_unsafe_code_is_caught() {
-    let file = [File::made_up(
-        "src/a.rs",
-        "#[expect(unsafe_code)]\nfn a() { unsafe { b() } }",
-    )];
+    let file = [File::made_up("src/a.rs", "#[expect(unsafe_code)]\nfn a() { unsafe { b() } }")];
     caught(&unsafes(&file, &BTreeMap::new()), "src/a.rs:2 is unsafe");
     let allowed = |path: &str| BTreeMap::from([(path.to_owned(), "a reason".to_owned())]);
     assert!(unsafes(&file, &allowed("src/a.rs")).is_empty());
-    caught(
-        &unsafes(&file, &allowed("src/b.rs")),
-        "src/b.rs needs no exception",
-    );
+    caught(&unsafes(&file, &allowed("src/b.rs")), "src/b.rs needs no exception");
 }
 
 fn sql(file: &File) -> Vec<String> {
@@ -250,10 +205,7 @@ fn floats(files: &[File], allowed: &BTreeMap<String, String>) -> Vec<String> {
         for (index, token) in tokens.iter().enumerate() {
             let after_dot = index.checked_sub(1).is_some_and(|at| tokens[at].text == ".");
             if is_float(token) && !after_dot {
-                found.push((
-                    file.path.clone(),
-                    format!("{}:{} names {}", file.path, token.line, token.text),
-                ));
+                found.push((file.path.clone(), format!("{}:{} names {}", file.path, token.line, token.text)));
             }
         }
     }
@@ -263,15 +215,9 @@ fn floats(files: &[File], allowed: &BTreeMap<String, String>) -> Vec<String> {
 /// The keyword, wherever it stands; clippy asks for the comment that justifies each block.
 fn unsafes(files: &[File], allowed: &BTreeMap<String, String>) -> Vec<String> {
     let in_file = |file: &File| {
-        let tokens = flatten(lex(file))
-            .into_iter()
-            .filter(|token| token.text == "unsafe");
-        let found = tokens.map(|token| {
-            (
-                file.path.clone(),
-                format!("{}:{} is unsafe", file.path, token.line),
-            )
-        });
+        let tokens = flatten(lex(file)).into_iter().filter(|token| token.text == "unsafe");
+        let found =
+            tokens.map(|token| (file.path.clone(), format!("{}:{} is unsafe", file.path, token.line)));
         found.collect::<Vec<_>>()
     };
     excuse(files.iter().flat_map(in_file).collect(), allowed)

@@ -34,9 +34,7 @@ pub struct Function {
 
 /// Lexes a file. A file that is not Rust is an error of the compiler before it is one of a rule.
 pub fn lex(file: &File) -> TokenStream {
-    file.text
-        .parse()
-        .unwrap_or_else(|error| panic!("{} is not Rust: {error}", file.path))
+    file.text.parse().unwrap_or_else(|error| panic!("{} is not Rust: {error}", file.path))
 }
 
 /// All tokens outside doc comments, groups flattened: their opening delimiters are kept as signs.
@@ -63,32 +61,16 @@ fn flatten_into(stream: TokenStream, into: &mut Vec<Token>) {
                     Delimiter::Bracket => "[",
                     Delimiter::None => "",
                 };
-                into.push(Token {
-                    line,
-                    text: opening.to_owned(),
-                    kind: Kind::Sign,
-                });
+                into.push(Token { line, text: opening.to_owned(), kind: Kind::Sign });
                 flatten_into(group.stream(), into);
             }
-            TokenTree::Ident(ident) => into.push(Token {
-                line,
-                text: ident.to_string(),
-                kind: Kind::Word,
-            }),
+            TokenTree::Ident(ident) => into.push(Token { line, text: ident.to_string(), kind: Kind::Word }),
             TokenTree::Literal(literal) => {
-                into.push(Token {
-                    line,
-                    text: literal.to_string(),
-                    kind: Kind::Literal,
-                });
+                into.push(Token { line, text: literal.to_string(), kind: Kind::Literal });
             }
             TokenTree::Punct(sign) => {
                 after_hash = sign.as_char() == '#' || (was_after_hash && sign.as_char() == '!');
-                into.push(Token {
-                    line,
-                    text: sign.to_string(),
-                    kind: Kind::Sign,
-                });
+                into.push(Token { line, text: sign.to_string(), kind: Kind::Sign });
             }
         }
     }
@@ -231,11 +213,8 @@ fn functions_are_found_with_their_lengths() {
          trait T { fn none(&self); }\n#[cfg(test)]\nmod tests {\n    #[tokio::test]\n    async fn two() {}\n}\n",
     );
     let found = outline(lex(&file), true);
-    let seen: Vec<_> = found
-        .functions
-        .iter()
-        .map(|f| (f.name.as_str(), f.line, f.length, f.is_test))
-        .collect();
+    let seen: Vec<_> =
+        found.functions.iter().map(|f| (f.name.as_str(), f.line, f.length, f.is_test)).collect();
     assert_eq!(seen, [("one", 3, 3, false), ("two", 11, 1, true)]);
     assert_eq!(found.test_lines, 4);
     assert_eq!(outline(lex(&file), false).functions.len(), 1);
@@ -244,10 +223,7 @@ fn functions_are_found_with_their_lengths() {
 #[test]
 fn doc_comments_are_not_code() {
     let file = File::made_up("a.rs", "//! f64\n/// f64\n#[must_use]\nfn a() {}\n");
-    let words: Vec<_> = flatten(lex(&file))
-        .into_iter()
-        .filter(|t| t.kind == Kind::Word)
-        .map(|t| t.text)
-        .collect();
+    let words: Vec<_> =
+        flatten(lex(&file)).into_iter().filter(|t| t.kind == Kind::Word).map(|t| t.text).collect();
     assert_eq!(words, ["must_use", "fn", "a"]);
 }

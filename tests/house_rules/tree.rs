@@ -12,10 +12,7 @@ pub struct File {
 impl File {
     /// A made-up file, for proving that a rule catches something.
     pub fn made_up(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     pub fn is_rust(&self) -> bool {
@@ -23,9 +20,7 @@ impl File {
     }
 
     pub fn has_extension(&self, extension: &str) -> bool {
-        Path::new(&self.path)
-            .extension()
-            .is_some_and(|found| found == extension)
+        Path::new(&self.path).extension().is_some_and(|found| found == extension)
     }
 
     /// The first part of the path: the room, or the file itself when it lies at the root.
@@ -35,9 +30,7 @@ impl File {
 
     /// Whether the whole file is test code: below a `tests` directory, or a module named `tests`.
     pub fn is_test(&self) -> bool {
-        self.path
-            .split('/')
-            .any(|part| part == "tests" || part == "tests.rs")
+        self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
     }
 }
 
@@ -87,16 +80,8 @@ fn collect(directory: &Path, into: &mut Vec<PathBuf>) {
 #[test]
 fn the_tree_is_seen_with_the_rules_own_source() {
     let files = files();
-    for expected in [
-        "Cargo.toml",
-        "tests/house_rules.rs",
-        "tests/house_rules/tree.rs",
-        "domain/src/lib.rs",
-    ] {
-        assert!(
-            files.iter().any(|file| file.path == expected),
-            "{expected} was not found"
-        );
+    for expected in ["Cargo.toml", "tests/house_rules.rs", "tests/house_rules/tree.rs", "domain/src/lib.rs"] {
+        assert!(files.iter().any(|file| file.path == expected), "{expected} was not found");
     }
     assert!(!files.iter().any(|file| file.path.starts_with("target/")));
 }

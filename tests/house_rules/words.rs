@@ -11,9 +11,7 @@ const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX
 const MACROS: [&str; 3] = ["todo", "unimplemented", "dbg"];
 
 /// Names that say nothing about what a file holds.
-const EMPTY_NAMES: [&str; 8] = [
-    "common", "helper", "helpers", "manager", "misc", "util", "utils", "shared",
-];
+const EMPTY_NAMES: [&str; 8] = ["common", "helper", "helpers", "manager", "misc", "util", "utils", "shared"];
 
 #[test]
 fn modules_lie_beside_their_directories() {
@@ -35,11 +33,7 @@ fn file_names_say_what_is_inside() {
 
 #[test]
 fn lints_are_expected_not_allowed() {
-    let violations: Vec<_> = files()
-        .iter()
-        .filter(|file| file.is_rust())
-        .flat_map(allows)
-        .collect();
+    let violations: Vec<_> = files().iter().filter(|file| file.is_rust()).flat_map(allows).collect();
     demand(
         &violations,
         "Write `#[expect(lint, reason = \"...\")]`: it reports itself once it is no longer needed.",
@@ -49,32 +43,20 @@ fn lints_are_expected_not_allowed() {
 #[test]
 fn nothing_is_left_unfinished() {
     let violations: Vec<_> = files().iter().flat_map(unfinished).collect();
-    demand(
-        &violations,
-        "Finish it, or leave it out and write it into CHANGELOG.md as a limit.",
-    );
+    demand(&violations, "Finish it, or leave it out and write it into CHANGELOG.md as a limit.");
 }
 
 #[test]
 fn a_mod_rs_is_caught() {
-    caught(
-        &module_file(&File::made_up("domain/src/wallet/mod.rs", "")),
-        "domain/src/wallet/mod.rs",
-    );
+    caught(&module_file(&File::made_up("domain/src/wallet/mod.rs", "")), "domain/src/wallet/mod.rs");
     assert!(module_file(&File::made_up("tests/support/mod.rs", "")).is_empty());
 }
 
 #[test]
 fn an_empty_name_is_caught() {
     caught(&empty_name(&File::made_up("api/src/utils.rs", "")), "utils");
-    caught(
-        &empty_name(&File::made_up("api/src/common/time.rs", "")),
-        "common",
-    );
-    caught(
-        &empty_name(&File::made_up("commands/src/pool_manager.rs", "")),
-        "manager",
-    );
+    caught(&empty_name(&File::made_up("api/src/common/time.rs", "")), "common");
+    caught(&empty_name(&File::made_up("commands/src/pool_manager.rs", "")), "manager");
     assert!(empty_name(&File::made_up("api/src/commonly.rs", "")).is_empty());
 }
 
@@ -106,10 +88,7 @@ fn module_file(file: &File) -> Vec<String> {
 }
 
 fn empty_name(file: &File) -> Vec<String> {
-    let stems = file
-        .path
-        .split('/')
-        .map(|part| part.split('.').next().unwrap_or_default());
+    let stems = file.path.split('/').map(|part| part.split('.').next().unwrap_or_default());
     stems
         .filter(|stem| stem.split(['_', '-']).any(|word| EMPTY_NAMES.contains(&word)))
         .map(|stem| format!("{}: {stem} says nothing", file.path))

@@ -25,7 +25,7 @@ CREATE TABLE journal.heads (
 
 -- Facts about this database that never change: its id, and how many partitions it has.
 CREATE TABLE journal.identity (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     database_id uuid NOT NULL,
     partitions  integer NOT NULL CHECK (partitions BETWEEN 1 AND 1024)
 );

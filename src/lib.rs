@@ -3,6 +3,7 @@
 //! Everything the ledger itself consists of lives in the other crates of the workspace.
 
 pub mod cli;
+pub mod config;
 pub mod lifecycle;
 pub mod servers;
 pub mod system;

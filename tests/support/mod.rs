@@ -126,7 +126,9 @@ impl Database {
     pub async fn with_partitions(partitions: i32) -> Self {
         let database = Self::empty().await;
         let _making = MAKING.lock().await;
-        let pool = database.pool(journal::Role::Owner, 1).await;
+        // The schema of the read models is not there yet.
+        let connecting = journal::connect(database.options(), journal::Role::Owner, "public", 1);
+        let pool = connecting.await.expect("PostgreSQL answers");
         journal::migrate(&pool, partitions, Uuid::now_v7()).await.expect("the migrations run");
         pool.close().await;
         database

@@ -32,6 +32,9 @@ pub enum AppendError {
     /// An idempotency key of the batch was used before.
     #[error("an idempotency key was used before")]
     KeyTaken,
+    /// The database will never take what the batch says, however often it is tried.
+    #[error("the database refuses the events: {0}")]
+    Refused(sqlx::Error),
     /// The database failed or could not be reached.
     #[error(transparent)]
     Database(sqlx::Error),
@@ -40,12 +43,20 @@ pub enum AppendError {
 impl From<sqlx::Error> for AppendError {
     /// The one place where constraints get their meaning.
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(|error| error.constraint()) {
-            Some("events_position_key") => Self::HeadMoved,
-            Some("events_stream_key") => Self::StreamTaken,
-            Some("events_idempotency_key") => Self::KeyTaken,
-            _ => Self::Database(error),
+        let Some(refusal) = error.as_database_error() else {
+            return Self::Database(error);
+        };
+        match refusal.constraint() {
+            Some("events_position_key") => return Self::HeadMoved,
+            Some("events_stream_key") => return Self::StreamTaken,
+            Some("events_idempotency_key") => return Self::KeyTaken,
+            _ => {}
         }
+        // Data exceptions, constraints, limits: they lie in the events. The rest may pass.
+        // https://www.postgresql.org/docs/15/errcodes-appendix.html
+        let in_the_events =
+            refusal.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)));
+        if in_the_events { Self::Refused(error) } else { Self::Database(error) }
     }
 }
 

@@ -10,13 +10,17 @@
 mod append;
 pub mod cloudevent;
 mod event;
+mod lease;
 mod pool;
 mod read;
 
 pub use append::{AppendError, Head};
 pub use event::{EventText, Lead, NewEvent, Position, PositionError, Recorded};
+pub use lease::Lease;
 pub use pool::{Role, connect, migrate};
 pub use read::{Prefetched, Snapshot, StreamStart};
+/// What the database says when it fails.
+pub use sqlx::Error as DatabaseError;
 
 use domain::Partition;
 use sqlx::PgPool;

@@ -181,6 +181,33 @@ impl Journal {
         Ok(rows.into_iter().map(Recorded::from).collect())
     }
 
+    /// The events of one stream up to and with `sequence`, in order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn stream(
+        &self,
+        partition: Partition,
+        aggregate_id: Uuid,
+        sequence: i64,
+    ) -> Result<Vec<Recorded>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"SELECT partition, position, tenant_id, aggregate_type, aggregate_id, sequence, event_type,
+                   event_version, payload::text AS "payload!", recorded_at, effective_at, command_id,
+                   metadata::text, idempotency_key, fingerprint
+               FROM journal.events
+               WHERE aggregate_id = $2 AND partition = $1 AND sequence <= $3
+               ORDER BY sequence"#,
+            partition.0,
+            aggregate_id,
+            sequence,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Recorded::from).collect())
+    }
+
     /// The position up to which the relay knows JetStream to have a partition; 0 at first.
     ///
     /// # Errors

@@ -1,0 +1,3 @@
+//! The `counterfoil` program: command line, configuration, wiring and life cycle.
+
+pub mod import;

@@ -86,7 +86,11 @@ impl Transaction {
     /// What each posting came to: the settled amounts, or the amounts posted.
     pub fn final_amounts(&self) -> Vec<Amount> {
         if self.settled.is_empty() {
-            self.body.postings.iter().map(|posting| posting.amount).collect()
+            self.body
+                .postings
+                .iter()
+                .map(|posting| posting.amount)
+                .collect()
         } else {
             self.settled.clone()
         }
@@ -116,7 +120,9 @@ impl Transaction {
             }
             TransactionCommand::Expire => match (self.status, self.body.expires_at) {
                 (TransactionStatus::Absent, _) => Err(TransactionRejection::NotFound),
-                (TransactionStatus::Pending, Some(at)) if at <= now => Ok(TransactionEvent::Expired {}),
+                (TransactionStatus::Pending, Some(at)) if at <= now => {
+                    Ok(TransactionEvent::Expired {})
+                }
                 (TransactionStatus::Pending, _) => Err(TransactionRejection::NotDue),
                 (status, _) => Err(TransactionRejection::NotPending(status)),
             },
@@ -195,7 +201,10 @@ impl Transaction {
         Ok(TransactionEvent::Settled { amounts })
     }
 
-    fn reverse(&self, amounts: Option<Vec<Amount>>) -> Result<TransactionEvent, TransactionRejection> {
+    fn reverse(
+        &self,
+        amounts: Option<Vec<Amount>>,
+    ) -> Result<TransactionEvent, TransactionRejection> {
         match self.status {
             TransactionStatus::Absent => return Err(TransactionRejection::NotFound),
             TransactionStatus::Posted | TransactionStatus::Settled => {}
@@ -225,7 +234,8 @@ impl Transaction {
         let mut left = self.final_amounts();
         for (amount, gone) in left.iter_mut().zip(&self.reversed) {
             // Both have the asset's scale and `gone` was checked against `amount` when it was decided.
-            *amount = Amount::from_minor(amount.minor().saturating_sub(gone.minor()), amount.scale());
+            *amount =
+                Amount::from_minor(amount.minor().saturating_sub(gone.minor()), amount.scale());
         }
         left
     }
@@ -234,13 +244,19 @@ impl Transaction {
     fn aligned(&self, amounts: &[Amount]) -> Result<Vec<Amount>, TransactionRejection> {
         let postings = &self.body.postings;
         if amounts.len() != postings.len() {
-            return Err(TransactionRejection::AmountsMismatch { expected: postings.len() });
+            return Err(TransactionRejection::AmountsMismatch {
+                expected: postings.len(),
+            });
         }
-        let scaled = amounts.iter().zip(postings).enumerate().map(|(index, (amount, posting))| {
-            amount
-                .at_scale(posting.amount.scale())
-                .map_err(|source| TransactionRejection::Amount { index, source })
-        });
+        let scaled = amounts
+            .iter()
+            .zip(postings)
+            .enumerate()
+            .map(|(index, (amount, posting))| {
+                amount
+                    .at_scale(posting.amount.scale())
+                    .map_err(|source| TransactionRejection::Amount { index, source })
+            });
         scaled.collect()
     }
 }

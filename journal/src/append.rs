@@ -40,7 +40,10 @@ pub enum AppendError {
 impl From<sqlx::Error> for AppendError {
     /// The one place where constraints get their meaning.
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(|error| error.constraint()) {
+        match error
+            .as_database_error()
+            .and_then(|error| error.constraint())
+        {
             Some("events_position_key") => Self::HeadMoved,
             Some("events_stream_key") => Self::StreamTaken,
             Some("events_idempotency_key") => Self::KeyTaken,
@@ -80,9 +83,13 @@ impl<'a> Columns<'a> {
             columns.effective_at.push(text.effective_at);
             columns.command_id.push(text.command_id);
             let key = lead.as_ref().and_then(|lead| lead.key.as_ref());
-            columns.metadata.push(lead.as_ref().map(|lead| lead.metadata.as_str()));
+            columns
+                .metadata
+                .push(lead.as_ref().map(|lead| lead.metadata.as_str()));
             columns.key.push(key.map(|(key, _)| key.as_str()));
-            columns.fingerprint.push(key.map(|(_, fingerprint)| fingerprint.as_slice()));
+            columns
+                .fingerprint
+                .push(key.map(|(_, fingerprint)| fingerprint.as_slice()));
         }
         columns
     }
@@ -121,7 +128,12 @@ impl Journal {
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(Head { partition, position: row.position, epoch: row.epoch, recorded_at: row.recorded_at })
+        Ok(Head {
+            partition,
+            position: row.position,
+            epoch: row.epoch,
+            recorded_at: row.recorded_at,
+        })
     }
 
     /// Appends `events` behind `head`, all or none, recorded at `recorded_at`, and returns the new head. The
@@ -139,7 +151,11 @@ impl Journal {
         events: &[NewEvent],
     ) -> Result<Head, AppendError> {
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-        let new = Head { position: head.position + count, recorded_at: Some(recorded_at), ..head };
+        let new = Head {
+            position: head.position + count,
+            recorded_at: Some(recorded_at),
+            ..head
+        };
         let columns = Columns::of(events);
         let inserted = sqlx::query!(
             r#"
@@ -181,6 +197,10 @@ impl Journal {
         .execute(&self.pool)
         .await?
         .rows_affected();
-        if inserted == 0 && !events.is_empty() { Err(AppendError::HeadMoved) } else { Ok(new) }
+        if inserted == 0 && !events.is_empty() {
+            Err(AppendError::HeadMoved)
+        } else {
+            Ok(new)
+        }
     }
 }

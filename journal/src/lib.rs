@@ -39,7 +39,11 @@ impl Journal {
         let identity = sqlx::query!("SELECT database_id, partitions FROM journal.identity")
             .fetch_one(&pool)
             .await?;
-        Ok(Self { pool, database_id: identity.database_id, partitions: Partition(identity.partitions) })
+        Ok(Self {
+            pool,
+            database_id: identity.database_id,
+            partitions: Partition(identity.partitions),
+        })
     }
 
     /// The id that this database was given when it was created.

@@ -186,9 +186,12 @@ impl Journal {
     /// # Errors
     /// What the database says.
     pub async fn relayed(&self, partition: Partition) -> Result<i64, sqlx::Error> {
-        let row = sqlx::query!("SELECT position FROM journal.relay WHERE partition = $1", partition.0)
-            .fetch_optional(&self.pool)
-            .await?;
+        let row = sqlx::query!(
+            "SELECT position FROM journal.relay WHERE partition = $1",
+            partition.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(row.map_or(0, |row| row.position))
     }
 
@@ -196,7 +199,11 @@ impl Journal {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn set_relayed(&self, partition: Partition, position: i64) -> Result<(), sqlx::Error> {
+    pub async fn set_relayed(
+        &self,
+        partition: Partition,
+        position: i64,
+    ) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "INSERT INTO journal.relay (partition, position) VALUES ($1, $2)
              ON CONFLICT (partition) DO UPDATE SET position = excluded.position",

@@ -42,11 +42,24 @@ pub fn legs(postings: &[Posting], amounts: &[Amount]) -> Result<Vec<Leg>, MoneyE
     Ok(legs)
 }
 
-fn leg<'a>(legs: &'a mut Vec<Leg>, path: &WalletPath, asset: &AssetCode, like: Amount) -> &'a mut Leg {
-    let at = legs.iter().position(|leg| leg.path == *path && leg.asset == *asset).unwrap_or_else(|| {
-        let zero = Amount::zero(like.scale());
-        legs.push(Leg { path: path.clone(), asset: asset.clone(), pays: zero, receives: zero });
-        legs.len() - 1
-    });
+fn leg<'a>(
+    legs: &'a mut Vec<Leg>,
+    path: &WalletPath,
+    asset: &AssetCode,
+    like: Amount,
+) -> &'a mut Leg {
+    let at = legs
+        .iter()
+        .position(|leg| leg.path == *path && leg.asset == *asset)
+        .unwrap_or_else(|| {
+            let zero = Amount::zero(like.scale());
+            legs.push(Leg {
+                path: path.clone(),
+                asset: asset.clone(),
+                pays: zero,
+                receives: zero,
+            });
+            legs.len() - 1
+        });
     &mut legs[at]
 }

@@ -29,10 +29,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
@@ -52,10 +49,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn log() {
-    tracing_subscriber::fmt()
-        .with_env_filter("info,async_nats=warn")
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter("info,async_nats=warn").with_writer(std::io::stderr).init();
 }
 
 /// Says what went wrong, with its causes.

@@ -160,7 +160,8 @@ mod tests {
     use super::*;
 
     fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &Flags) -> Result<Config, ConfigError> {
-        let directory = std::env::temp_dir().join(format!("counterfoil-config-{:?}", std::thread::current().id()));
+        let directory =
+            std::env::temp_dir().join(format!("counterfoil-config-{:?}", std::thread::current().id()));
         std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join("counterfoil.toml");
         if let Some(text) = file {
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn two_underscores_reach_into_a_table() {
-        let config = load(None, &[("COUNTERFOIL_PIPELINE__QUEUE_COMMANDS", "17")], &Flags::default()).unwrap();
+        let config =
+            load(None, &[("COUNTERFOIL_PIPELINE__QUEUE_COMMANDS", "17")], &Flags::default()).unwrap();
         assert_eq!(config.pipeline.queue_commands.get(), 17);
     }
 
@@ -252,7 +254,8 @@ mod tests {
 
     #[test]
     fn a_file_that_was_asked_for_must_be_there() {
-        let flags = Flags { config: Some(Path::new("/nonexistent/counterfoil.toml").to_owned()), ..Flags::default() };
+        let flags =
+            Flags { config: Some(Path::new("/nonexistent/counterfoil.toml").to_owned()), ..Flags::default() };
         let said = load(None, &[], &flags).unwrap_err().to_string();
         assert!(said.contains("/nonexistent/counterfoil.toml"), "{said}");
     }

@@ -21,10 +21,7 @@ impl Lifecycle {
     /// The signals cannot be watched.
     pub fn watch_signals() -> io::Result<Self> {
         let this = Self::default();
-        let (interrupt, terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::spawn(this.clone().follow(interrupt, terminate));
         Ok(this)
     }

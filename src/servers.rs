@@ -69,23 +69,13 @@ impl Options {
     /// Both servers, durable, in a directory that stays.
     #[must_use]
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            place: Place::Directory(directory.into()),
-            postgres: true,
-            nats: true,
-            durable: true,
-        }
+        Self { place: Place::Directory(directory.into()), postgres: true, nats: true, durable: true }
     }
 
     /// Both servers, small and fast, in a directory that is removed at the end.
     #[must_use]
     pub fn ephemeral() -> Self {
-        Self {
-            place: Place::Ephemeral,
-            postgres: true,
-            nats: true,
-            durable: false,
-        }
+        Self { place: Place::Ephemeral, postgres: true, nats: true, durable: false }
     }
 }
 
@@ -117,29 +107,20 @@ impl Servers {
         let launcher = Launcher::start()?;
         let postgres = async {
             match options.postgres {
-                true => postgres::start(&directory, &launcher, options.durable, interrupt)
-                    .await
-                    .map(Some),
+                true => postgres::start(&directory, &launcher, options.durable, interrupt).await.map(Some),
                 false => Ok(None),
             }
         };
         let nats = async {
             match options.nats {
-                true => nats::start(&directory, &launcher, interrupt)
-                    .await
-                    .map(Some),
+                true => nats::start(&directory, &launcher, interrupt).await.map(Some),
                 false => Ok(None),
             }
         };
         // Both are waited for, so that one that comes up while the other fails is stopped in an orderly way.
         let (postgres, nats) = tokio::join!(postgres, nats);
         match (postgres, nats) {
-            (Ok(postgres), Ok(nats)) => Ok(Self {
-                postgres,
-                nats,
-                _launcher: launcher,
-                directory,
-            }),
+            (Ok(postgres), Ok(nats)) => Ok(Self { postgres, nats, _launcher: launcher, directory }),
             (Err(error), other) | (other, Err(error)) => {
                 if let Ok(Some(running)) = other {
                     running.process.stop().await;
@@ -182,12 +163,7 @@ impl Servers {
 
     /// Stops both servers, orderly and within seconds, and removes the directory if it was temporary.
     pub async fn stop(self) {
-        let Self {
-            postgres,
-            nats,
-            _launcher,
-            directory,
-        } = self;
+        let Self { postgres, nats, _launcher, directory } = self;
         let stop = |running: Option<Running>| async {
             if let Some(running) = running {
                 running.process.stop().await;

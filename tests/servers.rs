@@ -103,8 +103,9 @@ async fn killed_servers_come_back_at_the_same_addresses_with_their_data() {
 #[tokio::test]
 async fn a_client_of_nats_reconnects_by_itself_after_a_crash() {
     let nats = support::private_nats();
-    let client =
-        counterfoil::servers::connect_nats(&nats.nats_url(), async_nats::ConnectOptions::new()).await.unwrap();
+    let client = counterfoil::servers::connect_nats(&nats.nats_url(), async_nats::ConnectOptions::new())
+        .await
+        .unwrap();
     let port = client.server_info().port;
     signal(nats.addresses().nats_pid.unwrap(), Signal::SIGKILL);
     nats.restarted();
@@ -167,7 +168,8 @@ fn servers_left_over_from_an_earlier_run_are_stopped() {
     let directory = Directory::new();
     let first = Guardian::start(&["--data-dir", directory.as_str()]).addresses();
     // What an earlier run left: the same programs on the same data, with nobody to look after them.
-    let postgres = leave_running(&directory.0, "postgres", "postgres", &["-D", "postgres", "-c", "listen_addresses="]);
+    let postgres =
+        leave_running(&directory.0, "postgres", "postgres", &["-D", "postgres", "-c", "listen_addresses="]);
     let nats = leave_running(&directory.0, "nats", "nats-server", &["--config", "nats.conf"]);
     for file in ["postgres/postmaster.pid", "nats/nats.pid"] {
         while !directory.0.join(file).exists() {
@@ -231,7 +233,10 @@ fn a_command_gets_the_addresses_and_its_status_is_passed_on() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("postgres://") && said.contains(" nats://"), "{said}");
     let directory = said.split("host=").nth(1).unwrap().split("/run").next().unwrap();
-    assert!(directory.contains("counterfoil-ephemeral-") && !Path::new(directory).exists(), "{directory} is there");
+    assert!(
+        directory.contains("counterfoil-ephemeral-") && !Path::new(directory).exists(),
+        "{directory} is there"
+    );
 }
 
 #[test]

@@ -98,9 +98,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let servers = Servers::start(arguments.options(), lifecycle.soft()).await?;
     let result = match arguments.command.as_slice() {
-        [] => announce(&servers, &lifecycle)
-            .await
-            .map(|()| ExitCode::SUCCESS),
+        [] => announce(&servers, &lifecycle).await.map(|()| ExitCode::SUCCESS),
         [program, rest @ ..] => run_command(&servers, &lifecycle, program, rest).await,
     };
     tokio::select! {
@@ -122,8 +120,8 @@ async fn announce(servers: &Servers, lifecycle: &Lifecycle) -> Result<(), Failur
             () = changed(nats.as_mut()) => {}
         }
         let now = Ready::of(servers);
-        let down = (postgres.is_some() && now.postgres_pid.is_none())
-            || (nats.is_some() && now.nats_pid.is_none());
+        let down =
+            (postgres.is_some() && now.postgres_pid.is_none()) || (nats.is_some() && now.nats_pid.is_none());
         if !down && now != said {
             now.print()?;
             said = now;
@@ -152,9 +150,7 @@ async fn run_command(
     command.args(arguments).kill_on_drop(true);
     command.envs(servers.database_url().map(|url| ("DATABASE_URL", url)));
     command.envs(servers.nats_url().map(|url| ("NATS_URL", url)));
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("cannot run {program}: {error}"))?;
     let status = tokio::select! {
         status = child.wait() => status?,
         () = lifecycle.soft().cancelled() => {
@@ -168,10 +164,7 @@ async fn run_command(
         }
     };
     // As a shell does: 128 and the number of the signal.
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(1);
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 

@@ -109,7 +109,8 @@ pub(super) fn load_from(
     let keys = defaults.data.clone();
     let mut layers = vec![defaults];
     let named = flags.config.clone().or_else(|| {
-        let found = environment.iter().find(|(name, value)| name == "COUNTERFOIL_CONFIG" && !value.is_empty());
+        let found =
+            environment.iter().find(|(name, value)| name == "COUNTERFOIL_CONFIG" && !value.is_empty());
         found.map(|(_, value)| PathBuf::from(value))
     });
     if let Some(file) = named.or_else(|| usual_file.is_file().then(|| usual_file.to_owned())) {
@@ -179,7 +180,11 @@ fn check_keys(given: &Dict, known: &Dict, above: &str, origin: &str) -> Result<(
         match (known.get(name), value) {
             (None, _) => {
                 let siblings: Vec<String> = known.keys().map(|name| format!("{above}{name}")).collect();
-                return Err(ConfigError::UnknownKey { key, origin: origin.to_owned(), siblings: siblings.join(", ") });
+                return Err(ConfigError::UnknownKey {
+                    key,
+                    origin: origin.to_owned(),
+                    siblings: siblings.join(", "),
+                });
             }
             (Some(Value::Dict(_, known)), Value::Dict(_, given)) => {
                 check_keys(given, known, &format!("{key}."), origin)?;

@@ -36,11 +36,7 @@ impl DataDir {
             }
             Place::Ephemeral => {
                 remove_abandoned();
-                let name = format!(
-                    "{EPHEMERAL}{}-{}",
-                    std::process::id(),
-                    secret::random_hex()?
-                );
+                let name = format!("{EPHEMERAL}{}-{}", std::process::id(), secret::random_hex()?);
                 let path = std::env::temp_dir().join(name);
                 let account = Account::choose(&[])?;
                 make(&path, &account)?;
@@ -52,12 +48,7 @@ impl DataDir {
     fn hold(path: PathBuf, account: Account, ephemeral: bool) -> Result<Self, Error> {
         let path = path.canonicalize().map_err(Error::io("find", &path))?;
         let lock = lock(&path)?;
-        Ok(Self {
-            path,
-            account,
-            ephemeral,
-            _lock: lock,
-        })
+        Ok(Self { path, account, ephemeral, _lock: lock })
     }
 
     /// The directory, absolute and free of links.
@@ -88,11 +79,7 @@ impl DataDir {
         let draft = self.path.join(format!("{name}.new"));
         let write = || {
             let _ = fs::remove_file(&draft);
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
             file.write_all(content.as_bytes())?;
             file.sync_all()
         };
@@ -106,8 +93,7 @@ impl DataDir {
     pub fn log(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
         if fs::metadata(&path).is_ok_and(|found| found.len() > LOG_LIMIT) {
-            fs::rename(&path, self.path.join(format!("{name}.1")))
-                .map_err(Error::io("put aside", &path))?;
+            fs::rename(&path, self.path.join(format!("{name}.1"))).map_err(Error::io("put aside", &path))?;
         }
         Ok(path)
     }
@@ -138,8 +124,7 @@ fn make(path: &Path, account: &Account) -> Result<(), Error> {
     }
     let mode = if account.is_other() { 0o711 } else { 0o700 };
     fs::create_dir(path).map_err(Error::io("create", path))?;
-    fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(Error::io("set the permissions of", path))
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("set the permissions of", path))
 }
 
 /// Makes a directory that only `account` can enter, or checks that an existing one is such.
@@ -151,9 +136,8 @@ pub fn private_directory(path: &Path, account: &Account) -> Result<(), Error> {
             if found.is_dir() && account.owns(&found) && found.permissions().mode() & 0o077 == 0 {
                 return Ok(());
             }
-            let source = std::io::Error::other(
-                "it exists, but is not a directory of the servers' user alone",
-            );
+            let source =
+                std::io::Error::other("it exists, but is not a directory of the servers' user alone");
             Err(Error::io("use", path)(source))
         }
         Err(error) => Err(Error::io("create", path)(error)),
@@ -176,10 +160,7 @@ fn lock(directory: &Path) -> Result<File, Error> {
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
-            return Err(Error::InUse {
-                directory: directory.to_owned(),
-                holder: holder.trim().to_owned(),
-            });
+            return Err(Error::InUse { directory: directory.to_owned(), holder: holder.trim().to_owned() });
         }
         Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
     }
@@ -200,13 +181,8 @@ fn remove_abandoned() {
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let maker = name.to_str().and_then(|name| {
-            name.strip_prefix(EPHEMERAL)?
-                .split('-')
-                .next()?
-                .parse()
-                .ok()
-        });
+        let maker =
+            name.to_str().and_then(|name| name.strip_prefix(EPHEMERAL)?.split('-').next()?.parse().ok());
         if maker.is_some_and(|pid| !left_over::exists(pid)) && lock(&entry.path()).is_ok() {
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -140,7 +140,10 @@ impl Database {
             tokio::task::spawn_blocking(|| shared().database_url()).await.expect("the shared servers start");
         let name = format!("test_{}", Uuid::now_v7().simple());
         let mut connection = PgConnection::connect(&cluster).await.expect("PostgreSQL answers");
-        sqlx::query(&format!("CREATE DATABASE {name}")).execute(&mut connection).await.expect("a database is created");
+        sqlx::query(&format!("CREATE DATABASE {name}"))
+            .execute(&mut connection)
+            .await
+            .expect("a database is created");
         connection.close().await.expect("the connection closes");
         Self { url: cluster.replace("/counterfoil?", &format!("/{name}?")) }
     }

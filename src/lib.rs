@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod import;
 pub mod lifecycle;
 pub mod servers;
 pub mod system;

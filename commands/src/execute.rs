@@ -40,7 +40,9 @@ pub(crate) fn needs(tenant: TenantId, command: &Command, ids: &mut Vec<Uuid>) {
         | Command::CloseWallet { path } => ids.push(WalletId::of(tenant, path).0),
         Command::Transact(request) => transact::needs(tenant, request, ids),
         Command::Batch(requests) => {
-            requests.iter().for_each(|request| transact::needs(tenant, request, ids));
+            for request in requests {
+                transact::needs(tenant, request, ids);
+            }
         }
         Command::Settle { id, .. }
         | Command::Release { id }
@@ -82,12 +84,14 @@ pub(crate) fn execute(
         Command::Batch(requests) => {
             let mut made = Vec::with_capacity(requests.len());
             for (index, request) in requests.iter().enumerate() {
-                made.push(transact::make(workspace, deciding, index, request).map_err(|stop| match stop {
-                    Stop::Rejected(rejection) => {
-                        Stop::Rejected(Rejection::InBatch { index, rejection: Box::new(rejection) })
-                    }
-                    stop => stop,
-                })?);
+                made.push(transact::make(workspace, deciding, index, request).map_err(
+                    |stop| match stop {
+                        Stop::Rejected(rejection) => {
+                            Stop::Rejected(Rejection::InBatch { index, rejection: Box::new(rejection) })
+                        }
+                        stop => stop,
+                    },
+                )?);
             }
             Ok(Resource::Transactions(made))
         }

@@ -41,7 +41,7 @@ impl Default for PipelineOptions {
 pub(crate) struct Job {
     pub(crate) waiting: Vec<Waiting>,
     /// Gives back the places in the queue when the job is done.
-    pub(crate) _places: OwnedSemaphorePermit,
+    pub(crate) places: OwnedSemaphorePermit,
 }
 
 /// A command that waits for its answer.
@@ -124,7 +124,7 @@ impl Pipeline {
             })
             .unzip();
         let unanswered = || Failure::Unavailable("the server is shutting down".into());
-        if lane.queue.send(Job { waiting, _places: places }).is_err() {
+        if lane.queue.send(Job { waiting, places }).is_err() {
             return refused(unanswered());
         }
         let mut results = Vec::with_capacity(count);

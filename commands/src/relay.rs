@@ -70,9 +70,13 @@ pub struct Relay {
 
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
-    #[error("the stream {STREAM} belongs to the database {found:?}, not to {own:?}; give this database a NATS account of its own, or delete the stream")]
+    #[error(
+        "the stream {STREAM} belongs to the database {found:?}, not to {own:?}; give this database a NATS account of its own, or delete the stream"
+    )]
     Foreign { found: String, own: String },
-    #[error("the stream has partition {partition} up to {stream}, the journal only up to {journal}: the database is older than the stream; delete the stream to have it filled again")]
+    #[error(
+        "the stream has partition {partition} up to {stream}, the journal only up to {journal}: the database is older than the stream; delete the stream to have it filled again"
+    )]
     Ahead { partition: Partition, stream: i64, journal: i64 },
     #[error("message {0:?} is not one of ours")]
     Message(String),
@@ -93,8 +97,7 @@ fn nats(error: impl std::fmt::Display) -> RelayError {
 impl Relay {
     /// A relay for `journal` over `client`, and the way to it.
     pub fn new(journal: Journal, client: async_nats::Client) -> (Self, Announcer) {
-        let (partitions, queues) =
-            journal.partitions().map(|_| mpsc::channel(WAITING_BATCHES)).unzip();
+        let (partitions, queues) = journal.partitions().map(|_| mpsc::channel(WAITING_BATCHES)).unzip();
         (Self { journal, context: jetstream::new(client), queues }, Announcer { partitions })
     }
 

@@ -66,8 +66,7 @@ pub(crate) async fn outcome(journal: &Journal, lead: &Recorded) -> Result<Outcom
 }
 
 async fn folded(journal: &Journal, lead: &Recorded, id: Uuid, sequence: i64) -> Result<State, String> {
-    let events =
-        journal.stream(lead.partition, id, sequence).await.map_err(|error| error.to_string())?;
+    let events = journal.stream(lead.partition, id, sequence).await.map_err(|error| error.to_string())?;
     let mut stream = Stream::default();
     for event in &events {
         stream.fold(event).map_err(|error| error.to_string())?;

@@ -89,7 +89,7 @@ impl Writer {
             while let Some(job) = next {
                 weight += job.waiting.iter().map(|one| one.request.command.weight()).sum::<usize>();
                 batch.extend(job.waiting);
-                places.push(job._places);
+                places.push(job.places);
                 next = if weight < self.options.max_batch_events { jobs.try_recv().ok() } else { None };
             }
             self.process(batch).await;
@@ -152,8 +152,8 @@ impl Writer {
     ) -> Result<Vec<Result<Outcome, Failure>>, Trouble> {
         let head = self.head().await?;
         // Each stays in doubt until the head has moved: its statement may still be on the way.
-        for index in 0..doubtful.len() {
-            if self.happened(&doubtful[index]).await? {
+        for (index, decided) in doubtful.iter().enumerate() {
+            if self.happened(decided).await? {
                 // It was written after all. Memory was forgotten, and the head read again since.
                 let decided = doubtful.swap_remove(index);
                 self.announce.send(recorded(&decided));
@@ -197,8 +197,7 @@ impl Writer {
     /// Whether a batch whose writing was in doubt is in the journal: the event at its first place is its own.
     async fn happened(&self, decided: &Decided) -> Result<bool, Trouble> {
         let first = decided.events.first().map(|event| event.text.command_id);
-        let there =
-            self.journal.read(self.partition, decided.head.position, 1).await.map_err(unreachable)?;
+        let there = self.journal.read(self.partition, decided.head.position, 1).await.map_err(unreachable)?;
         Ok(there
             .first()
             .is_some_and(|event| Some(event.text.command_id) == first && event.recorded_at == decided.now))

@@ -284,10 +284,7 @@ impl Aggregate for Transaction {
                     self.reversed = amounts;
                 } else {
                     for (sum, amount) in self.reversed.iter_mut().zip(amounts) {
-                        *sum = Amount::from_minor(
-                            sum.minor().saturating_add(amount.minor()),
-                            sum.scale(),
-                        );
+                        *sum = Amount::from_minor(sum.minor().saturating_add(amount.minor()), sum.scale());
                     }
                 }
                 if self.reversible().iter().all(|left| left.is_zero()) {

@@ -106,7 +106,7 @@ impl Wallet {
                     Err(WalletRejection::NotEmpty(self.balance))
                 }
             }
-            WalletCommand::Move(movement) => self.movement(movement),
+            WalletCommand::Move(movement) => self.movement(&movement),
         }
     }
 
@@ -119,8 +119,8 @@ impl Wallet {
         }
     }
 
-    fn movement(&self, movement: Movement) -> Result<WalletEvent, WalletRejection> {
-        let Movement { transaction_id, ref path, ref asset, step } = movement;
+    fn movement(&self, movement: &Movement) -> Result<WalletEvent, WalletRejection> {
+        let &Movement { transaction_id, ref path, ref asset, step } = movement;
         match self.status {
             WalletStatus::Absent => return Err(WalletRejection::NotFound(path.clone())),
             WalletStatus::Closed => return Err(WalletRejection::Closed(path.clone())),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{EventText, Lead, Recorded};
 
-/// The media type of a structured CloudEvent.
+/// The media type of a structured `CloudEvent`.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// A message is not one of our events.
@@ -62,7 +62,7 @@ pub fn message_id(event: &Recorded) -> String {
     format!("{}-{}", event.partition, event.position)
 }
 
-/// Writes an event as a CloudEvent.
+/// Writes an event as a `CloudEvent`.
 ///
 /// # Errors
 /// Where its payload is not JSON, which the journal would not have taken.
@@ -101,7 +101,8 @@ pub fn decode(message: &[u8]) -> Result<Recorded, CloudEventError> {
         .strip_prefix(envelope.aggregatetype)
         .and_then(|rest| rest.strip_prefix('.'))
         .ok_or(CloudEventError::Attribute("type"))?;
-    let time = DateTime::parse_from_rfc3339(&envelope.time).map_err(|_| CloudEventError::Attribute("time"))?;
+    let time =
+        DateTime::parse_from_rfc3339(&envelope.time).map_err(|_| CloudEventError::Attribute("time"))?;
     Ok(Recorded {
         partition: Partition(number(&envelope.partition, "partition")?),
         position: number(&envelope.position, "position")?,

@@ -40,9 +40,8 @@ impl Journal {
     /// # Errors
     /// What the database says; also when it was not migrated.
     pub async fn open(pool: PgPool) -> Result<Self, sqlx::Error> {
-        let identity = sqlx::query!("SELECT database_id, partitions FROM journal.identity")
-            .fetch_one(&pool)
-            .await?;
+        let identity =
+            sqlx::query!("SELECT database_id, partitions FROM journal.identity").fetch_one(&pool).await?;
         Ok(Self { pool, database_id: identity.database_id, partitions: Partition(identity.partitions) })
     }
 

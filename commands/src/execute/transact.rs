@@ -41,8 +41,7 @@ pub(super) fn make(
     let amounts: Vec<Amount> = new.postings.iter().map(|posting| posting.amount).collect();
     let (expires_at, effective_at) = (new.expires_at, new.effective_at);
     let adjustment = new.adjustment.is_some();
-    let command =
-        if request.pending { TransactionCommand::Hold(new) } else { TransactionCommand::Post(new) };
+    let command = if request.pending { TransactionCommand::Hold(new) } else { TransactionCommand::Post(new) };
     let event = workspace.get::<Transaction>(id.0)?.decide(command, workspace.now)?;
     let (TransactionEvent::Posted(body) | TransactionEvent::Held(body)) = &event else {
         return Err(Stop::Broken(format!("{event:?} does not make a transaction")));
@@ -164,8 +163,7 @@ fn scaled(tenant: &Tenant, request: &TransactionRequest) -> Result<NewTransactio
     let postings = request.postings.iter().enumerate().map(|(index, posting)| {
         let asset = &posting.asset;
         let scale = *tenant.assets.get(asset).ok_or_else(|| Rejection::UnknownAsset(asset.clone()))?;
-        let amount =
-            posting.amount.at_scale(scale).map_err(|source| Rejection::Amount { index, source })?;
+        let amount = posting.amount.at_scale(scale).map_err(|source| Rejection::Amount { index, source })?;
         Ok(Posting { amount, ..posting.clone() })
     });
     Ok(NewTransaction {

@@ -187,11 +187,8 @@ impl Batch<'_> {
 
     async fn load(&mut self) -> Result<(), Trouble> {
         let ids = std::mem::take(&mut self.workspace.missing);
-        let found = self
-            .journal
-            .prefetch(self.head.partition, &[], &ids, SNAPSHOTS)
-            .await
-            .map_err(unreachable)?;
+        let found =
+            self.journal.prefetch(self.head.partition, &[], &ids, SNAPSHOTS).await.map_err(unreachable)?;
         self.workspace.cache().load(&ids, &found).map_err(unreachable)
     }
 

@@ -16,7 +16,8 @@ fn usd(scale: u8) -> (AssetCode, Scale) {
 
 #[test]
 fn a_tenant_is_created_once() {
-    let create = TenantCommand::Create { slug: Slug::new("acme").unwrap(), name: TenantName::new("Acme").unwrap() };
+    let create =
+        TenantCommand::Create { slug: Slug::new("acme").unwrap(), name: TenantName::new("Acme").unwrap() };
     tenants().given_no_previous_events().when(create.clone()).then_expect_events(vec![created()]);
     tenants().given(vec![created()]).when(create).then_expect_error(TenantRejection::AlreadyExists);
 }

@@ -24,13 +24,13 @@ fn new(postings: Vec<Posting>) -> NewTransaction {
     NewTransaction { postings, ..NewTransaction::default() }
 }
 
-fn body(expires_at: Option<DateTime<Utc>>) -> Box<TransactionBody> {
-    Box::new(TransactionBody {
+fn body(expires_at: Option<DateTime<Utc>>) -> TransactionBody {
+    TransactionBody {
         postings: vec![posting("a", "@revenue", "10.00")],
         recorded_at: NOW,
         expires_at,
         ..TransactionBody::default()
-    })
+    }
 }
 
 fn at(now: DateTime<Utc>) -> TestFramework<Transaction> {
@@ -47,7 +47,7 @@ fn reverse(text: &str) -> TransactionCommand {
 
 #[test]
 fn a_hold_is_settled_in_part_and_only_once() {
-    let held = vec![TransactionEvent::Held(body(None))];
+    let held = vec![TransactionEvent::Held(Box::new(body(None)))];
     let settled = TransactionEvent::Settled { amounts: vec![amount("4.20")] };
     at(NOW).given(held.clone()).when(settle("4.2")).then_expect_events(vec![settled.clone()]);
     let done = vec![held[0].clone(), settled];
@@ -60,14 +60,14 @@ fn a_hold_is_settled_in_part_and_only_once() {
 #[test]
 fn a_settlement_of_nothing_is_a_settlement() {
     at(NOW)
-        .given(vec![TransactionEvent::Held(body(None))])
+        .given(vec![TransactionEvent::Held(Box::new(body(None)))])
         .when(settle("0"))
         .then_expect_events(vec![TransactionEvent::Settled { amounts: vec![amount("0.00")] }]);
 }
 
 #[test]
 fn a_settlement_never_exceeds_its_hold() {
-    let held = vec![TransactionEvent::Held(body(None))];
+    let held = vec![TransactionEvent::Held(Box::new(body(None)))];
     at(NOW)
         .given(held.clone())
         .when(settle("10.01"))
@@ -76,10 +76,10 @@ fn a_settlement_never_exceeds_its_hold() {
         .given(held.clone())
         .when(settle("-0.01"))
         .then_expect_error(TransactionRejection::NotPositive { index: 0 });
-    at(NOW).given(held.clone()).when(settle("1.001")).then_expect_error(TransactionRejection::Amount {
-        index: 0,
-        source: crate::MoneyError::TooPrecise,
-    });
+    at(NOW)
+        .given(held.clone())
+        .when(settle("1.001"))
+        .then_expect_error(TransactionRejection::Amount { index: 0, source: crate::MoneyError::TooPrecise });
     at(NOW)
         .given(held)
         .when(TransactionCommand::Settle { amounts: Some(vec![]) })
@@ -88,15 +88,18 @@ fn a_settlement_never_exceeds_its_hold() {
 
 #[test]
 fn a_rejected_or_released_hold_cannot_be_settled() {
-    let released = vec![TransactionEvent::Held(body(None)), TransactionEvent::Released {}];
+    let released = vec![TransactionEvent::Held(Box::new(body(None))), TransactionEvent::Released {}];
     let refused = TransactionRejection::NotPending(TransactionStatus::Released);
     at(NOW).given(released).when(settle("1.00")).then_expect_error(refused);
 }
 
 #[test]
 fn an_expired_hold_is_refused_before_any_sweep() {
-    let held = vec![TransactionEvent::Held(body(Some(LATER)))];
-    at(NOW).given(held.clone()).when(TransactionCommand::Expire).then_expect_error(TransactionRejection::NotDue);
+    let held = vec![TransactionEvent::Held(Box::new(body(Some(LATER))))];
+    at(NOW)
+        .given(held.clone())
+        .when(TransactionCommand::Expire)
+        .then_expect_error(TransactionRejection::NotDue);
     at(LATER).given(held.clone()).when(settle("1.00")).then_expect_error(TransactionRejection::HoldExpired);
     at(LATER)
         .given(held)
@@ -106,7 +109,7 @@ fn an_expired_hold_is_refused_before_any_sweep() {
 
 #[test]
 fn a_reversal_never_exceeds_the_original_in_sum() {
-    let posted = TransactionEvent::Posted(body(None));
+    let posted = TransactionEvent::Posted(Box::new(body(None)));
     let first = TransactionEvent::Reversed { amounts: vec![amount("7.00")] };
     at(NOW).given(vec![posted.clone()]).when(reverse("7.00")).then_expect_events(vec![first.clone()]);
     at(NOW)
@@ -126,8 +129,10 @@ fn a_reversal_never_exceeds_the_original_in_sum() {
 
 #[test]
 fn only_what_was_settled_can_be_reversed() {
-    let settled =
-        vec![TransactionEvent::Held(body(None)), TransactionEvent::Settled { amounts: vec![amount("4.00")] }];
+    let settled = vec![
+        TransactionEvent::Held(Box::new(body(None))),
+        TransactionEvent::Settled { amounts: vec![amount("4.00")] },
+    ];
     at(NOW)
         .given(settled)
         .when(reverse("4.01"))
@@ -157,7 +162,7 @@ fn rejections_come_in_the_order_of_the_list() {
     ];
     for (new, refused) in cases {
         at(NOW)
-            .given(vec![TransactionEvent::Posted(body(None))])
+            .given(vec![TransactionEvent::Posted(Box::new(body(None)))])
             .when(TransactionCommand::Hold(new))
             .then_expect_error(refused);
     }

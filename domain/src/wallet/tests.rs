@@ -176,8 +176,7 @@ fn rejections_come_in_the_order_of_the_list() {
 fn a_sum_beyond_all_numbers_is_refused() {
     let most = Amount::from_minor(i128::MAX, Scale::new(2).unwrap());
     let full = Balance { posted: most, ..balance("0.00", "0.00", "0.00") };
-    let event =
-        WalletEvent::Posted { transaction_id: T1, amount: most, effective_at: None, balance: full };
+    let event = WalletEvent::Posted { transaction_id: T1, amount: most, effective_at: None, balance: full };
     wallets()
         .given(vec![opened(None), event])
         .when(post("0.01"))

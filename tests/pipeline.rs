@@ -4,9 +4,6 @@
 
 mod support;
 
-#[path = "pipeline/ledger.rs"]
-mod ledger;
-
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +11,7 @@ use commands::{Command, Failure, Resource, TransactionRequest};
 use domain::transaction::{TransactionRejection, TransactionStatus};
 use domain::wallet::WalletRejection;
 use domain::{Reference, WalletPath};
-use ledger::{Ledger, amount, key, posting, transfer};
+use support::ledger::{Ledger, amount, key, posting, transfer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_parallel_appends_are_all_there() {
@@ -246,7 +243,7 @@ async fn what_is_wrong_is_named_and_changes_nothing() {
         (TransactionRequest { postings: vec![], ..transfer("a", "b", "1.00") }, "postings_empty"),
         (
             TransactionRequest {
-                postings: vec![posting("a", "b", "1.00", "XXX")],
+                postings: vec![posting("a", "b", "1.00", "NONE")],
                 ..transfer("a", "b", "1.00")
             },
             "unknown_asset",

@@ -132,8 +132,11 @@ fn direction(manifest: &File) -> Vec<String> {
     let (shipped, all) = dependencies(&parse(manifest));
     let refused_inner =
         |name: &String| name.strip_prefix("counterfoil-").is_some_and(|inner| !may.contains(&inner));
+    // Tests of the root may stand up a server of their own to play the other side of a connection.
+    let only_tested = |name: &String| room.is_empty() && !shipped.contains(name);
     let refused_reserved = |name: &String| {
-        RESERVED.iter().any(|(prefix, rooms)| name.starts_with(prefix) && !rooms.contains(&room))
+        !only_tested(name)
+            && RESERVED.iter().any(|(prefix, rooms)| name.starts_with(prefix) && !rooms.contains(&room))
     };
     let refused_domain = |name: &String| {
         room == "domain" && shipped.contains(name) && !DOMAIN_MAY_USE.contains(&name.as_str())

@@ -5,6 +5,8 @@
 
 #![expect(dead_code, reason = "every test binary uses another part of this")]
 
+pub mod ledger;
+
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};

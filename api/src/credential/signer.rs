@@ -53,7 +53,9 @@ impl Signer {
     /// # Errors
     /// It is something else.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let form = |error: &dyn std::error::Error| KeyError::Form(format!("an Ed25519 key in PKCS#8 PEM is wanted: {error}"));
+        let form = |error: &dyn std::error::Error| {
+            KeyError::Form(format!("an Ed25519 key in PKCS#8 PEM is wanted: {error}"))
+        };
         let secret = SigningKey::from_pkcs8_pem(pem).map_err(|error| form(&error))?;
         let key = EncodingKey::from_ed_pem(pem.as_bytes()).map_err(|error| form(&error))?;
         let public = secret.verifying_key().to_bytes();
@@ -85,7 +87,9 @@ impl Signer {
         ids: &dyn Ids,
     ) -> Result<String, KeyError> {
         let now = clock.now();
-        let end = now.checked_add_signed(lifetime).ok_or_else(|| KeyError::Form("the lifetime is too long".into()))?;
+        let end = now
+            .checked_add_signed(lifetime)
+            .ok_or_else(|| KeyError::Form("the lifetime is too long".into()))?;
         self.sign(&Claims {
             sub: subject.to_owned(),
             tenant: tenant.to_owned(),

@@ -222,8 +222,13 @@ fn what_is_no_token_is_malformed() {
     for text in ["", ".", "..", "a.b.c", "Bearer x", "\u{1F600}.\u{1F600}.\u{1F600}", &long] {
         assert_eq!(refusal(text), CredentialError::Malformed, "{text}");
     }
-    let critical = Header { kid: Some(signer().id().to_owned()), crit: Some(vec!["x".into()]), ..Header::new(Algorithm::EdDSA) };
-    let token = jsonwebtoken::encode(&critical, &claims(), &EncodingKey::from_ed_pem(ED.as_bytes()).unwrap()).unwrap();
+    let critical = Header {
+        kid: Some(signer().id().to_owned()),
+        crit: Some(vec!["x".into()]),
+        ..Header::new(Algorithm::EdDSA)
+    };
+    let token = jsonwebtoken::encode(&critical, &claims(), &EncodingKey::from_ed_pem(ED.as_bytes()).unwrap())
+        .unwrap();
     assert_eq!(refusal(&token), CredentialError::Malformed);
 }
 
@@ -243,7 +248,8 @@ fn the_key_file_is_made_once_and_for_its_owner_alone() {
     let directory = std::env::temp_dir().join(format!("counterfoil-key-{}", std::process::id()));
     let path = directory.join("deep").join("signing-key.pem");
     let ids: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| Signer::open(&path).unwrap().id().to_owned())).collect();
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| Signer::open(&path).unwrap().id().to_owned())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");

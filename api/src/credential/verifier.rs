@@ -57,7 +57,8 @@ impl Verifier {
         if !pem.contains("-----BEGIN PUBLIC KEY-----") && !pem.contains("-----BEGIN RSA PUBLIC KEY-----") {
             return Err(form("a public key in PEM is wanted (-----BEGIN PUBLIC KEY-----)"));
         }
-        let long_enough = |key: &DecodingKey, least| key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() >= least);
+        let long_enough =
+            |key: &DecodingKey, least| key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() >= least);
         if let Ok(key) = DecodingKey::from_ed_pem(pem.as_bytes()) {
             return match long_enough(&key, 32) {
                 true => self.add(id, Algorithm::EdDSA, key),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::{
-    Announcer, Command, Context, Failure, IdempotencyKey, Outcome, Pipeline, PipelineOptions, Request,
+    Announcer, Command, Context, Failure, IdempotencyKey, Outcome, Pipeline, PipelineOptions, Relay, Request,
     Resource, TransactionRequest,
 };
 use counterfoil::system::SystemIds;
@@ -17,7 +17,7 @@ use domain::{
 use journal::{Journal, Recorded, Role};
 use tokio_util::task::TaskTracker;
 
-use crate::support::Database;
+use super::Database;
 
 /// A clock that stands still until it is turned.
 pub struct TestClock(Mutex<DateTime<Utc>>);
@@ -73,6 +73,22 @@ impl Ledger {
     }
 
     async fn on(database: Database, clock: Arc<TestClock>, cache: usize) -> Self {
+        Self::announcing(database, clock, cache, &Announcer::silent()).await
+    }
+
+    /// The same ledger in another program, whose writers announce to a relay.
+    pub async fn relayed(&self, client: async_nats::Client) -> (Self, Relay) {
+        let (relay, announcer) = Relay::new(self.journal.clone(), client);
+        let other = Self::announcing(self.database.clone(), Arc::clone(&self.clock), 1_000, &announcer).await;
+        (other, relay)
+    }
+
+    async fn announcing(
+        database: Database,
+        clock: Arc<TestClock>,
+        cache: usize,
+        announcer: &Announcer,
+    ) -> Self {
         let journal = Journal::open(database.pool(Role::Writer, 4).await).await.unwrap();
         let options = PipelineOptions {
             queue_commands: Self::QUEUE,
@@ -83,7 +99,7 @@ impl Ledger {
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let time: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
         let tasks = TaskTracker::new();
-        let pipeline = Pipeline::start(&journal, &time, &ids, &options, &Announcer::silent(), &tasks);
+        let pipeline = Pipeline::start(&journal, &time, &ids, &options, announcer, &tasks);
         Self { database, journal, tenant: TenantId::of(&Slug::new("acme").unwrap()), clock, pipeline }
     }
 

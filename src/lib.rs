@@ -1,3 +1,10 @@
-//! The `counterfoil` program: command line, configuration, wiring and life cycle.
+//! The program `counterfoil`: command line, configuration, wiring, life cycle, and the private servers for local use.
+//!
+//! Everything the ledger itself consists of lives in the other crates of the workspace.
 
+pub mod cli;
+pub mod config;
 pub mod import;
+pub mod lifecycle;
+pub mod servers;
+pub mod system;

@@ -1,0 +1,1 @@
+//! What it looks like: the projector runtime, the read models and their queries.

@@ -1,0 +1,91 @@
+//! Ids. Distinct types, so that swapped arguments do not compile, and derived from names where a name is
+//! unique anyway, so that no lookup stands between a name and its stream.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Reference, Slug, WalletPath};
+
+/// The namespace of every derived id. Changing it would orphan every stream.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6367_1f0e_9d1c_4f6b_8a55_c0de_1ed6_e201);
+
+macro_rules! id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id! {
+    /// A tenant's id, derived from its slug.
+    TenantId
+}
+id! {
+    /// A wallet's id, derived from its tenant and path.
+    WalletId
+}
+id! {
+    /// A transaction's id: derived from tenant and reference where it has a reference, otherwise new.
+    TransactionId
+}
+
+impl TenantId {
+    /// The id of the tenant called `slug`.
+    pub fn of(slug: &Slug) -> Self {
+        Self(Uuid::new_v5(&NAMESPACE, slug.as_str().as_bytes()))
+    }
+
+    /// The partition this tenant lives in, of `count` partitions.
+    ///
+    /// The id is a SHA-1 of the slug (UUID v5), so its first eight bytes are spread evenly; the remainder
+    /// is stable for as long as `count` is, and `count` is fixed when the database is created.
+    pub fn partition(self, count: Partition) -> Partition {
+        let bucket = i64::from(count.0.max(1));
+        let spread = (self.0.as_u64_pair().0 >> 1).cast_signed();
+        // The remainder is smaller than `count`, so it always fits.
+        Partition(i32::try_from(spread % bucket).unwrap_or_default())
+    }
+}
+
+impl WalletId {
+    /// The id of the wallet at `path` of `tenant`.
+    pub fn of(tenant: TenantId, path: &WalletPath) -> Self {
+        Self(derived(tenant, "wallet", path.as_str()))
+    }
+}
+
+impl TransactionId {
+    /// The id of the transaction of `tenant` that carries `reference`.
+    pub fn of(tenant: TenantId, reference: &Reference) -> Self {
+        Self(derived(tenant, "transaction", reference.as_str()))
+    }
+}
+
+fn derived(tenant: TenantId, kind: &str, name: &str) -> Uuid {
+    let mut bytes = Vec::with_capacity(kind.len() + 1 + name.len());
+    bytes.extend_from_slice(kind.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(name.as_bytes());
+    Uuid::new_v5(&tenant.0, &bytes)
+}
+
+/// A partition's number, from 0; or, where a count is asked for, how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Partition(pub i32);
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,94 @@
+//! Metadata: the caller's own facts about a wallet or a transaction, kept and never interpreted.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The largest serialized form that is kept, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+/// The deepest nesting that is kept.
+const MAX_DEPTH: usize = 8;
+
+/// A JSON object of at most 16 KiB, nested at most 8 deep, without the NUL character (which Postgres
+/// cannot keep). Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(Arc<Map<String, Value>>);
+
+/// Why a JSON object cannot be kept as metadata.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataError {
+    /// Larger than 16 KiB.
+    #[error("metadata must be at most {MAX_BYTES} bytes of JSON")]
+    TooLarge,
+    /// Nested too deep.
+    #[error("metadata must be nested at most {MAX_DEPTH} deep")]
+    TooDeep,
+    /// A NUL character in a key or a value.
+    #[error("metadata must not contain the NUL character")]
+    Nul,
+}
+
+impl Metadata {
+    /// Checks that `map` can be kept.
+    ///
+    /// # Errors
+    /// [`MetadataError`] with the limit that it breaks.
+    pub fn new(map: Map<String, Value>) -> Result<Self, MetadataError> {
+        for (key, value) in &map {
+            if key.contains('\0') {
+                return Err(MetadataError::Nul);
+            }
+            check(value, 2)?;
+        }
+        let bytes = serde_json::to_vec(&map).map_or(usize::MAX, |text| text.len());
+        if bytes > MAX_BYTES { Err(MetadataError::TooLarge) } else { Ok(Self(Arc::new(map))) }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The object itself.
+    pub fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+fn check(value: &Value, depth: usize) -> Result<(), MetadataError> {
+    if depth > MAX_DEPTH && (value.is_object() || value.is_array()) {
+        return Err(MetadataError::TooDeep);
+    }
+    match value {
+        Value::String(text) if text.contains('\0') => Err(MetadataError::Nul),
+        Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
+        Value::Object(map) => map.iter().try_for_each(|(key, item)| {
+            if key.contains('\0') { Err(MetadataError::Nul) } else { check(item, depth + 1) }
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(value: Value) -> Result<Metadata, MetadataError> {
+        match value {
+            Value::Object(map) => Metadata::new(map),
+            other => panic!("{other} is not an object"),
+        }
+    }
+
+    #[test]
+    fn what_postgres_cannot_keep_is_refused() {
+        assert_eq!(of(serde_json::json!({"a": ["x\0"]})), Err(MetadataError::Nul));
+        assert_eq!(of(serde_json::json!({"a\0": 1})), Err(MetadataError::Nul));
+        assert_eq!(of(serde_json::json!({"a": "x".repeat(MAX_BYTES)})), Err(MetadataError::TooLarge));
+        let deep = (0..MAX_DEPTH).fold(serde_json::json!({}), |inner, _| serde_json::json!({ "d": inner }));
+        assert_eq!(of(deep), Err(MetadataError::TooDeep));
+        assert!(of(serde_json::json!({"order": {"id": 7, "tags": ["a", null, true]}})).is_ok());
+    }
+}

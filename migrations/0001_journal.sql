@@ -96,23 +96,28 @@ SELECT aggregate_type,
        coalesce(metadata, '{}')::json AS metadata
 FROM journal.events;
 
--- The newest position of a partition that was recorded at `moment` or before; 0 where there is none.
--- `recorded_at` never runs backwards within a partition, so this is a binary search over the primary key.
-CREATE FUNCTION journal.position_at(of_partition integer, moment timestamptz) RETURNS bigint
+-- The newest position of a partition such that none of the tenant's events up to it was recorded after
+-- `moment`, and all of them behind it were. `recorded_at` never runs backwards within a partition, so this is
+-- a binary search; it looks at the tenant's own events alone, as a reader sees no others.
+CREATE FUNCTION journal.position_at(of_partition integer, of_tenant uuid, moment timestamptz) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     low bigint := 0;
     high bigint;
     middle bigint;
+    nearest record;
 BEGIN
-    SELECT coalesce(max(position), 0) INTO high FROM journal.events WHERE partition = of_partition;
+    SELECT coalesce(max(position), 0) INTO high FROM journal.events
+        WHERE tenant_id = of_tenant AND partition = of_partition;
     WHILE low < high LOOP
         middle := (low + high + 1) / 2;
-        IF (SELECT recorded_at <= moment FROM journal.events
-            WHERE partition = of_partition AND position = middle) IS NOT FALSE THEN
-            low := middle;
+        SELECT position, recorded_at INTO nearest FROM journal.events
+            WHERE tenant_id = of_tenant AND partition = of_partition AND position > low AND position <= middle
+            ORDER BY position DESC LIMIT 1;
+        IF nearest.recorded_at > moment THEN
+            high := nearest.position - 1;
         ELSE
-            high := middle - 1;
+            low := middle;
         END IF;
     END LOOP;
     RETURN low;

@@ -1,1 +1,3 @@
 //! How it is asked for: HTTP, authentication, errors, `OpenAPI`.
+
+pub mod credential;

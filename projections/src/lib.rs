@@ -1,1 +1,21 @@
-//! What it looks like: the projector runtime, the read models and their queries.
+//! What it looks like: the read models, their queries, and what keeps them up to date.
+//!
+//! [`Reader`] answers questions, each in one snapshot of the database and with the position it reflects. Its
+//! queries cost by what they return: every list follows an index. What can be derived from the journal (a
+//! wallet's entries, the audit log, a balance at a point in time) is read there and not copied.
+//!
+//! Queries name the tables of the read models without their schema: a rebuild fills tables of the same names
+//! in another schema, found through the search path, and swaps them.
+
+mod due;
+mod names;
+mod progress;
+mod reader;
+
+pub use due::Due;
+pub use progress::{Kind, Mark, Progress, State};
+pub use reader::{
+    AssetSum, AuditFilter, AuditView, BalanceView, EntryView, Lagging, PlatformReader, PointInTime,
+    ReadError, Reader, Reflected, TenantReader, TenantView, TransactionFilter, TransactionView, TrialBalance,
+    WalletFilter, WalletView,
+};

@@ -3,7 +3,6 @@
 //! Every write carries an idempotency key, so each call may be sent any number of times; [`retry`] does so until
 //! it is answered or the time allowed is over.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -13,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+mod outage;
 mod retry;
+
+pub use outage::Notice;
+use outage::Outage;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,9 +26,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     retry_for: Duration,
-    notice: Box<dyn Fn(&str) + Send + Sync>,
-    /// Whether the server is known to be in trouble, so that it is said once and not by every request.
-    troubled: AtomicBool,
+    outage: Outage,
 }
 
 /// Why a client cannot be made from what was given.
@@ -146,12 +147,7 @@ impl Client {
     ///
     /// # Errors
     /// When the address or the token is of no use, or the system's root certificates are needed and missing.
-    pub fn new(
-        url: &str,
-        token: &str,
-        retry_for: Duration,
-        notice: Box<dyn Fn(&str) + Send + Sync>,
-    ) -> Result<Self, ClientError> {
+    pub fn new(url: &str, token: &str, retry_for: Duration, notice: Notice) -> Result<Self, ClientError> {
         let base = Url::parse(url).map_err(|error| ClientError::Url(format!("`{url}`: {error}")))?;
         let secure = match base.scheme() {
             "https" => true,
@@ -177,7 +173,7 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| ClientError::Setup(retry::reason(error)))?;
-        Ok(Self { http, base, retry_for, notice, troubled: AtomicBool::new(false) })
+        Ok(Self { http, base, retry_for, outage: Outage::new(notice) })
     }
 
     /// The scale of an asset; `None` where the tenant has no such asset.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 
 mod ledger;
+mod wire;
 
 use ledger::{Fault, Ledger};
 
@@ -83,7 +84,7 @@ fn counted<'a>(summary: &'a str, title: &str) -> &'a str {
 
 #[tokio::test]
 async fn each_row_is_held_for_the_most_and_settled_for_what_it_cost() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let file = TraceFile::new(
         "TIMESTAMP,ContextTokens,GeneratedTokens\n\
          2023-11-16 18:15:46.6805909,374,44\n2023-11-16 18:15:46.6805909,374,44\n2023-11-16 18:15:50,10,5000",
@@ -101,12 +102,11 @@ async fn each_row_is_held_for_the_most_and_settled_for_what_it_cost() {
     assert_eq!(ledger.state().holds, [first.clone(), first, last]);
     assert_eq!(ledger.charged(), (8_011_000, 3));
     assert_eq!(ledger.state().funds, FUNDS - 8_011_000);
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn running_again_charges_nothing_again() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, cost) = TraceFile::of_rows(100);
     let arguments = file.for_ledger(&ledger.url);
     for replayed in ["before: 0)", "before: 100)"] {
@@ -116,12 +116,11 @@ async fn running_again_charges_nothing_again() {
         assert!(summary.contains(replayed), "{summary}");
         assert_eq!(ledger.charged(), (cost, 100));
     }
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn an_interrupted_import_is_continued_by_running_it_again() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, cost) = TraceFile::of_rows(300);
     let arguments = file.for_ledger(&ledger.url);
     let (told, mut settlements) = tokio::sync::mpsc::unbounded_channel();
@@ -144,12 +143,11 @@ async fn an_interrupted_import_is_continued_by_running_it_again() {
     assert_eq!(status, 0, "{summary}");
     assert_eq!(ledger.charged(), (cost, 300));
     assert!(summary.contains(&format!("before: {settled})")), "{summary}");
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn lost_answers_and_passing_faults_change_nothing() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, cost) = TraceFile::of_rows(60);
     ledger.state().fault = Some(Box::new(|write| match write % 5 {
         0 => Some(Fault::LoseAnswer),
@@ -162,12 +160,11 @@ async fn lost_answers_and_passing_faults_change_nothing() {
     assert_eq!(ledger.charged(), (cost, 60));
     // Repeating one's own request is not finding it done by somebody earlier.
     assert!(summary.contains("before: 0)"), "{summary}");
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn a_server_that_stays_away_stops_the_import_which_then_continues() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, cost) = TraceFile::of_rows(50);
     let mut arguments = file.for_ledger(&ledger.url);
     ledger.state().fault = Some(Box::new(|write| (write > 31).then_some(Fault::Refuse(503))));
@@ -182,12 +179,11 @@ async fn a_server_that_stays_away_stops_the_import_which_then_continues() {
     let (status, summary) = import(&arguments).await;
     assert_eq!(status, 0, "{summary}");
     assert_eq!(ledger.charged(), (cost, 50));
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn a_bad_row_is_named_and_the_others_are_imported() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let mut text = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,1,0\n".to_owned();
     text += &"2023-11-16 18:15:46,-1,0\n".repeat(25);
     text += "2023-11-16 18:15:46,2,0\n";
@@ -198,12 +194,11 @@ async fn a_bad_row_is_named_and_the_others_are_imported() {
     assert!(summary.contains("line 3: ContextTokens is negative: \"-1\"\n"), "{summary}");
     assert!(summary.contains("and 5 more\n"), "{summary}");
     assert_eq!(ledger.state().revenue, 1500);
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn rows_the_wallet_cannot_cover_are_refused_and_go_through_once_it_is_funded() {
-    let ledger = Ledger::start(13_000_000);
+    let ledger = Ledger::start(13_000_000).await;
     let (file, cost) = TraceFile::of_rows(30);
     let mut arguments = file.for_ledger(&ledger.url);
     arguments.concurrency = 1;
@@ -217,12 +212,11 @@ async fn rows_the_wallet_cannot_cover_are_refused_and_go_through_once_it_is_fund
     let (status, summary) = import(&arguments).await;
     assert_eq!(status, 0, "{summary}");
     assert_eq!(ledger.charged(), (cost, 30));
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn other_prices_for_the_same_rows_are_refused_rather_than_charged_twice() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, cost) = TraceFile::of_rows(10);
     let mut arguments = file.for_ledger(&ledger.url);
     import(&arguments).await;
@@ -232,12 +226,11 @@ async fn other_prices_for_the_same_rows_are_refused_rather_than_charged_twice() 
     assert_eq!(counted(&summary, "refused"), "10");
     assert!(summary.contains("imported before at other prices"), "{summary}");
     assert_eq!(ledger.charged(), (cost, 10));
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn what_can_cost_nothing_is_not_posted() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, _) = TraceFile::of_rows(5);
     let mut arguments = file.for_ledger(&ledger.url);
     arguments.input_price = "0".parse().expect("a price");
@@ -246,12 +239,11 @@ async fn what_can_cost_nothing_is_not_posted() {
     assert_eq!(status, 0, "{summary}");
     assert_eq!((counted(&summary, "free"), counted(&summary, "settled")), ("5", "0"));
     assert_eq!(ledger.state().writes, 0);
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn what_cannot_work_is_refused_before_the_first_row() {
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, _) = TraceFile::of_rows(5);
     let sane = file.for_ledger(&ledger.url);
     let change = |change: &dyn Fn(&mut LlmTrace)| {
@@ -292,20 +284,18 @@ async fn what_cannot_work_is_refused_before_the_first_row() {
         assert!(said.contains(expected), "{said}");
     }
     assert_eq!(ledger.state().writes, 0);
-    ledger.stop().await;
 }
 
 #[tokio::test]
 async fn https_is_spoken_with_the_provider_that_is_built_in() {
     // A plain HTTP server is not a TLS one: what must fail is the handshake, not the set-up.
-    let ledger = Ledger::start(FUNDS);
+    let ledger = Ledger::start(FUNDS).await;
     let (file, _) = TraceFile::of_rows(1);
     let mut arguments = file.for_ledger(&ledger.url.replace("http:", "https:"));
     arguments.retry_for = Duration::ZERO;
     let said = unusable(&arguments).await;
     let no_roots = said.contains("No CA certificates");
     assert!(no_roots || said.contains("InvalidContentType"), "{said}");
-    ledger.stop().await;
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Sending a request until it is answered.
 
 use std::error::Error as _;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
@@ -42,38 +41,45 @@ impl Client {
             "" => request,
             key => request.header("Idempotency-Key", key),
         };
+        let mut waiting = false;
+        let result = self.send_until_answered(request, key, &mut waiting).await;
+        if waiting {
+            let given_up = matches!(result, Err(Failure::Stop(_)));
+            self.outage.end((!given_up).then(|| format!("{} answers again", self.base)));
+        }
+        result
+    }
+
+    /// `waiting` is set when the fault has been reported as an outage.
+    async fn send_until_answered(
+        &self,
+        request: RequestBuilder,
+        key: &str,
+        waiting: &mut bool,
+    ) -> Result<Reply, Failure> {
         let mut pause = FIRST_PAUSE;
         let mut deadline = None;
         loop {
             let attempt = request
                 .try_clone()
                 .ok_or_else(|| Failure::Stop("a request cannot be sent twice".to_owned()))?;
+            let first_attempt = deadline.is_none();
             let (why, asked) = match self.attempt(attempt).await {
-                Ok(reply) => {
-                    self.recovered();
-                    let first_attempt = deadline.is_none();
-                    return Ok(Reply { first_attempt, ..reply });
-                }
-                Err(Trouble::Final(failure)) => {
-                    self.recovered();
-                    return Err(failure);
-                }
+                Ok(reply) => return Ok(Reply { first_attempt, ..reply }),
+                Err(Trouble::Final(failure)) => return Err(failure),
                 Err(Trouble::Passing(why, asked)) => (why, asked),
             };
             let now = Instant::now();
-            let first = deadline.is_none();
             let until = *deadline.get_or_insert_with(|| now + self.retry_for);
             let wait = asked.unwrap_or_else(|| spread(pause, key));
+            let (base, seconds) = (&self.base, self.retry_for.as_secs());
             if now + wait >= until {
-                return Err(Failure::Stop(format!(
-                    "{} gave no usable answer for {} s: {why}",
-                    self.base,
-                    self.retry_for.as_secs()
-                )));
+                return Err(Failure::Stop(format!("{base} gave no usable answer for {seconds} s: {why}")));
             }
             // A single fault, mended at once, is not worth a word.
-            if !first || wait >= NOTABLE_PAUSE {
-                self.in_trouble(&why);
+            if !*waiting && (!first_attempt || wait >= NOTABLE_PAUSE) {
+                *waiting = true;
+                self.outage.begin(&format!("{base}: {why}; trying again for up to {seconds} s"));
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -110,22 +116,6 @@ impl Client {
             }
             _ => Trouble::Final(Failure::Refused(problem)),
         })
-    }
-
-    fn in_trouble(&self, why: &str) {
-        if !self.troubled.swap(true, Ordering::Relaxed) {
-            (self.notice)(&format!(
-                "{}: {why}; trying again for up to {} s",
-                self.base,
-                self.retry_for.as_secs()
-            ));
-        }
-    }
-
-    fn recovered(&self) {
-        if self.troubled.swap(false, Ordering::Relaxed) {
-            (self.notice)(&format!("{} answers again", self.base));
-        }
     }
 }
 

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use actix_web::dev::ServerHandle;
-use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::wire::{Request, Response, serve};
 
 /// Digits after the point of every amount.
 pub const SCALE: u32 = 9;
@@ -47,30 +48,24 @@ type Shared = Arc<Mutex<State>>;
 pub struct Ledger {
     pub url: String,
     state: Shared,
-    server: ServerHandle,
+    server: JoinHandle<()>,
 }
 
 impl Ledger {
-    pub fn start(funds: i128) -> Self {
+    pub async fn start(funds: i128) -> Self {
         let state: Shared = Arc::new(Mutex::new(State { funds, ..State::default() }));
-        let data = web::Data::new(state.clone());
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(data.clone())
-                .route("/base/v1/assets", web::get().to(assets))
-                .route("/base/v1/wallets/{path}", web::get().to(wallet))
-                .route("/base/v1/transactions", web::post().to(hold))
-                .route("/base/v1/transactions/{id}/settle", web::post().to(settle))
-        })
-        .workers(1)
-        .disable_signals()
-        .bind(("127.0.0.1", 0))
-        .expect("a free port");
-        let url = format!("http://{}/base/", server.addrs()[0]);
-        let server = server.run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { url, state, server: handle }
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let url = format!("http://{}/base/", listener.local_addr().expect("an address"));
+        let shared = state.clone();
+        let server = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let shared = shared.clone();
+                connections.spawn(serve(stream, move |request| answer(&shared, &request)));
+            }
+        });
+        Self { url, state, server }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -82,40 +77,42 @@ impl Ledger {
         let state = self.state();
         (state.revenue, state.settled)
     }
+}
 
-    pub async fn stop(self) {
-        self.server.stop(false).await;
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.server.abort();
     }
 }
 
-fn problem(status: u16, code: &str) -> HttpResponse {
-    HttpResponse::build(StatusCode::from_u16(status).expect("a status"))
-        .insert_header(("Retry-After", "0"))
-        .content_type("application/problem+json")
-        .body(json!({ "code": code, "title": "No", "detail": format!("{code} it is") }).to_string())
+fn problem(status: u16, code: &str) -> Response {
+    let body = json!({ "code": code, "title": "No", "detail": format!("{code} it is") });
+    Response { status, headers: "Retry-After: 0\r\n", body: body.to_string() }
 }
 
-fn authorized(request: &HttpRequest) -> bool {
-    request.headers().get("Authorization").is_some_and(|value| value == "Bearer good-token")
-}
-
-async fn assets(request: HttpRequest) -> HttpResponse {
-    if !authorized(&request) {
+fn answer(state: &Shared, request: &Request) -> Response {
+    if request.header("authorization") != Some("Bearer good-token") {
         return problem(401, "unauthenticated");
     }
-    HttpResponse::Ok().json(json!({"items": [
-        {"code": "USD", "scale": SCALE}, {"code": "EUR", "scale": 2}
-    ]}))
+    let path = request.path.strip_prefix("/base/v1/").expect("the base path");
+    let parts: Vec<&str> = path.split('/').collect();
+    match (request.method.as_str(), &parts[..]) {
+        ("GET", ["assets"]) => ok(&json!({"items": [
+            {"code": "USD", "scale": SCALE}, {"code": "EUR", "scale": 2}
+        ]})),
+        ("GET", ["wallets", "customers:42"]) => ok(&json!({"path": "customers:42", "asset": "USD"})),
+        ("GET", ["wallets", "customers:eur"]) => ok(&json!({"path": "customers:eur", "asset": "EUR"})),
+        ("GET", ["wallets", _]) => problem(404, "wallet_not_found"),
+        ("POST", ["transactions"]) => write(request, state, hold),
+        ("POST", ["transactions", id, "settle"]) => {
+            write(request, state, |state, body| settle(state, body, id))
+        }
+        _ => problem(404, "not_found"),
+    }
 }
 
-async fn wallet(path: web::Path<String>) -> HttpResponse {
-    match path.as_str() {
-        "customers:42" => {
-            HttpResponse::Ok().json(json!({"path": "customers:42", "asset": "USD", "status": "open"}))
-        }
-        "customers:eur" => HttpResponse::Ok().json(json!({"path": "customers:eur", "asset": "EUR"})),
-        _ => problem(404, "wallet_not_found"),
-    }
+fn ok(body: &Value) -> Response {
+    Response { status: 200, headers: "", body: body.to_string() }
 }
 
 /// Minor units of a decimal that has exactly [`SCALE`] digits after the point.
@@ -125,52 +122,45 @@ fn units(amount: &Value) -> i128 {
     format!("{whole}{fraction}").parse().expect("digits")
 }
 
-async fn hold(request: HttpRequest, body: String, state: web::Data<Shared>) -> HttpResponse {
-    write(&request, &body, &state, |state, body| {
-        let posting = &body["postings"][0];
-        assert_eq!((&body["pending"], &body["open_wallets"]), (&json!(true), &json!(true)));
-        assert_eq!((&posting["from"], &posting["to"]), (&json!("customers:42"), &json!("@revenue")));
-        assert_eq!(posting["asset"], "USD");
-        let amount = units(&posting["amount"]);
-        assert!(amount > 0);
-        if amount > state.funds {
-            return Err((422, "insufficient_funds"));
-        }
-        state.funds -= amount;
-        state.holds.push((body["effective_at"].as_str().expect("a time").to_owned(), amount));
-        let id = format!("0190a000-0000-7000-8000-{:012}", state.holds.len());
-        state.pending.insert(id.clone(), amount);
-        Ok((201, json!({ "id": id, "status": "pending" })))
-    })
+type Carried = Result<(u16, Value), (u16, &'static str)>;
+
+fn hold(state: &mut State, body: &Value) -> Carried {
+    let posting = &body["postings"][0];
+    assert_eq!((&body["pending"], &body["open_wallets"]), (&json!(true), &json!(true)));
+    assert_eq!((&posting["from"], &posting["to"]), (&json!("customers:42"), &json!("@revenue")));
+    assert_eq!(posting["asset"], "USD");
+    let amount = units(&posting["amount"]);
+    assert!(amount > 0);
+    if amount > state.funds {
+        return Err((422, "insufficient_funds"));
+    }
+    state.funds -= amount;
+    state.holds.push((body["effective_at"].as_str().expect("a time").to_owned(), amount));
+    let id = format!("0190a000-0000-7000-8000-{:012}", state.holds.len());
+    state.pending.insert(id.clone(), amount);
+    Ok((201, json!({ "id": id, "status": "pending" })))
 }
 
-async fn settle(request: HttpRequest, body: String, state: web::Data<Shared>) -> HttpResponse {
-    let id = request.match_info().get("id").expect("an id").to_owned();
-    write(&request, &body, &state, |state, body| {
-        let amount = units(&body["amounts"][0]);
-        let Some(held) = state.pending.remove(&id) else {
-            return Err((409, "transaction_not_pending"));
-        };
-        assert!(amount <= held, "{amount} of {held}");
-        state.funds += held - amount;
-        state.revenue += amount;
-        state.settled += 1;
-        if let Some(told) = &state.on_settled {
-            let _ = told.send(());
-        }
-        Ok((200, json!({ "id": id, "status": "settled" })))
-    })
+fn settle(state: &mut State, body: &Value, id: &str) -> Carried {
+    let amount = units(&body["amounts"][0]);
+    let Some(held) = state.pending.remove(id) else {
+        return Err((409, "transaction_not_pending"));
+    };
+    assert!(amount <= held, "{amount} of {held}");
+    state.funds += held - amount;
+    state.revenue += amount;
+    state.settled += 1;
+    if let Some(told) = &state.on_settled {
+        let _ = told.send(());
+    }
+    Ok((200, json!({ "id": id, "status": "settled" })))
 }
 
 fn write(
-    request: &HttpRequest,
-    body: &str,
+    request: &Request,
     state: &Shared,
-    carry_out: impl FnOnce(&mut State, &Value) -> Result<(u16, Value), (u16, &'static str)>,
-) -> HttpResponse {
-    if !authorized(request) {
-        return problem(401, "unauthenticated");
-    }
+    carry_out: impl FnOnce(&mut State, &Value) -> Carried,
+) -> Response {
     let mut state = state.lock().expect("not poisoned");
     state.writes += 1;
     let writes = state.writes;
@@ -178,14 +168,12 @@ fn write(
     if let Some(Fault::Refuse(status)) = fault {
         return problem(status, "away");
     }
-    let key = request.headers().get("Idempotency-Key").expect("a key").to_str().expect("text").to_owned();
-    let fingerprint = format!("{} {body}", request.path());
+    let key = request.header("idempotency-key").expect("a key").to_owned();
+    let fingerprint = format!("{} {}", request.path, request.body);
     let (status, answer, replayed) = match state.answers.get(&key) {
-        Some((before, ..)) if *before != fingerprint => {
-            return problem(409, "idempotency_key_reused");
-        }
+        Some((before, ..)) if *before != fingerprint => return problem(409, "idempotency_key_reused"),
         Some((_, status, answer)) => (*status, answer.clone(), true),
-        None => match carry_out(&mut state, &serde_json::from_str(body).expect("JSON")) {
+        None => match carry_out(&mut state, &serde_json::from_str(&request.body).expect("JSON")) {
             Err((status, code)) => return problem(status, code),
             Ok((status, answer)) => {
                 state.answers.insert(key, (fingerprint, status, answer.clone()));
@@ -196,9 +184,6 @@ fn write(
     if fault == Some(Fault::LoseAnswer) {
         return problem(500, "internal");
     }
-    let mut response = HttpResponse::build(StatusCode::from_u16(status).expect("a status"));
-    if replayed {
-        response.insert_header(("Idempotency-Replayed", "true"));
-    }
-    response.json(answer)
+    let headers = if replayed { "Idempotency-Replayed: true\r\n" } else { "" };
+    Response { status, headers, body: answer.to_string() }
 }

@@ -98,8 +98,12 @@ async fn a_wiped_stream_is_filled_again_from_the_journal() {
     let relayed = Relayed::start().await;
     relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
     relayed.equal().await;
-    jetstream::new(relayed.client.clone()).delete_stream(STREAM).await.unwrap();
+    let context = jetstream::new(relayed.client.clone());
+    context.delete_stream(STREAM).await.unwrap();
     relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
+    relayed.equal().await;
+    // Also when nothing new happens.
+    context.delete_stream(STREAM).await.unwrap();
     relayed.equal().await;
 }
 

@@ -8,6 +8,7 @@
 //!
 //! NATS is never the truth: a wiped stream is made again and filled from position 1.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_nats::jetstream::context::PublishAckFuture;
@@ -15,7 +16,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 use domain::Partition;
-use journal::{Journal, Recorded, cloudevent};
+use journal::{Journal, Lease, Recorded, cloudevent};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ const READ_EVENTS: i64 = 1_000;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the writers use to hand over committed batches.
@@ -69,8 +71,7 @@ impl Announce {
 #[derive(Debug)]
 pub struct Relay {
     journal: Journal,
-    context: Context,
-    queues: Vec<mpsc::Receiver<Vec<Recorded>>>,
+    lanes: Vec<Lane>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -102,56 +103,87 @@ fn nats(error: impl std::fmt::Display) -> RelayError {
 impl Relay {
     /// A relay for `journal` over `client`, and the way to it.
     pub fn new(journal: Journal, client: async_nats::Client) -> (Self, Announcer) {
-        let (partitions, queues) = journal.partitions().map(|_| mpsc::channel(WAITING_BATCHES)).unzip();
-        (Self { journal, context: jetstream::new(client), queues }, Announcer { partitions })
+        let context = jetstream::new(client);
+        let (partitions, lanes) = journal
+            .partitions()
+            .map(|partition| {
+                let (sender, queue) = mpsc::channel(WAITING_BATCHES);
+                let (journal, context) = (journal.clone(), context.clone());
+                (sender, Lane { journal, context, partition, queue })
+            })
+            .unzip();
+        (Self { journal, lanes }, Announcer { partitions })
     }
 
-    /// Relays all partitions until `stop`, whatever NATS and Postgres do. Returns with nothing lost: what was
-    /// not published is found in the journal next time.
-    pub async fn run(self, stop: CancellationToken) {
-        let partitions = self.journal.partitions().zip(self.queues).map(|(partition, queue)| {
-            let lane = Lane {
-                journal: self.journal.clone(),
-                context: self.context.clone(),
-                partition,
-                queue,
-                stop: stop.clone(),
+    /// Relays all partitions until `stop`, whatever NATS and Postgres do. Of several programs on one database
+    /// one relays, the others stand by. Returns with nothing lost: what was not published is found in the
+    /// journal next time.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let taken = tokio::select! {
+                () = stop.cancelled() => return,
+                taken = Lease::take(self.journal.pool(), "relay") => taken,
             };
-            lane.run()
-        });
-        futures_util::future::join_all(partitions).await;
+            match taken {
+                Ok(Some(lease)) => self.relay(lease, &stop).await,
+                Ok(None) => tracing::debug!("another program relays"),
+                Err(error) => tracing::warn!(%error, "the relay cannot ask for its lease"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Relays for as long as the lease is ours.
+    async fn relay(&mut self, mut lease: Lease, stop: &CancellationToken) {
+        let session = stop.child_token();
+        let watch = async {
+            while lease.held().await {
+                tokio::select! {
+                    () = session.cancelled() => return,
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            }
+            tracing::warn!("the relay has lost its lease");
+            session.cancel();
+        };
+        let lanes = futures_util::future::join_all(self.lanes.iter_mut().map(|lane| lane.run(&session)));
+        tokio::join!(lanes, watch);
     }
 }
 
 /// The relay of one partition.
+#[derive(Debug)]
 struct Lane {
     journal: Journal,
     context: Context,
     partition: Partition,
     queue: mpsc::Receiver<Vec<Recorded>>,
-    stop: CancellationToken,
 }
 
 impl Lane {
-    async fn run(mut self) {
-        let mut pause = Duration::from_millis(50);
-        while !self.stop.is_cancelled() {
-            match self.session(&mut pause).await {
-                Ok(()) => return,
-                Err(error) => {
-                    metrics::counter!("counterfoil_relay_failures_total").increment(1);
-                    tracing::warn!(partition = %self.partition, %error, "the relay starts over");
-                }
-            }
+    async fn run(&mut self, stop: &CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        while !stop.is_cancelled() {
+            let fault = tokio::select! {
+                () = stop.cancelled() => return,
+                fault = self.session(&mut pause) => fault,
+            };
+            let Err(error) = fault;
+            metrics::counter!("counterfoil_relay_failures_total").increment(1);
+            tracing::warn!(partition = %self.partition, %error, "the relay starts over");
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
         }
     }
 
-    /// Publishes from where the stream stands, until `stop` or a fault.
-    async fn session(&mut self, pause: &mut Duration) -> Result<(), RelayError> {
+    /// Publishes from where the stream stands, until a fault. May be dropped at any point: what was sent and
+    /// not acknowledged is found in the stream next time.
+    async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
         let mut at = self.resume().await?;
         let mut noted = at;
         loop {
@@ -163,28 +195,25 @@ impl Lane {
                 }
                 at = self.publish(at, &events).await?;
             }
-            *pause = Duration::from_millis(50);
+            *pause = FIRST_PAUSE;
             loop {
                 if at != noted {
                     self.journal.set_relayed(self.partition, at).await?;
                     noted = at;
                 }
-                let batch = tokio::select! {
-                    () = self.stop.cancelled() => return Ok(()),
-                    batch = self.queue.recv() => batch,
-                    () = tokio::time::sleep(LOOK) => None,
+                let Ok(handed) = tokio::time::timeout(LOOK, self.queue.recv()).await else {
+                    // Nothing to do: see whether the stream still has what it had.
+                    at = self.resume().await?;
+                    break;
                 };
-                let Some(batch) = batch else { break };
+                let Some(batch) = handed else {
+                    // The writers are gone: one look at the journal now and then is enough.
+                    tokio::time::sleep(LOOK).await;
+                    break;
+                };
                 match batch.first() {
                     Some(first) if first.position > at + 1 => break,
                     _ => at = self.publish(at, &batch).await?,
-                }
-            }
-            if self.queue.is_closed() && self.queue.is_empty() {
-                // The writers are gone; one look at the journal a second is enough until we are told to stop.
-                tokio::select! {
-                    () = self.stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(LOOK) => {}
                 }
             }
         }

@@ -25,7 +25,6 @@ pub struct Config {
     pub journal: Journal,
     pub pipeline: Pipeline,
     pub sweep: Sweep,
-    pub relay: Relay,
     pub projections: Projections,
     pub api: Api,
     pub auth: Auth,
@@ -45,6 +44,12 @@ impl Config {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(crate::servers::default_data_dir)
+    }
+
+    /// The file with the key that signs our tokens.
+    #[must_use]
+    pub fn signing_key(&self) -> PathBuf {
+        self.data_dir().join("signing-key.pem")
     }
 }
 
@@ -80,6 +85,7 @@ pub struct Pipeline {
     pub max_batch_events: NonZeroUsize,
     pub queue_commands: NonZeroUsize,
     pub cache_aggregates: NonZeroUsize,
+    pub patience_ms: u64,
 }
 
 /// The sweeper of expired holds.
@@ -87,14 +93,6 @@ pub struct Pipeline {
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Sweep {
     pub interval_ms: NonZeroU64,
-}
-
-/// From the journal to JetStream.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "the embedded defaults document every key")]
-pub struct Relay {
-    pub in_flight: NonZeroUsize,
-    pub catch_up_events: NonZeroU32,
 }
 
 /// The projector runtime.
@@ -160,7 +158,8 @@ mod tests {
     use super::*;
 
     fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &Flags) -> Result<Config, ConfigError> {
-        let directory = std::env::temp_dir().join(format!("counterfoil-config-{:?}", std::thread::current().id()));
+        let directory =
+            std::env::temp_dir().join(format!("counterfoil-config-{:?}", std::thread::current().id()));
         std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join("counterfoil.toml");
         if let Some(text) = file {
@@ -204,7 +203,8 @@ mod tests {
 
     #[test]
     fn two_underscores_reach_into_a_table() {
-        let config = load(None, &[("COUNTERFOIL_PIPELINE__QUEUE_COMMANDS", "17")], &Flags::default()).unwrap();
+        let config =
+            load(None, &[("COUNTERFOIL_PIPELINE__QUEUE_COMMANDS", "17")], &Flags::default()).unwrap();
         assert_eq!(config.pipeline.queue_commands.get(), 17);
     }
 
@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_file_that_was_asked_for_must_be_there() {
-        let flags = Flags { config: Some(Path::new("/nonexistent/counterfoil.toml").to_owned()), ..Flags::default() };
+        let flags =
+            Flags { config: Some(Path::new("/nonexistent/counterfoil.toml").to_owned()), ..Flags::default() };
         let said = load(None, &[], &flags).unwrap_err().to_string();
         assert!(said.contains("/nonexistent/counterfoil.toml"), "{said}");
     }

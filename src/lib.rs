@@ -6,5 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod import;
 pub mod lifecycle;
+pub mod serve;
 pub mod servers;
 pub mod system;

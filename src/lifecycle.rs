@@ -21,10 +21,7 @@ impl Lifecycle {
     /// The signals cannot be watched.
     pub fn watch_signals() -> io::Result<Self> {
         let this = Self::default();
-        let (interrupt, terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::spawn(this.clone().follow(interrupt, terminate));
         Ok(this)
     }
@@ -35,10 +32,7 @@ impl Lifecycle {
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
             };
-            match stage.is_cancelled() {
-                false => tracing::info!(signal = name, "stopping; a second signal stops at once"),
-                true => tracing::debug!(signal = name, "already stopping"),
-            }
+            tracing::info!(signal = name, "stopping; one more signal stops at once");
             stage.cancel();
         }
     }

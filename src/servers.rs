@@ -11,6 +11,7 @@
 //! nats/              JetStream's store
 //! nats.json          port and password, generated once
 //! nats.conf          written anew at every start from nats.json
+//! addresses.json     where the servers are, for commands that run beside them
 //! ```
 //!
 //! A crashed server is started again with growing pauses, on the same socket and port, so clients reconnect by
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use account::default_data_dir;
+pub use directory::{Addresses, make_data_dir, running};
 pub use error::Error;
 pub use nats::connect as connect_nats;
 
@@ -69,23 +71,13 @@ impl Options {
     /// Both servers, durable, in a directory that stays.
     #[must_use]
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            place: Place::Directory(directory.into()),
-            postgres: true,
-            nats: true,
-            durable: true,
-        }
+        Self { place: Place::Directory(directory.into()), postgres: true, nats: true, durable: true }
     }
 
     /// Both servers, small and fast, in a directory that is removed at the end.
     #[must_use]
     pub fn ephemeral() -> Self {
-        Self {
-            place: Place::Ephemeral,
-            postgres: true,
-            nats: true,
-            durable: false,
-        }
+        Self { place: Place::Ephemeral, postgres: true, nats: true, durable: false }
     }
 }
 
@@ -116,30 +108,27 @@ impl Servers {
         let directory = DataDir::open(&options.place)?;
         let launcher = Launcher::start()?;
         let postgres = async {
-            match options.postgres {
-                true => postgres::start(&directory, &launcher, options.durable, interrupt)
-                    .await
-                    .map(Some),
-                false => Ok(None),
+            if options.postgres {
+                postgres::start(&directory, &launcher, options.durable, interrupt).await.map(Some)
+            } else {
+                Ok(None)
             }
         };
         let nats = async {
-            match options.nats {
-                true => nats::start(&directory, &launcher, interrupt)
-                    .await
-                    .map(Some),
-                false => Ok(None),
+            if options.nats {
+                nats::start(&directory, &launcher, interrupt).await.map(Some)
+            } else {
+                Ok(None)
             }
         };
         // Both are waited for, so that one that comes up while the other fails is stopped in an orderly way.
         let (postgres, nats) = tokio::join!(postgres, nats);
         match (postgres, nats) {
-            (Ok(postgres), Ok(nats)) => Ok(Self {
-                postgres,
-                nats,
-                _launcher: launcher,
-                directory,
-            }),
+            (Ok(postgres), Ok(nats)) => {
+                let this = Self { postgres, nats, _launcher: launcher, directory };
+                this.directory.announce(&this.addresses())?;
+                Ok(this)
+            }
             (Err(error), other) | (other, Err(error)) => {
                 if let Ok(Some(running)) = other {
                     running.process.stop().await;
@@ -162,6 +151,13 @@ impl Servers {
         self.nats.as_ref().map(|running| running.url.as_str())
     }
 
+    /// Both addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        let url = |running: Option<&Running>| running.map(|running| running.url.clone());
+        Addresses { database_url: url(self.postgres.as_ref()), nats_url: url(self.nats.as_ref()) }
+    }
+
     /// The directory in use.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
@@ -182,12 +178,7 @@ impl Servers {
 
     /// Stops both servers, orderly and within seconds, and removes the directory if it was temporary.
     pub async fn stop(self) {
-        let Self {
-            postgres,
-            nats,
-            _launcher,
-            directory,
-        } = self;
+        let Self { postgres, nats, _launcher, directory } = self;
         let stop = |running: Option<Running>| async {
             if let Some(running) = running {
                 running.process.stop().await;

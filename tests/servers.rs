@@ -1,5 +1,8 @@
 //! The private servers, with real processes: what happens when one of them, or we, or two of us, misbehave.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
+#![expect(clippy::disallowed_methods, reason = "these tests wait for processes, on threads of their own")]
+
 mod support;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -8,19 +11,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use counterfoil::system::SystemIds;
+use domain::Ids as _;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::{Connection as _, PgConnection};
 use support::{Database, Guardian};
-use uuid::Uuid;
 
 /// A directory that the servers' user can reach, removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("counterfoil-test-{}", Uuid::now_v7().simple())))
+        Self(std::env::temp_dir().join(format!("counterfoil-test-{}", SystemIds.next().simple())))
     }
 
     fn as_str(&self) -> &str {
@@ -103,8 +107,9 @@ async fn killed_servers_come_back_at_the_same_addresses_with_their_data() {
 #[tokio::test]
 async fn a_client_of_nats_reconnects_by_itself_after_a_crash() {
     let nats = support::private_nats();
-    let client =
-        counterfoil::servers::connect_nats(&nats.nats_url(), async_nats::ConnectOptions::new()).await.unwrap();
+    let client = counterfoil::servers::connect_nats(&nats.nats_url(), async_nats::ConnectOptions::new())
+        .await
+        .unwrap();
     let port = client.server_info().port;
     signal(nats.addresses().nats_pid.unwrap(), Signal::SIGKILL);
     nats.restarted();
@@ -167,7 +172,8 @@ fn servers_left_over_from_an_earlier_run_are_stopped() {
     let directory = Directory::new();
     let first = Guardian::start(&["--data-dir", directory.as_str()]).addresses();
     // What an earlier run left: the same programs on the same data, with nobody to look after them.
-    let postgres = leave_running(&directory.0, "postgres", "postgres", &["-D", "postgres", "-c", "listen_addresses="]);
+    let postgres =
+        leave_running(&directory.0, "postgres", "postgres", &["-D", "postgres", "-c", "listen_addresses="]);
     let nats = leave_running(&directory.0, "nats", "nats-server", &["--config", "nats.conf"]);
     for file in ["postgres/postmaster.pid", "nats/nats.pid"] {
         while !directory.0.join(file).exists() {
@@ -231,7 +237,10 @@ fn a_command_gets_the_addresses_and_its_status_is_passed_on() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("postgres://") && said.contains(" nats://"), "{said}");
     let directory = said.split("host=").nth(1).unwrap().split("/run").next().unwrap();
-    assert!(directory.contains("counterfoil-ephemeral-") && !Path::new(directory).exists(), "{directory} is there");
+    assert!(
+        directory.contains("counterfoil-ephemeral-") && !Path::new(directory).exists(),
+        "{directory} is there"
+    );
 }
 
 #[test]

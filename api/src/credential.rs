@@ -10,7 +10,7 @@ mod verifier;
 
 use serde::{Deserialize, Serialize};
 
-pub use signer::Signer;
+pub use signer::{Grant, Signer};
 pub use verifier::Verifier;
 
 /// What somebody may do. Each route says which roles it takes.
@@ -59,9 +59,10 @@ impl std::str::FromStr for Role {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
-            format!("must be one of {}", Self::ALL.map(Self::as_str).join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| format!("must be one of {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 

@@ -17,11 +17,7 @@ const CANDIDATES: [&str; 4] = ["postgres", "nats", "daemon", "nobody"];
 /// root's own directories; `.counterfoil` here for everyone else.
 #[must_use]
 pub fn default_data_dir() -> PathBuf {
-    PathBuf::from(if geteuid().is_root() {
-        "/var/lib/counterfoil"
-    } else {
-        ".counterfoil"
-    })
+    PathBuf::from(if geteuid().is_root() { "/var/lib/counterfoil" } else { ".counterfoil" })
 }
 
 /// The user the servers run as.
@@ -37,42 +33,28 @@ pub struct Account {
 impl Account {
     /// This process's user, or for root the owner of the data that exists already, else a well-known unprivileged user.
     pub fn choose(data: &[PathBuf]) -> Result<Self, Error> {
-        let owner = data
-            .iter()
-            .find_map(|path| fs::metadata(path).ok().map(|found| (path, found.uid())));
+        let owner = data.iter().find_map(|path| fs::metadata(path).ok().map(|found| (path, found.uid())));
         let this = geteuid();
         if !this.is_root() {
             return match owner {
-                Some((path, owner)) if owner != this.as_raw() => Err(Error::Foreign {
-                    directory: path.clone(),
-                    owner,
-                }),
-                _ => Ok(Self {
-                    name: this.to_string(),
-                    uid: this.as_raw(),
-                    gid: 0,
-                    switch: false,
-                }),
+                Some((path, owner)) if owner != this.as_raw() => {
+                    Err(Error::Foreign { directory: path.clone(), owner })
+                }
+                _ => Ok(Self { name: this.to_string(), uid: this.as_raw(), gid: 0, switch: false }),
             };
         }
         let owner = owner
             .filter(|(_, uid)| *uid != 0)
             .and_then(|(_, uid)| User::from_uid(Uid::from_raw(uid)).ok()?);
         owner
-            .or_else(|| {
-                CANDIDATES
-                    .iter()
-                    .find_map(|name| User::from_name(name).ok()?)
-            })
+            .or_else(|| CANDIDATES.iter().find_map(|name| User::from_name(name).ok()?))
             .map(|user| Self {
                 name: user.name,
                 uid: user.uid.as_raw(),
                 gid: user.gid.as_raw(),
                 switch: true,
             })
-            .ok_or_else(|| Error::NoAccount {
-                tried: CANDIDATES.join(", "),
-            })
+            .ok_or_else(|| Error::NoAccount { tried: CANDIDATES.join(", ") })
     }
 
     /// Whether the servers run as another user than this process.
@@ -90,10 +72,10 @@ impl Account {
 
     /// Gives `path` itself, not what is in it, to this user.
     pub fn own(&self, path: &Path) -> Result<(), Error> {
-        match self.switch {
-            true => chown(path, Some(self.uid), Some(self.gid))
-                .map_err(Error::io("change the owner of", path)),
-            false => Ok(()),
+        if self.switch {
+            chown(path, Some(self.uid), Some(self.gid)).map_err(Error::io("change the owner of", path))
+        } else {
+            Ok(())
         }
     }
 
@@ -110,10 +92,7 @@ impl Account {
         // Entering it is the test, because permission bits are not all that decides. The child changes its user
         // before it changes its directory.
         let mut attempt = Command::new("/bin/sh");
-        attempt
-            .args(["-c", ":"])
-            .current_dir(directory)
-            .stdin(Stdio::null());
+        attempt.args(["-c", ":"]).current_dir(directory).stdin(Stdio::null());
         self.apply(&mut attempt);
         match attempt.status().await {
             Ok(status) if status.success() => Ok(()),

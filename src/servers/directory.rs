@@ -5,6 +5,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::account::Account;
 use super::{Error, Place, left_over, secret};
 
@@ -13,6 +15,36 @@ const EPHEMERAL: &str = "counterfoil-ephemeral-";
 
 /// Servers' logs are put aside when they have grown to this many bytes.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// The file that says where the servers are.
+const ADDRESSES: &str = "addresses.json";
+
+/// Where the servers are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// PostgreSQL, if there is one.
+    pub database_url: Option<String>,
+    /// The nats-server with its credentials, if there is one.
+    pub nats_url: Option<String>,
+}
+
+/// The addresses of servers that another process runs on `directory`; nothing if no process does.
+///
+/// # Errors
+/// The directory is in use but the servers are not up yet, or it cannot be read.
+pub fn running(directory: &Path) -> Result<Option<Addresses>, Error> {
+    if !directory.join("lock").exists() {
+        return Ok(None);
+    }
+    match lock(directory) {
+        Ok(_) => Ok(None),
+        Err(in_use @ Error::InUse { .. }) => {
+            let text = fs::read_to_string(directory.join(ADDRESSES)).ok();
+            text.and_then(|text| serde_json::from_str(&text).ok()).map(Some).ok_or(in_use)
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// A data directory held by this process.
 #[derive(Debug)]
@@ -29,35 +61,26 @@ impl DataDir {
     pub fn open(place: &Place) -> Result<Self, Error> {
         match place {
             Place::Directory(path) => {
-                let path = std::path::absolute(path).map_err(Error::io("find", path))?;
-                let account = Account::choose(&[path.join("postgres"), path.join("nats")])?;
-                make(&path, &account)?;
+                let account = prepare(path)?;
                 Self::hold(path, account, false)
             }
             Place::Ephemeral => {
                 remove_abandoned();
-                let name = format!(
-                    "{EPHEMERAL}{}-{}",
-                    std::process::id(),
-                    secret::random_hex()?
-                );
+                let name = format!("{EPHEMERAL}{}-{}", std::process::id(), secret::random_hex()?);
                 let path = std::env::temp_dir().join(name);
                 let account = Account::choose(&[])?;
                 make(&path, &account)?;
-                Self::hold(path, account, true)
+                Self::hold(&path, account, true)
             }
         }
     }
 
-    fn hold(path: PathBuf, account: Account, ephemeral: bool) -> Result<Self, Error> {
-        let path = path.canonicalize().map_err(Error::io("find", &path))?;
+    fn hold(path: &Path, account: Account, ephemeral: bool) -> Result<Self, Error> {
+        let path = path.canonicalize().map_err(Error::io("find", path))?;
         let lock = lock(&path)?;
-        Ok(Self {
-            path,
-            account,
-            ephemeral,
-            _lock: lock,
-        })
+        // Those of an earlier run.
+        let _ = fs::remove_file(path.join(ADDRESSES));
+        Ok(Self { path, account, ephemeral, _lock: lock })
     }
 
     /// The directory, absolute and free of links.
@@ -88,11 +111,7 @@ impl DataDir {
         let draft = self.path.join(format!("{name}.new"));
         let write = || {
             let _ = fs::remove_file(&draft);
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
             file.write_all(content.as_bytes())?;
             file.sync_all()
         };
@@ -106,14 +125,21 @@ impl DataDir {
     pub fn log(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
         if fs::metadata(&path).is_ok_and(|found| found.len() > LOG_LIMIT) {
-            fs::rename(&path, self.path.join(format!("{name}.1")))
-                .map_err(Error::io("put aside", &path))?;
+            fs::rename(&path, self.path.join(format!("{name}.1"))).map_err(Error::io("put aside", &path))?;
         }
         Ok(path)
     }
 
+    /// Tells commands that run beside this process where the servers are.
+    pub fn announce(&self, addresses: &Addresses) -> Result<(), Error> {
+        let text = serde_json::to_string(addresses)
+            .map_err(|error| Error::io("write", &self.path)(std::io::Error::other(error)))?;
+        self.write(ADDRESSES, &text).map(|_| ())
+    }
+
     /// Gives the directory back; a temporary one is removed.
     pub fn close(self) {
+        let _ = fs::remove_file(self.path.join(ADDRESSES));
         drop(self);
     }
 }
@@ -138,8 +164,23 @@ fn make(path: &Path, account: &Account) -> Result<(), Error> {
     }
     let mode = if account.is_other() { 0o711 } else { 0o700 };
     fs::create_dir(path).map_err(Error::io("create", path))?;
-    fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(Error::io("set the permissions of", path))
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("set the permissions of", path))
+}
+
+/// Makes the data directory, and chooses the user of its servers.
+fn prepare(path: &Path) -> Result<Account, Error> {
+    let path = std::path::absolute(path).map_err(Error::io("find", path))?;
+    let account = Account::choose(&[path.join("postgres"), path.join("nats")])?;
+    make(&path, &account)?;
+    Ok(account)
+}
+
+/// Makes the data directory for what is put there before the first start, such as the signing key.
+///
+/// # Errors
+/// It cannot be made, or root finds no user for the servers.
+pub fn make_data_dir(path: &Path) -> Result<(), Error> {
+    prepare(path).map(|_| ())
 }
 
 /// Makes a directory that only `account` can enter, or checks that an existing one is such.
@@ -148,12 +189,12 @@ pub fn private_directory(path: &Path, account: &Account) -> Result<(), Error> {
         Ok(()) => account.own(path),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let found = fs::symlink_metadata(path).map_err(Error::io("inspect", path))?;
-            if found.is_dir() && account.owns(&found) && found.permissions().mode() & 0o077 == 0 {
+            let open_to_others = found.permissions().mode() & 0o077 != 0;
+            if found.is_dir() && account.owns(&found) && !open_to_others {
                 return Ok(());
             }
-            let source = std::io::Error::other(
-                "it exists, but is not a directory of the servers' user alone",
-            );
+            let source =
+                std::io::Error::other("it exists, but is not a directory of the servers' user alone");
             Err(Error::io("use", path)(source))
         }
         Err(error) => Err(Error::io("create", path)(error)),
@@ -176,10 +217,7 @@ fn lock(directory: &Path) -> Result<File, Error> {
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
-            return Err(Error::InUse {
-                directory: directory.to_owned(),
-                holder: holder.trim().to_owned(),
-            });
+            return Err(Error::InUse { directory: directory.to_owned(), holder: holder.trim().to_owned() });
         }
         Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
     }
@@ -200,13 +238,8 @@ fn remove_abandoned() {
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let maker = name.to_str().and_then(|name| {
-            name.strip_prefix(EPHEMERAL)?
-                .split('-')
-                .next()?
-                .parse()
-                .ok()
-        });
+        let maker =
+            name.to_str().and_then(|name| name.strip_prefix(EPHEMERAL)?.split('-').next()?.parse().ok());
         if maker.is_some_and(|pid| !left_over::exists(pid)) && lock(&entry.path()).is_ok() {
             let _ = fs::remove_dir_all(entry.path());
         }

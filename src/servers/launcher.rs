@@ -38,10 +38,7 @@ impl Launcher {
                     let _ = request.reply.send(request.command.spawn());
                 }
             })
-            .map_err(|source| Error::Io {
-                what: "start a thread".to_owned(),
-                source,
-            })?;
+            .map_err(|source| Error::Io { what: "start a thread".to_owned(), source })?;
         Ok(Self { requests })
     }
 
@@ -52,27 +49,23 @@ impl Launcher {
         tie(&mut command, farewell);
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the launcher thread has ended");
-        self.requests
-            .send(Request { command, reply })
-            .map_err(|_| gone())?;
+        self.requests.send(Request { command, reply }).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
 
 /// Ties the life of the child to ours.
 #[cfg(target_os = "linux")]
-#[expect(
-    unsafe_code,
-    reason = "the standard library has no safe way to run code between fork and exec"
-)]
+#[expect(unsafe_code, reason = "the standard library has no safe way to run code between fork and exec")]
 fn tie(command: &mut Command, farewell: Signal) {
     let parent = nix::unistd::getpid();
     let tie = move || {
         nix::sys::prctl::set_pdeathsig(farewell)?;
         // We may have died before the line above took effect.
-        match nix::unistd::getppid() == parent {
-            true => Ok(()),
-            false => Err(io::Error::from_raw_os_error(nix::libc::ESRCH)),
+        if nix::unistd::getppid() == parent {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(nix::libc::ESRCH))
         }
     };
     // SAFETY: the closure makes two system calls and allocates nothing, which is all that is safe after a fork. It

@@ -23,12 +23,7 @@ pub fn exists(pid: i32) -> bool {
 /// The pid at the beginning of a pid file, if the file is there and makes sense.
 pub fn read_pid(file: &Path) -> Option<i32> {
     let text = std::fs::read_to_string(file).ok()?;
-    text.lines()
-        .next()?
-        .trim()
-        .parse()
-        .ok()
-        .filter(|pid| *pid > 1)
+    text.lines().next()?.trim().parse().ok().filter(|pid| *pid > 1)
 }
 
 /// Whether process `pid` runs `program` with `argument` among its arguments.
@@ -36,11 +31,8 @@ pub fn is(pid: i32, program: &str, argument: &Path) -> bool {
     let Some(line) = command_line(pid) else {
         return false;
     };
-    let named = line.first().is_some_and(|first| {
-        Path::new(first)
-            .file_name()
-            .is_some_and(|name| name == program)
-    });
+    let named =
+        line.first().is_some_and(|first| Path::new(first).file_name().is_some_and(|name| name == program));
     named && line.iter().any(|one| Path::new(one) == argument)
 }
 
@@ -55,11 +47,7 @@ pub async fn stop(
     if !is(pid, program, argument) {
         return Ok(());
     }
-    tracing::warn!(
-        pid,
-        server,
-        "stopping a process left over from an earlier run"
-    );
+    tracing::warn!(pid, server, "stopping a process left over from an earlier run");
     for (signal, patience) in means {
         if let Err(error) = kill(Pid::from_raw(pid), *signal) {
             tracing::debug!(pid, %error, "signal not delivered");
@@ -79,12 +67,7 @@ pub async fn stop(
 #[cfg(target_os = "linux")]
 fn command_line(pid: i32) -> Option<Vec<String>> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    Some(
-        bytes
-            .split(|byte| *byte == 0)
-            .map(|one| String::from_utf8_lossy(one).into_owned())
-            .collect(),
-    )
+    Some(bytes.split(|byte| *byte == 0).map(|one| String::from_utf8_lossy(one).into_owned()).collect())
 }
 
 /// The command line of a process, as far as `ps` can tell: arguments with spaces are not recognised.
@@ -94,12 +77,7 @@ fn command_line(pid: i32) -> Option<Vec<String>> {
         .args(["-ww", "-o", "args=", "-p", &pid.to_string()])
         .output()
         .ok()?;
-    Some(
-        String::from_utf8_lossy(&output.stdout)
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    )
+    Some(String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -108,43 +86,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_stranger_with_a_reused_pid_is_never_signalled() {
-        let mut stranger = std::process::Command::new("sleep")
-            .arg("600")
-            .spawn()
-            .unwrap();
+        let mut stranger = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let pid = i32::try_from(stranger.id()).unwrap();
         let means = [(Signal::SIGKILL, Duration::from_secs(5))];
 
-        stop(
-            pid,
-            "PostgreSQL",
-            "postgres",
-            Path::new("/data/postgres"),
-            &means,
-        )
-        .await
-        .unwrap();
-        assert!(
-            stranger.try_wait().unwrap().is_none(),
-            "another program was killed"
-        );
-        stop(
-            pid,
-            "PostgreSQL",
-            "sleep",
-            Path::new("/data/postgres"),
-            &means,
-        )
-        .await
-        .unwrap();
-        assert!(
-            stranger.try_wait().unwrap().is_none(),
-            "the same program with other arguments was killed"
-        );
+        stop(pid, "PostgreSQL", "postgres", Path::new("/data/postgres"), &means).await.unwrap();
+        assert!(stranger.try_wait().unwrap().is_none(), "another program was killed");
+        stop(pid, "PostgreSQL", "sleep", Path::new("/data/postgres"), &means).await.unwrap();
+        assert!(stranger.try_wait().unwrap().is_none(), "the same program with other arguments was killed");
 
-        stop(pid, "sleep", "sleep", Path::new("600"), &means)
-            .await
-            .unwrap();
+        stop(pid, "sleep", "sleep", Path::new("600"), &means).await.unwrap();
         stranger.wait().unwrap();
     }
 }

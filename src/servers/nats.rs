@@ -21,10 +21,8 @@ const NAME: &str = "nats-server";
 const USER: &str = "counterfoil";
 
 /// An orderly stop; then by force.
-const MEANS: &[(Signal, Duration)] = &[
-    (Signal::SIGTERM, Duration::from_secs(5)),
-    (Signal::SIGKILL, Duration::from_secs(2)),
-];
+const MEANS: &[(Signal, Duration)] =
+    &[(Signal::SIGTERM, Duration::from_secs(5)), (Signal::SIGKILL, Duration::from_secs(2))];
 
 /// What is generated once per data directory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,10 +46,7 @@ pub async fn start(
     }
     let identity = identity(directory)?;
     directory.write("nats.conf", &configuration(&identity))?;
-    let url = format!(
-        "nats://{USER}:{}@127.0.0.1:{}",
-        identity.password, identity.port
-    );
+    let url = format!("nats://{USER}:{}@127.0.0.1:{}", identity.password, identity.port);
     let account = directory.account().clone();
     let service = Service {
         name: NAME,
@@ -64,9 +59,8 @@ pub async fn start(
         log: directory.log("nats.log")?,
         means: MEANS,
     };
-    let process = Supervised::start(service, launcher.clone())
-        .ready(interrupt, async || probe(&url).await)
-        .await?;
+    let process =
+        Supervised::start(service, launcher.clone()).ready(interrupt, async || probe(&url).await).await?;
     Ok(Running { url, process })
 }
 
@@ -74,23 +68,13 @@ pub async fn start(
 fn identity(directory: &DataDir) -> Result<Identity, Error> {
     let path = directory.path().join("nats.json");
     let known = read_identity(&path);
-    if let Some(known) = known
-        .as_ref()
-        .filter(|known| TcpListener::bind((Ipv4Addr::LOCALHOST, known.port)).is_ok())
+    if let Some(known) =
+        known.as_ref().filter(|known| TcpListener::bind((Ipv4Addr::LOCALHOST, known.port)).is_ok())
     {
-        return Ok(Identity {
-            port: known.port,
-            password: known.password.clone(),
-        });
+        return Ok(Identity { port: known.port, password: known.password.clone() });
     }
-    let free =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    let port = free
-        .map_err(|source| Error::Io {
-            what: "find a free port".to_owned(),
-            source,
-        })?
-        .port();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    let port = free.map_err(|source| Error::Io { what: "find a free port".to_owned(), source })?.port();
     let password = match known {
         Some(known) => known.password,
         None => secret::random_hex()?,
@@ -135,9 +119,7 @@ pub async fn connect(
         async_nats::ConnectError::with_source(async_nats::ConnectErrorKind::ServerParse, error)
     })?;
     let options = match (address.username(), address.password()) {
-        (Some(user), Some(password)) => {
-            options.user_and_password(user.to_owned(), password.to_owned())
-        }
+        (Some(user), Some(password)) => options.user_and_password(user.to_owned(), password.to_owned()),
         (Some(token), None) => options.token(token.to_owned()),
         (None, _) => options,
     };
@@ -146,11 +128,8 @@ pub async fn connect(
 
 /// Whether the server answers, knows our password, and has JetStream.
 async fn probe(url: &str) -> Result<(), async_nats::Error> {
-    let client = connect(
-        url,
-        async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(2)),
-    )
-    .await?;
+    let client =
+        connect(url, async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(2))).await?;
     // Read as text: the typed form of this answer wants fields that servers of the 2.9 line do not send.
     let answer = client.request("$JS.API.INFO", Vec::new().into()).await?;
     let answer: serde_json::Value = serde_json::from_slice(&answer.payload)?;

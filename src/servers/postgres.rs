@@ -3,6 +3,7 @@
 //! It listens on a unix socket alone, in a directory that only its user (and root) can enter; whoever gets there is
 //! trusted. Cost of a start: about a second for a new cluster, a tenth of that for an existing one.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -36,10 +37,8 @@ const MEANS: &[(Signal, Duration)] = &[
     (Signal::SIGKILL, Duration::from_secs(2)),
 ];
 /// For data that is thrown away.
-const EPHEMERAL_MEANS: &[(Signal, Duration)] = &[
-    (Signal::SIGQUIT, Duration::from_secs(2)),
-    (Signal::SIGKILL, Duration::from_secs(2)),
-];
+const EPHEMERAL_MEANS: &[(Signal, Duration)] =
+    &[(Signal::SIGQUIT, Duration::from_secs(2)), (Signal::SIGKILL, Duration::from_secs(2))];
 
 /// Settings of every cluster.
 const SETTINGS: &[&str] = &[
@@ -56,16 +55,8 @@ const SETTINGS: &[&str] = &[
 /// Nothing that was acknowledged is lost.
 const DURABLE: &[&str] = &["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
 /// For tests that throw their data away.
-const VOLATILE: &[&str] = &[
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-];
-const KEPT: &[&str] = &[
-    "shared_buffers=256MB",
-    "max_connections=100",
-    "max_wal_size=2GB",
-];
+const VOLATILE: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+const KEPT: &[&str] = &["shared_buffers=256MB", "max_connections=100", "max_wal_size=2GB"];
 /// Many tests at a time, each with little data.
 const SMALL: &[&str] = &["shared_buffers=64MB", "max_connections=400"];
 
@@ -89,16 +80,11 @@ pub async fn start(
         name: NAME,
         command: command(directory, &programs, &cluster, &sockets, durable),
         log: directory.log("postgres.log")?,
-        means: if directory.is_ephemeral() {
-            EPHEMERAL_MEANS
-        } else {
-            MEANS
-        },
+        means: if directory.is_ephemeral() { EPHEMERAL_MEANS } else { MEANS },
     };
     let probe = url.replace(&format!("/{OWNER}?"), "/postgres?");
-    let process = Supervised::start(service, launcher.clone())
-        .ready(interrupt, async || ping(&probe).await)
-        .await?;
+    let process =
+        Supervised::start(service, launcher.clone()).ready(interrupt, async || ping(&probe).await).await?;
     if let Err(error) = create_database(&url).await {
         process.stop().await;
         return Err(Error::Database(error));
@@ -116,10 +102,7 @@ async fn clear_left_over(cluster: &Path) -> Result<(), Error> {
     left_over::stop(pid, NAME, "postgres", cluster, MEANS).await?;
     if left_over::exists(pid) && file.exists() {
         // Orphaned backends of the dead server, if any, still hold its shared memory, by which the next one sees them.
-        tracing::warn!(
-            pid,
-            "removing the lock of a server that is gone; its pid belongs to another program"
-        );
+        tracing::warn!(pid, "removing the lock of a server that is gone; its pid belongs to another program");
         fs::remove_file(&file).map_err(Error::io("remove", &file))?;
     }
     Ok(())
@@ -142,41 +125,15 @@ async fn initialize(
     tracing::info!(version = programs.major, directory = %cluster.display(), "making a PostgreSQL cluster");
     let mut command = Command::new(programs.program("initdb"));
     command
-        .args([
-            "--username",
-            OWNER,
-            "--encoding",
-            "UTF8",
-            "--locale",
-            "C",
-            "--data-checksums",
-        ])
-        .args([
-            "--auth-local",
-            "trust",
-            "--auth-host",
-            "reject",
-            "--no-instructions",
-        ])
+        .args(["--username", OWNER, "--encoding", "UTF8", "--locale", "C", "--data-checksums"])
+        .args(["--auth-local", "trust", "--auth-host", "reject", "--no-instructions"])
         .args((!durable).then_some("--no-sync"))
         .arg("--pgdata")
         .arg(&draft);
     prepare(&mut command, directory);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let run = async {
-        launcher
-            .spawn(command, Signal::SIGTERM)
-            .await?
-            .wait_with_output()
-            .await
-    };
-    let output = run.await.map_err(|source| Error::Io {
-        what: "run initdb".to_owned(),
-        source,
-    })?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = async { launcher.spawn(command, Signal::SIGTERM).await?.wait_with_output().await };
+    let output = run.await.map_err(|source| Error::Io { what: "run initdb".to_owned(), source })?;
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
         return Err(Error::Failed {
@@ -203,11 +160,7 @@ fn command(
     let program = programs.program("postgres");
     let (cluster, account) = (cluster.to_owned(), directory.account().clone());
     let mut settings = [SETTINGS, if durable { DURABLE } else { VOLATILE }].concat();
-    settings.extend(if directory.is_ephemeral() {
-        SMALL
-    } else {
-        KEPT
-    });
+    settings.extend(if directory.is_ephemeral() { SMALL } else { KEPT });
     let mut settings: Vec<String> = settings.into_iter().map(str::to_owned).collect();
     // A comma in the path would make two directories of one without the quotes.
     let sockets = sockets.display().to_string().replace('"', "\"\"");
@@ -244,15 +197,10 @@ fn socket_directory(directory: &DataDir) -> Result<PathBuf, Error> {
         return directory.private("run");
     }
     let digest = Sha256::digest(directory.path().as_os_str().as_encoded_bytes());
-    let name = digest
-        .iter()
-        .take(8)
-        .fold("counterfoil".to_owned(), |name, byte| {
-            format!("{name}-{byte:02x}")
-        });
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|_| !directory.account().is_other());
+    let name =
+        digest.iter().take(8).fold("counterfoil".to_owned(), |name, byte| format!("{name}-{byte:02x}"));
+    let runtime =
+        std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|_| !directory.account().is_other());
     let path = runtime
         .filter(|path| path.is_dir())
         .map(|path| path.join(&name))
@@ -268,9 +216,12 @@ fn url(sockets: &Path) -> String {
     for byte in sockets.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
-                host.push(char::from(*byte))
+                host.push(char::from(*byte));
             }
-            other => host.push_str(&format!("%{other:02X}")),
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(host, "%{other:02X}");
+            }
         }
     }
     format!("postgres://{OWNER}@localhost/{OWNER}?host={host}")
@@ -283,8 +234,5 @@ async fn ping(url: &str) -> Result<(), sqlx::Error> {
 }
 
 async fn create_database(url: &str) -> Result<(), sqlx::Error> {
-    match Postgres::database_exists(url).await? {
-        true => Ok(()),
-        false => Postgres::create_database(url).await,
-    }
+    if Postgres::database_exists(url).await? { Ok(()) } else { Postgres::create_database(url).await }
 }

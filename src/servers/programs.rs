@@ -35,31 +35,18 @@ impl Postgres {
     /// Finds the version that made the cluster, or for a new one the first on PATH, else the newest.
     pub fn find(cluster: &Path) -> Result<Self, Error> {
         let installed = installed();
-        let found = installed
-            .iter()
-            .map(|one| one.major.to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
+        let found = installed.iter().map(|one| one.major.to_string()).collect::<Vec<_>>().join(", ");
         let made_by = std::fs::read_to_string(cluster.join("PG_VERSION")).ok();
         let wanted = made_by.and_then(|text| text.trim().parse::<u32>().ok());
         match wanted {
             Some(wanted) => installed
                 .into_iter()
                 .find(|one| one.major == wanted)
-                .ok_or_else(|| Error::WrongVersion {
-                    cluster: cluster.to_owned(),
-                    wanted,
-                    found,
-                }),
-            None => {
-                installed
-                    .into_iter()
-                    .find(|one| one.major >= OLDEST)
-                    .ok_or(Error::NotInstalled {
-                        program: "PostgreSQL",
-                        advice: POSTGRES_ADVICE,
-                    })
-            }
+                .ok_or_else(|| Error::WrongVersion { cluster: cluster.to_owned(), wanted, found }),
+            None => installed
+                .into_iter()
+                .find(|one| one.major >= OLDEST)
+                .ok_or(Error::NotInstalled { program: "PostgreSQL", advice: POSTGRES_ADVICE }),
         }
     }
 
@@ -73,12 +60,7 @@ impl Postgres {
 fn installed() -> Vec<Postgres> {
     // What PATH names is often a link into the directory that holds all the programs.
     let on_path = search_path().into_iter().filter_map(|directory| {
-        directory
-            .join("postgres")
-            .canonicalize()
-            .ok()?
-            .parent()
-            .map(Path::to_path_buf)
+        directory.join("postgres").canonicalize().ok()?.parent().map(Path::to_path_buf)
     });
     let mut found: Vec<Postgres> = on_path.filter_map(|directory| probe(&directory)).collect();
     let mut placed: Vec<Postgres> = [
@@ -115,10 +97,7 @@ fn probe(directory: &Path) -> Option<Postgres> {
     if !directory.join("initdb").is_file() {
         return None;
     }
-    let output = Command::new(directory.join("postgres"))
-        .arg("--version")
-        .output()
-        .ok()?;
+    let output = Command::new(directory.join("postgres")).arg("--version").output().ok()?;
     Some(Postgres {
         directory: directory.to_owned(),
         major: major(&String::from_utf8_lossy(&output.stdout))?,
@@ -128,37 +107,22 @@ fn probe(directory: &Path) -> Option<Postgres> {
 /// The major version in `postgres (PostgreSQL) 15.18 (Debian ...)`.
 fn major(version: &str) -> Option<u32> {
     let digits = version.split_whitespace().nth(2)?;
-    digits
-        .split(|letter: char| !letter.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    digits.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Finds `nats-server`.
 pub fn nats_server() -> Result<PathBuf, Error> {
-    let usual = [
-        "/usr/sbin",
-        "/usr/local/bin",
-        "/usr/bin",
-        "/usr/local/sbin",
-        "/opt/homebrew/bin",
-    ];
+    let usual = ["/usr/sbin", "/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/opt/homebrew/bin"];
     search_path()
         .into_iter()
         .chain(usual.into_iter().map(PathBuf::from))
         .map(|directory| directory.join("nats-server"))
         .find(|program| program.is_file())
-        .ok_or(Error::NotInstalled {
-            program: "nats-server",
-            advice: NATS_ADVICE,
-        })
+        .ok_or(Error::NotInstalled { program: "nats-server", advice: NATS_ADVICE })
 }
 
 fn search_path() -> Vec<PathBuf> {
-    std::env::var_os("PATH")
-        .map(|path| std::env::split_paths(&path).collect())
-        .unwrap_or_default()
+    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -167,10 +131,7 @@ mod tests {
 
     #[test]
     fn major_version_is_read_from_every_distributions_wording() {
-        assert_eq!(
-            major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
-            Some(15)
-        );
+        assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
         assert_eq!(major("postgres (PostgreSQL) 17.2\n"), Some(17));
         assert_eq!(major("postgres (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(major("nonsense"), None);

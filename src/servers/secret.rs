@@ -12,11 +12,9 @@ pub fn random_hex() -> Result<String, Error> {
         what: "get random bytes".to_owned(),
         source: io::Error::other(error),
     })?;
-    Ok(bytes
-        .iter()
-        .fold(String::with_capacity(32), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+    Ok(bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }

@@ -25,7 +25,7 @@ const HEALTHY: Duration = Duration::from_secs(30);
 /// A server that failed so often before it was ever ready is given up.
 const GIVE_UP_AFTER: u32 = 4;
 /// A server that is not ready after this time is given up. Recovery after a crash may take long.
-const READY_WITHIN: Duration = Duration::from_mins(2);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// How to run one server.
 pub struct Service {
@@ -58,21 +58,9 @@ impl Supervised {
         let (failures_sender, failures) = watch::channel(0);
         let stop = CancellationToken::new();
         let (name, log) = (service.name, service.log.clone());
-        let keeper = Keeper {
-            service,
-            launcher,
-            pid: pid_sender,
-            failures: failures_sender,
-            stop: stop.clone(),
-        };
-        Self {
-            name,
-            log,
-            stop: stop.drop_guard(),
-            task: tokio::spawn(keeper.run()),
-            pid,
-            failures,
-        }
+        let keeper =
+            Keeper { service, launcher, pid: pid_sender, failures: failures_sender, stop: stop.clone() };
+        Self { name, log, stop: stop.drop_guard(), task: tokio::spawn(keeper.run()), pid, failures }
     }
 
     /// Follows its pid; `None` while it is down.
@@ -104,12 +92,7 @@ impl Supervised {
         let (server, log) = (self.name, self.log.clone());
         self.stop().await;
         let tail = tail(&log);
-        Err(Error::NotReady {
-            server,
-            reason,
-            log,
-            tail,
-        })
+        Err(Error::NotReady { server, reason, log, tail })
     }
 
     /// Stops the server and waits for its end.
@@ -139,10 +122,10 @@ impl Keeper {
             match self.run_once().await {
                 Ok(None) => return,
                 Ok(Some(status)) => {
-                    tracing::warn!(server = name, %status, ?pause, "server ended; restarting")
+                    tracing::warn!(server = name, %status, ?pause, "server ended; restarting");
                 }
                 Err(error) => {
-                    tracing::warn!(server = name, %error, ?pause, "server did not start; trying again")
+                    tracing::warn!(server = name, %error, ?pause, "server did not start; trying again");
                 }
             }
             self.failures.send_modify(|failures| *failures += 1);
@@ -158,27 +141,13 @@ impl Keeper {
 
     /// Runs the server until it ends by itself (how it ended) or is told to stop (nothing).
     async fn run_once(&self) -> io::Result<Option<ExitStatus>> {
-        let log = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&self.service.log)?;
+        let log = OpenOptions::new().append(true).create(true).open(&self.service.log)?;
         let mut command = (self.service.command)();
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let farewell = self
-            .service
-            .means
-            .first()
-            .map_or(Signal::SIGTERM, |(signal, _)| *signal);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let farewell = self.service.means.first().map_or(Signal::SIGTERM, |(signal, _)| *signal);
         let mut child = self.launcher.spawn(command, farewell).await?;
         self.pid.send_replace(child.id());
-        tracing::debug!(
-            server = self.service.name,
-            pid = child.id(),
-            "server started"
-        );
+        tracing::debug!(server = self.service.name, pid = child.id(), "server started");
         let ended = tokio::select! {
             status = child.wait() => Some(status?),
             () = self.stop.cancelled() => {
@@ -213,9 +182,6 @@ fn tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
-    lines
-        .iter()
-        .skip(lines.len().saturating_sub(12))
-        .map(|line| format!("  {line}\n"))
-        .collect()
+    let last = lines.iter().skip(lines.len().saturating_sub(12));
+    last.flat_map(|line| ["  ", *line, "\n"]).collect()
 }

@@ -13,7 +13,7 @@ use journal::Recorded;
 #[derive(Debug)]
 pub(crate) enum Body {
     Tenant(TenantEvent),
-    Wallet(WalletEvent),
+    Wallet(Box<WalletEvent>),
     Transaction(TransactionEvent),
     /// Of a kind that no read model here is made of.
     Other,
@@ -32,7 +32,9 @@ impl Decoded {
         let (kind, version, payload) = (&text.event_type, text.event_version, &text.payload);
         let body = match text.aggregate_type.as_str() {
             Tenant::TYPE => event::decode(kind, version, payload).map(Body::Tenant),
-            Wallet::TYPE => event::decode(kind, version, payload).map(Body::Wallet),
+            Wallet::TYPE => {
+                event::decode(kind, version, payload).map(|said| Body::Wallet(Box::new(said)))
+            }
             Transaction::TYPE => event::decode(kind, version, payload).map(Body::Transaction),
             _ => Ok(Body::Other),
         };

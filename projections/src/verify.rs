@@ -5,6 +5,7 @@
 //! written to meanwhile. A rebuild cannot swap tables while a partition is being verified.
 
 mod fold;
+mod movement;
 mod transactions;
 mod views;
 

@@ -59,7 +59,7 @@ pub(super) async fn apply(
         change.position = event.position;
         change.recorded_at = event.recorded_at;
         change.balance = said.balance().or(change.balance);
-        match said {
+        match &**said {
             WalletEvent::Opened {
                 path,
                 asset,

@@ -2,11 +2,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use domain::wallet::{Balance, WalletEvent};
-use domain::{AssetCode, MoneyError, Partition, Tenant, TenantId, TransactionId, Wallet, WalletId};
+use domain::wallet::WalletEvent;
+use domain::{AssetCode, Partition, Tenant, TenantId, TransactionId, Wallet, WalletId};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::movement::{after, change};
 use super::{Difference, same};
 use crate::decoded::{Body, Decoded};
 
@@ -96,7 +97,13 @@ impl Fold {
             Body::Wallet(said) => {
                 self.check_wallet(decoded, said, &place)?;
                 let tracked = self.wallets.entry(event.text.aggregate_id).or_default();
-                advance(tracked, decoded, said.clone(), &place, &mut self.snapshots)
+                advance(
+                    tracked,
+                    decoded,
+                    (**said).clone(),
+                    &place,
+                    &mut self.snapshots,
+                )
             }
             // Transactions are folded by their streams.
             Body::Transaction(_) => Ok(()),
@@ -238,110 +245,4 @@ fn advance<A: Aggregate>(
         same(place, &state, &kept.state)?;
     }
     Ok(())
-}
-
-/// The balance after an event, from the one before it.
-fn after(before: Balance, said: &WalletEvent) -> Result<Balance, MoneyError> {
-    let Balance {
-        posted,
-        held,
-        incoming,
-    } = before;
-    Ok(match said {
-        WalletEvent::Posted { amount, .. } | WalletEvent::Reversed { amount, .. } => Balance {
-            posted: posted.checked_add(*amount)?,
-            held,
-            incoming,
-        },
-        WalletEvent::Held {
-            outgoing,
-            incoming: announced,
-            ..
-        } => Balance {
-            posted,
-            held: held.checked_add(*outgoing)?,
-            incoming: incoming.checked_add(*announced)?,
-        },
-        WalletEvent::Settled {
-            amount,
-            outgoing,
-            incoming: announced,
-            ..
-        } => Balance {
-            posted: posted.checked_add(*amount)?,
-            held: held.checked_sub(*outgoing)?,
-            incoming: incoming.checked_sub(*announced)?,
-        },
-        WalletEvent::Released {
-            outgoing,
-            incoming: announced,
-            ..
-        }
-        | WalletEvent::Expired {
-            outgoing,
-            incoming: announced,
-            ..
-        } => Balance {
-            posted,
-            held: held.checked_sub(*outgoing)?,
-            incoming: incoming.checked_sub(*announced)?,
-        },
-        WalletEvent::Opened { .. }
-        | WalletEvent::Frozen {}
-        | WalletEvent::Unfrozen {}
-        | WalletEvent::Closed {} => before,
-    })
-}
-
-/// What an event adds to `posted`, and what it promises away less what it announces, in minor units.
-fn change(said: &WalletEvent) -> Option<(TransactionId, i128, i128)> {
-    match said {
-        WalletEvent::Posted {
-            transaction_id,
-            amount,
-            ..
-        }
-        | WalletEvent::Reversed {
-            transaction_id,
-            amount,
-            ..
-        } => Some((*transaction_id, amount.minor(), 0)),
-        WalletEvent::Settled {
-            transaction_id,
-            amount,
-            outgoing,
-            incoming,
-            ..
-        } => Some((
-            *transaction_id,
-            amount.minor(),
-            incoming.minor().wrapping_sub(outgoing.minor()),
-        )),
-        WalletEvent::Held {
-            transaction_id,
-            outgoing,
-            incoming,
-            ..
-        }
-        | WalletEvent::Released {
-            transaction_id,
-            outgoing,
-            incoming,
-            ..
-        }
-        | WalletEvent::Expired {
-            transaction_id,
-            outgoing,
-            incoming,
-            ..
-        } => Some((
-            *transaction_id,
-            0,
-            outgoing.minor().wrapping_sub(incoming.minor()),
-        )),
-        WalletEvent::Opened { .. }
-        | WalletEvent::Frozen {}
-        | WalletEvent::Unfrozen {}
-        | WalletEvent::Closed {} => None,
-    }
 }

@@ -71,22 +71,24 @@ CREATE INDEX ON views.transactions (tenant_id, status, position) WHERE status NO
 CREATE INDEX ON views.transactions (partition, expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX ON views.transactions USING gin (metadata jsonb_path_ops) WHERE metadata IS NOT NULL;
 
-DO $$
-DECLARE
-    view text;
+-- Row-level security and grants of a read model's table. A rebuild gives its new tables the same.
+CREATE FUNCTION views.protect(in_schema text, view text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    FOREACH view IN ARRAY ARRAY['tenants', 'assets', 'balances', 'transactions'] LOOP
-        EXECUTE format('ALTER TABLE views.%I ENABLE ROW LEVEL SECURITY', view);
-        EXECUTE format('ALTER TABLE views.%I FORCE ROW LEVEL SECURITY', view);
-        EXECUTE format('CREATE POLICY reader ON views.%I FOR SELECT TO counterfoil_reader
-            USING (tenant_id = nullif(current_setting(''app.tenant_id'', true), '''')::uuid)', view);
-        EXECUTE format('CREATE POLICY writer ON views.%I TO counterfoil_writer USING (true) WITH CHECK (true)', view);
-        EXECUTE format('GRANT SELECT ON views.%I TO counterfoil_reader', view);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON views.%I TO counterfoil_writer', view);
-    END LOOP;
+    EXECUTE format('ALTER TABLE %I.%I ENABLE ROW LEVEL SECURITY', in_schema, view);
+    EXECUTE format('ALTER TABLE %I.%I FORCE ROW LEVEL SECURITY', in_schema, view);
+    EXECUTE format('CREATE POLICY reader ON %I.%I FOR SELECT TO counterfoil_reader
+        USING (tenant_id = nullif(current_setting(''app.tenant_id'', true), '''')::uuid)', in_schema, view);
+    EXECUTE format('CREATE POLICY writer ON %I.%I TO counterfoil_writer USING (true) WITH CHECK (true)',
+        in_schema, view);
+    EXECUTE format('GRANT SELECT ON %I.%I TO counterfoil_reader', in_schema, view);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO counterfoil_writer', in_schema, view);
+    IF view = 'tenants' THEN
+        -- The platform's directory of tenants is read across tenants, by a superadmin alone.
+        EXECUTE format('CREATE POLICY platform ON %I.%I FOR SELECT TO counterfoil_reader
+            USING (current_setting(''app.platform'', true) = ''on'')', in_schema, view);
+    END IF;
 END $$;
--- The platform's directory of tenants is read across tenants, by a superadmin alone.
-CREATE POLICY platform ON views.tenants FOR SELECT TO counterfoil_reader
-    USING (current_setting('app.platform', true) = 'on');
+
+SELECT views.protect('views', view) FROM UNNEST(ARRAY['tenants', 'assets', 'balances', 'transactions']) AS view;
 GRANT SELECT ON views.checkpoints TO counterfoil_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON views.checkpoints TO counterfoil_writer;

@@ -25,7 +25,6 @@ pub struct Config {
     pub journal: Journal,
     pub pipeline: Pipeline,
     pub sweep: Sweep,
-    pub relay: Relay,
     pub projections: Projections,
     pub api: Api,
     pub auth: Auth,
@@ -45,6 +44,12 @@ impl Config {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(crate::servers::default_data_dir)
+    }
+
+    /// The file with the key that signs our tokens.
+    #[must_use]
+    pub fn signing_key(&self) -> PathBuf {
+        self.data_dir().join("signing-key.pem")
     }
 }
 
@@ -80,6 +85,7 @@ pub struct Pipeline {
     pub max_batch_events: NonZeroUsize,
     pub queue_commands: NonZeroUsize,
     pub cache_aggregates: NonZeroUsize,
+    pub patience_ms: u64,
 }
 
 /// The sweeper of expired holds.
@@ -87,14 +93,6 @@ pub struct Pipeline {
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Sweep {
     pub interval_ms: NonZeroU64,
-}
-
-/// From the journal to JetStream.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "the embedded defaults document every key")]
-pub struct Relay {
-    pub in_flight: NonZeroUsize,
-    pub catch_up_events: NonZeroU32,
 }
 
 /// The projector runtime.

@@ -7,5 +7,6 @@ pub mod config;
 pub mod demo;
 pub mod import;
 pub mod lifecycle;
+pub mod serve;
 pub mod servers;
 pub mod system;

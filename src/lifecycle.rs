@@ -32,10 +32,7 @@ impl Lifecycle {
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
             };
-            match stage.is_cancelled() {
-                false => tracing::info!(signal = name, "stopping; a second signal stops at once"),
-                true => tracing::debug!(signal = name, "already stopping"),
-            }
+            tracing::info!(signal = name, "stopping; one more signal stops at once");
             stage.cancel();
         }
     }

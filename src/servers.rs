@@ -11,6 +11,7 @@
 //! nats/              JetStream's store
 //! nats.json          port and password, generated once
 //! nats.conf          written anew at every start from nats.json
+//! addresses.json     where the servers are, for commands that run beside them
 //! ```
 //!
 //! A crashed server is started again with growing pauses, on the same socket and port, so clients reconnect by
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use account::default_data_dir;
+pub use directory::{Addresses, make_data_dir, running};
 pub use error::Error;
 pub use nats::connect as connect_nats;
 
@@ -106,21 +108,27 @@ impl Servers {
         let directory = DataDir::open(&options.place)?;
         let launcher = Launcher::start()?;
         let postgres = async {
-            match options.postgres {
-                true => postgres::start(&directory, &launcher, options.durable, interrupt).await.map(Some),
-                false => Ok(None),
+            if options.postgres {
+                postgres::start(&directory, &launcher, options.durable, interrupt).await.map(Some)
+            } else {
+                Ok(None)
             }
         };
         let nats = async {
-            match options.nats {
-                true => nats::start(&directory, &launcher, interrupt).await.map(Some),
-                false => Ok(None),
+            if options.nats {
+                nats::start(&directory, &launcher, interrupt).await.map(Some)
+            } else {
+                Ok(None)
             }
         };
         // Both are waited for, so that one that comes up while the other fails is stopped in an orderly way.
         let (postgres, nats) = tokio::join!(postgres, nats);
         match (postgres, nats) {
-            (Ok(postgres), Ok(nats)) => Ok(Self { postgres, nats, _launcher: launcher, directory }),
+            (Ok(postgres), Ok(nats)) => {
+                let this = Self { postgres, nats, _launcher: launcher, directory };
+                this.directory.announce(&this.addresses())?;
+                Ok(this)
+            }
             (Err(error), other) | (other, Err(error)) => {
                 if let Ok(Some(running)) = other {
                     running.process.stop().await;
@@ -141,6 +149,13 @@ impl Servers {
     #[must_use]
     pub fn nats_url(&self) -> Option<&str> {
         self.nats.as_ref().map(|running| running.url.as_str())
+    }
+
+    /// Both addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        let url = |running: Option<&Running>| running.map(|running| running.url.clone());
+        Addresses { database_url: url(self.postgres.as_ref()), nats_url: url(self.nats.as_ref()) }
     }
 
     /// The directory in use.

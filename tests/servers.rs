@@ -1,5 +1,8 @@
 //! The private servers, with real processes: what happens when one of them, or we, or two of us, misbehave.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
+#![expect(clippy::disallowed_methods, reason = "these tests wait for processes, on threads of their own")]
+
 mod support;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -8,19 +11,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use counterfoil::system::SystemIds;
+use domain::Ids as _;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::{Connection as _, PgConnection};
 use support::{Database, Guardian};
-use uuid::Uuid;
 
 /// A directory that the servers' user can reach, removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("counterfoil-test-{}", Uuid::now_v7().simple())))
+        Self(std::env::temp_dir().join(format!("counterfoil-test-{}", SystemIds.next().simple())))
     }
 
     fn as_str(&self) -> &str {

@@ -10,7 +10,7 @@ mod verifier;
 
 use serde::{Deserialize, Serialize};
 
-pub use signer::Signer;
+pub use signer::{Grant, Signer};
 pub use verifier::Verifier;
 
 /// What somebody may do. Each route says which roles it takes.

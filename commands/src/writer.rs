@@ -29,7 +29,7 @@ use crate::request::{Failure, Outcome};
 use crate::state::{Cache, Stream};
 
 /// The form of snapshots that this program reads.
-const SNAPSHOTS: journal::StreamStart = journal::StreamStart::Snapshot { form: 1 };
+const SNAPSHOTS: journal::StreamStart = journal::StreamStart::Snapshot { form: journal::SNAPSHOT_FORM };
 /// The pause after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -26,6 +26,10 @@ use domain::Partition;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+/// The form of the aggregates in snapshots. It is raised when one of them changes, and snapshots of other forms
+/// are ignored.
+pub const SNAPSHOT_FORM: i32 = 1;
+
 /// The event store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Journal {

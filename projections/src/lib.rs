@@ -7,10 +7,16 @@
 //! Queries name the tables of the read models without their schema: a rebuild fills tables of the same names
 //! in another schema, found through the search path, and swaps them.
 
+mod decoded;
 mod due;
+mod models;
 mod names;
 mod progress;
 mod reader;
+mod rebuild;
+mod runtime;
+mod status;
+mod verify;
 
 pub use due::Due;
 pub use progress::{Kind, Mark, Progress, State};
@@ -19,3 +25,7 @@ pub use reader::{
     ReadError, Reader, Reflected, TenantReader, TenantView, TransactionFilter, TransactionView, TrialBalance,
     WalletFilter, WalletView,
 };
+pub use rebuild::{RebuildError, RebuildProgress, RebuildReport, rebuild};
+pub use runtime::{Projectors, Settings};
+pub use status::{ProjectionStatus, status};
+pub use verify::{Difference, VerifyError, VerifyProgress, VerifyReport, verify};

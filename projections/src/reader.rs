@@ -106,10 +106,15 @@ impl TenantReader<'_> {
         self.partition
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, ReadError> {
+    /// Begins a question, in one round trip. The tables of the read model it is about are locked against
+    /// being swapped before the snapshot is taken, so that both are of the same rebuild.
+    async fn begin(&self, kind: Option<Kind>) -> Result<Transaction<'static, Postgres>, ReadError> {
+        let lock = kind
+            .map(|kind| format!("; LOCK TABLE {} IN ACCESS SHARE MODE", kind.tables().join(", ")))
+            .unwrap_or_default();
         // A Uuid prints as hexadecimal digits and hyphens: nothing can be injected.
         let begin = format!(
-            "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; SET LOCAL app.tenant_id = '{}'",
+            "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; SET LOCAL app.tenant_id = '{}'{lock}",
             self.tenant
         );
         Ok(self.reader.pool.begin_with(begin).await?)
@@ -117,7 +122,7 @@ impl TenantReader<'_> {
 
     /// A snapshot at the position of a read model.
     async fn view(&self, kind: Kind) -> Result<Snapshot, ReadError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin(Some(kind)).await?;
         let position = sqlx::query_scalar!(
             "SELECT position FROM checkpoints WHERE projection = $1 AND partition = $2",
             kind.name(),
@@ -131,7 +136,7 @@ impl TenantReader<'_> {
 
     /// A snapshot at the position of the journal.
     async fn journal(&self) -> Result<Snapshot, ReadError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin(None).await?;
         let position =
             sqlx::query_scalar!("SELECT position FROM journal.heads WHERE partition = $1", self.partition.0)
                 .fetch_optional(&mut *tx)

@@ -1,6 +1,6 @@
 //! `counterfoil servers`: the private servers alone.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,9 +9,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::{Failure, say};
+use crate::config::Config;
 use crate::lifecycle::Lifecycle;
-use crate::servers::{Options, Place, Servers, default_data_dir};
+use crate::servers::{Options, Place, Servers};
 
 /// Run the private PostgreSQL and nats-server alone, until standard input is closed or a signal comes.
 ///
@@ -23,10 +24,7 @@ use crate::servers::{Options, Place, Servers, default_data_dir};
   counterfoil servers --ephemeral -- sh -c 'psql \"$DATABASE_URL\"'
   counterfoil servers --ephemeral -- cargo test")]
 pub struct Arguments {
-    /// Keep the data in this directory
-    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
-    data_dir: Option<PathBuf>,
-    /// Use a temporary directory that is removed at the end, and small, fast settings without fsync. For tests
+    /// Use a temporary directory instead of the data directory, removed at the end, and small, fast settings without fsync. For tests
     #[arg(long)]
     ephemeral: bool,
     /// With --ephemeral: keep fsync on
@@ -35,7 +33,7 @@ pub struct Arguments {
     /// Start only this server
     #[arg(long, value_name = "SERVER")]
     only: Option<Only>,
-    /// Run this command with DATABASE_URL and NATS_URL set, stop when it ends, and exit with its status
+    /// Run this command with `DATABASE_URL` and `NATS_URL` set, stop when it ends, and exit with its status
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -47,12 +45,9 @@ enum Only {
 }
 
 impl Arguments {
-    fn options(&self) -> Options {
+    fn options(&self, config: &Config) -> Options {
         Options {
-            place: match self.ephemeral {
-                true => Place::Ephemeral,
-                false => Place::Directory(self.data_dir.clone().unwrap_or_else(default_data_dir)),
-            },
+            place: if self.ephemeral { Place::Ephemeral } else { Place::Directory(config.data_dir()) },
             postgres: self.only != Some(Only::Nats),
             nats: self.only != Some(Only::Postgres),
             durable: self.durable || !self.ephemeral,
@@ -83,20 +78,18 @@ impl Ready {
     }
 
     fn print(&self) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", serde_json::to_string(self)?)?;
-        out.flush()
+        say(&serde_json::to_string(self)?)
     }
 }
 
 /// Runs the command.
-pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failure> {
     let lifecycle = Lifecycle::watch_signals()?;
     if arguments.command.is_empty() {
         // Whoever started us may go away before the servers are up.
         stop_with_stdin(lifecycle.soft().clone());
     }
-    let servers = Servers::start(arguments.options(), lifecycle.soft()).await?;
+    let servers = Servers::start(arguments.options(&config), lifecycle.soft()).await?;
     let result = match arguments.command.as_slice() {
         [] => announce(&servers, &lifecycle).await.map(|()| ExitCode::SUCCESS),
         [program, rest @ ..] => run_command(&servers, &lifecycle, program, rest).await,
@@ -136,7 +129,7 @@ async fn changed(pid: Option<&mut watch::Receiver<Option<u32>>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Runs a command that uses the servers. The terminal sends it SIGINT by itself; SIGTERM we pass on.

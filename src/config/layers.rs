@@ -147,9 +147,10 @@ fn from_variable(name: &str, value: &OsString, keys: &Dict) -> Option<Layer> {
         .split('.')
         .try_fold(Value::from(keys.clone()), |at, part| at.into_dict()?.remove(part))
         .is_some_and(|known| known.as_str().is_some());
-    let value = match is_text {
-        true => Value::from(text),
-        false => text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
+    let value = if is_text {
+        Value::from(text)
+    } else {
+        text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {})
     };
     Some(Layer::single(format!("environment variable {name}"), &key, value))
 }
@@ -205,13 +206,12 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
         Err(ConfigError::Value { key: key.to_owned(), origin: origin(figment, key), reason })
     };
     let (max_batch, body_limit) = (config.pipeline.max_batch_events.get(), config.api.body_limit_bytes.get());
-    let ranges: [(&str, u64, RangeInclusive<u64>); 8] = [
+    let ranges: [(&str, u64, RangeInclusive<u64>); 7] = [
         ("journal.partitions", u64::try_from(config.journal.partitions).unwrap_or(0), 1..=1024),
         ("database.reader_connections", config.database.reader_connections.get().into(), 1..=10_000),
         ("database.writer_connections", config.database.writer_connections.get().into(), 2..=10_000),
         ("pipeline.max_batch_events", u64::try_from(max_batch).unwrap_or(u64::MAX), 1..=50_000),
         ("projections.batch_events", config.projections.batch_events.get().into(), 1..=50_000),
-        ("relay.catch_up_events", config.relay.catch_up_events.get().into(), 1..=50_000),
         ("api.body_limit_bytes", u64::try_from(body_limit).unwrap_or(u64::MAX), 1_024..=256 * 1_024 * 1_024),
         ("api.wait_ms_max", config.api.wait_ms_max, 0..=config.api.request_timeout_ms.get()),
     ];

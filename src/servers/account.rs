@@ -72,11 +72,10 @@ impl Account {
 
     /// Gives `path` itself, not what is in it, to this user.
     pub fn own(&self, path: &Path) -> Result<(), Error> {
-        match self.switch {
-            true => {
-                chown(path, Some(self.uid), Some(self.gid)).map_err(Error::io("change the owner of", path))
-            }
-            false => Ok(()),
+        if self.switch {
+            chown(path, Some(self.uid), Some(self.gid)).map_err(Error::io("change the owner of", path))
+        } else {
+            Ok(())
         }
     }
 

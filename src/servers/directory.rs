@@ -5,6 +5,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::account::Account;
 use super::{Error, Place, left_over, secret};
 
@@ -13,6 +15,36 @@ const EPHEMERAL: &str = "counterfoil-ephemeral-";
 
 /// Servers' logs are put aside when they have grown to this many bytes.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// The file that says where the servers are.
+const ADDRESSES: &str = "addresses.json";
+
+/// Where the servers are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// PostgreSQL, if there is one.
+    pub database_url: Option<String>,
+    /// The nats-server with its credentials, if there is one.
+    pub nats_url: Option<String>,
+}
+
+/// The addresses of servers that another process runs on `directory`; nothing if no process does.
+///
+/// # Errors
+/// The directory is in use but the servers are not up yet, or it cannot be read.
+pub fn running(directory: &Path) -> Result<Option<Addresses>, Error> {
+    if !directory.join("lock").exists() {
+        return Ok(None);
+    }
+    match lock(directory) {
+        Ok(_) => Ok(None),
+        Err(in_use @ Error::InUse { .. }) => {
+            let text = fs::read_to_string(directory.join(ADDRESSES)).ok();
+            text.and_then(|text| serde_json::from_str(&text).ok()).map(Some).ok_or(in_use)
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// A data directory held by this process.
 #[derive(Debug)]
@@ -29,9 +61,7 @@ impl DataDir {
     pub fn open(place: &Place) -> Result<Self, Error> {
         match place {
             Place::Directory(path) => {
-                let path = std::path::absolute(path).map_err(Error::io("find", path))?;
-                let account = Account::choose(&[path.join("postgres"), path.join("nats")])?;
-                make(&path, &account)?;
+                let account = prepare(path)?;
                 Self::hold(path, account, false)
             }
             Place::Ephemeral => {
@@ -40,14 +70,16 @@ impl DataDir {
                 let path = std::env::temp_dir().join(name);
                 let account = Account::choose(&[])?;
                 make(&path, &account)?;
-                Self::hold(path, account, true)
+                Self::hold(&path, account, true)
             }
         }
     }
 
-    fn hold(path: PathBuf, account: Account, ephemeral: bool) -> Result<Self, Error> {
-        let path = path.canonicalize().map_err(Error::io("find", &path))?;
+    fn hold(path: &Path, account: Account, ephemeral: bool) -> Result<Self, Error> {
+        let path = path.canonicalize().map_err(Error::io("find", path))?;
         let lock = lock(&path)?;
+        // Those of an earlier run.
+        let _ = fs::remove_file(path.join(ADDRESSES));
         Ok(Self { path, account, ephemeral, _lock: lock })
     }
 
@@ -98,8 +130,16 @@ impl DataDir {
         Ok(path)
     }
 
+    /// Tells commands that run beside this process where the servers are.
+    pub fn announce(&self, addresses: &Addresses) -> Result<(), Error> {
+        let text = serde_json::to_string(addresses)
+            .map_err(|error| Error::io("write", &self.path)(std::io::Error::other(error)))?;
+        self.write(ADDRESSES, &text).map(|_| ())
+    }
+
     /// Gives the directory back; a temporary one is removed.
     pub fn close(self) {
+        let _ = fs::remove_file(self.path.join(ADDRESSES));
         drop(self);
     }
 }
@@ -127,13 +167,30 @@ fn make(path: &Path, account: &Account) -> Result<(), Error> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("set the permissions of", path))
 }
 
+/// Makes the data directory, and chooses the user of its servers.
+fn prepare(path: &Path) -> Result<Account, Error> {
+    let path = std::path::absolute(path).map_err(Error::io("find", path))?;
+    let account = Account::choose(&[path.join("postgres"), path.join("nats")])?;
+    make(&path, &account)?;
+    Ok(account)
+}
+
+/// Makes the data directory for what is put there before the first start, such as the signing key.
+///
+/// # Errors
+/// It cannot be made, or root finds no user for the servers.
+pub fn make_data_dir(path: &Path) -> Result<(), Error> {
+    prepare(path).map(|_| ())
+}
+
 /// Makes a directory that only `account` can enter, or checks that an existing one is such.
 pub fn private_directory(path: &Path, account: &Account) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => account.own(path),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let found = fs::symlink_metadata(path).map_err(Error::io("inspect", path))?;
-            if found.is_dir() && account.owns(&found) && found.permissions().mode() & 0o077 == 0 {
+            let open_to_others = found.permissions().mode() & 0o077 != 0;
+            if found.is_dir() && account.owns(&found) && !open_to_others {
                 return Ok(());
             }
             let source =

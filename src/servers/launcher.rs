@@ -62,9 +62,10 @@ fn tie(command: &mut Command, farewell: Signal) {
     let tie = move || {
         nix::sys::prctl::set_pdeathsig(farewell)?;
         // We may have died before the line above took effect.
-        match nix::unistd::getppid() == parent {
-            true => Ok(()),
-            false => Err(io::Error::from_raw_os_error(nix::libc::ESRCH)),
+        if nix::unistd::getppid() == parent {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(nix::libc::ESRCH))
         }
     };
     // SAFETY: the closure makes two system calls and allocates nothing, which is all that is safe after a fork. It

@@ -25,7 +25,7 @@ const HEALTHY: Duration = Duration::from_secs(30);
 /// A server that failed so often before it was ever ready is given up.
 const GIVE_UP_AFTER: u32 = 4;
 /// A server that is not ready after this time is given up. Recovery after a crash may take long.
-const READY_WITHIN: Duration = Duration::from_mins(2);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// How to run one server.
 pub struct Service {
@@ -122,10 +122,10 @@ impl Keeper {
             match self.run_once().await {
                 Ok(None) => return,
                 Ok(Some(status)) => {
-                    tracing::warn!(server = name, %status, ?pause, "server ended; restarting")
+                    tracing::warn!(server = name, %status, ?pause, "server ended; restarting");
                 }
                 Err(error) => {
-                    tracing::warn!(server = name, %error, ?pause, "server did not start; trying again")
+                    tracing::warn!(server = name, %error, ?pause, "server did not start; trying again");
                 }
             }
             self.failures.send_modify(|failures| *failures += 1);
@@ -182,5 +182,6 @@ fn tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
-    lines.iter().skip(lines.len().saturating_sub(12)).map(|line| format!("  {line}\n")).collect()
+    let last = lines.iter().skip(lines.len().saturating_sub(12));
+    last.flat_map(|line| ["  ", *line, "\n"]).collect()
 }

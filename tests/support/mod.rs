@@ -4,6 +4,7 @@
 //! process ends, that pipe closes, and the guardian stops the servers and removes their files.
 
 #![expect(dead_code, reason = "every test binary uses another part of this")]
+#![expect(clippy::expect_used, reason = "a test that cannot get its servers fails")]
 
 pub mod ledger;
 
@@ -11,10 +12,11 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use counterfoil::system::SystemIds;
+use domain::Ids as _;
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
-use uuid::Uuid;
 
 /// The partitions of a fresh database. Few, so that tests meet both one partition and several.
 pub const PARTITIONS: i32 = 4;
@@ -131,7 +133,7 @@ impl Database {
         // The schema of the read models is not there yet.
         let connecting = journal::connect(database.options(), journal::Role::Owner, "public", 1);
         let pool = connecting.await.expect("PostgreSQL answers");
-        journal::migrate(&pool, partitions, Uuid::now_v7()).await.expect("the migrations run");
+        journal::migrate(&pool, partitions, SystemIds.next()).await.expect("the migrations run");
         pool.close().await;
         database
     }
@@ -140,7 +142,7 @@ impl Database {
     pub async fn empty() -> Self {
         let cluster =
             tokio::task::spawn_blocking(|| shared().database_url()).await.expect("the shared servers start");
-        let name = format!("test_{}", Uuid::now_v7().simple());
+        let name = format!("test_{}", SystemIds.next().simple());
         let mut connection = PgConnection::connect(&cluster).await.expect("PostgreSQL answers");
         sqlx::query(&format!("CREATE DATABASE {name}"))
             .execute(&mut connection)

@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use chrono::TimeDelta;
-use domain::{Clock, Ids};
+use domain::{Clock, Ids, Slug};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
@@ -22,6 +22,21 @@ pub struct Signer {
     id: String,
     public: [u8; 32],
     key: EncodingKey,
+    issuer: String,
+    audience: String,
+}
+
+/// What a new token is to say.
+#[derive(Debug, Clone)]
+pub struct Grant<'a> {
+    /// Who: a user or a program.
+    pub subject: &'a str,
+    /// The slug of the tenant.
+    pub tenant: &'a Slug,
+    /// In which role.
+    pub role: Role,
+    /// For how long.
+    pub lifetime: TimeDelta,
 }
 
 impl std::fmt::Debug for Signer {
@@ -36,7 +51,7 @@ impl Signer {
     ///
     /// # Errors
     /// The file cannot be read or written, others may read it, or it holds no Ed25519 key.
-    pub fn open(path: &Path) -> Result<Self, KeyError> {
+    pub fn open(path: &Path, issuer: &str, audience: &str) -> Result<Self, KeyError> {
         let failed = |what| move |source| KeyError::File { what, path: path.to_owned(), source };
         if !path.exists() {
             store(path, &generate()?).map_err(failed("write"))?;
@@ -45,22 +60,22 @@ impl Signer {
         if mode & 0o077 != 0 {
             return Err(KeyError::Exposed(path.to_owned()));
         }
-        Self::from_pem(&fs::read_to_string(path).map_err(failed("read"))?)
+        Self::from_pem(&fs::read_to_string(path).map_err(failed("read"))?, issuer, audience)
     }
 
-    /// Takes an Ed25519 key in PKCS#8 PEM.
+    /// Takes an Ed25519 key in PKCS#8 PEM. Its tokens are from `issuer` and for `audience`.
     ///
     /// # Errors
     /// It is something else.
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+    pub fn from_pem(pem: &str, issuer: &str, audience: &str) -> Result<Self, KeyError> {
         let form = |error: &dyn std::error::Error| {
             KeyError::Form(format!("an Ed25519 key in PKCS#8 PEM is wanted: {error}"))
         };
         let secret = SigningKey::from_pkcs8_pem(pem).map_err(|error| form(&error))?;
         let key = EncodingKey::from_ed_pem(pem.as_bytes()).map_err(|error| form(&error))?;
         let public = secret.verifying_key().to_bytes();
-        let id = Sha256::digest(public).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { id, public, key })
+        let id = format!("{:x}", Sha256::digest(public)).chars().take(16).collect();
+        Ok(Self { id, public, key, issuer: issuer.to_owned(), audience: audience.to_owned() })
     }
 
     /// The id that tokens name the key by; it follows from the key.
@@ -73,29 +88,20 @@ impl Signer {
         &self.public
     }
 
-    /// Signs a new token for `lifetime` from now.
+    /// Signs a new token, valid from now.
     ///
     /// # Errors
     /// The signature cannot be made, or the lifetime ends after the end of all time.
-    pub fn issue(
-        &self,
-        subject: &str,
-        tenant: &str,
-        role: Role,
-        lifetime: TimeDelta,
-        clock: &dyn Clock,
-        ids: &dyn Ids,
-    ) -> Result<String, KeyError> {
+    pub fn issue(&self, grant: &Grant<'_>, clock: &dyn Clock, ids: &dyn Ids) -> Result<String, KeyError> {
         let now = clock.now();
-        let end = now
-            .checked_add_signed(lifetime)
-            .ok_or_else(|| KeyError::Form("the lifetime is too long".into()))?;
+        let too_long = || KeyError::Form("the lifetime is too long".to_owned());
+        let end = now.checked_add_signed(grant.lifetime).ok_or_else(too_long)?;
         self.sign(&Claims {
-            sub: subject.to_owned(),
-            tenant: tenant.to_owned(),
-            role,
-            iss: "counterfoil".to_owned(),
-            aud: vec!["counterfoil".to_owned()],
+            sub: grant.subject.to_owned(),
+            tenant: grant.tenant.to_string(),
+            role: grant.role,
+            iss: self.issuer.clone(),
+            aud: vec![self.audience.clone()],
             iat: now.timestamp(),
             exp: end.timestamp(),
             nbf: None,

@@ -2,12 +2,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{Clock, Ids};
+use domain::{Clock, Ids, Slug};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Claims, CredentialError, KeyError, Role, Signer, Verifier};
+use super::{Claims, CredentialError, Grant, KeyError, Role, Signer, Verifier};
 
 const NOW: i64 = 1_700_000_000;
 /// Made for these tests with `openssl genpkey`; they open nothing.
@@ -39,7 +39,7 @@ fn clock() -> Arc<SetClock> {
 }
 
 fn signer() -> Signer {
-    Signer::from_pem(ED).unwrap()
+    Signer::from_pem(ED, "counterfoil", "counterfoil").unwrap()
 }
 
 /// Believes the signer, and an RSA key by the id `rsa`.
@@ -87,9 +87,11 @@ fn base64(text: &str) -> String {
 #[test]
 fn an_issued_token_is_believed_and_says_what_was_put_in() {
     let clock = clock();
-    let lifetime = TimeDelta::hours(12);
     let ids = Counted(AtomicU64::new(7));
-    let token = signer().issue("alice", "demo", Role::Auditor, lifetime, clock.as_ref(), &ids).unwrap();
+    let tenant = Slug::new("demo").unwrap();
+    let grant =
+        Grant { subject: "alice", tenant: &tenant, role: Role::Auditor, lifetime: TimeDelta::hours(12) };
+    let token = signer().issue(&grant, clock.as_ref(), &ids).unwrap();
     let claims = verifier(clock).verify(&token).unwrap();
     let expected = Claims {
         sub: "alice".into(),
@@ -248,8 +250,11 @@ fn the_key_file_is_made_once_and_for_its_owner_alone() {
     let directory = std::env::temp_dir().join(format!("counterfoil-key-{}", std::process::id()));
     let path = directory.join("deep").join("signing-key.pem");
     let ids: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| Signer::open(&path).unwrap().id().to_owned())).collect();
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| Signer::open(&path, "counterfoil", "counterfoil").unwrap().id().to_owned())
+            })
+            .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
@@ -257,7 +262,7 @@ fn the_key_file_is_made_once_and_for_its_owner_alone() {
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(Signer::open(&path), Err(KeyError::Exposed(_))));
+    assert!(matches!(Signer::open(&path, "counterfoil", "counterfoil"), Err(KeyError::Exposed(_))));
     std::fs::remove_dir_all(&directory).unwrap();
 }
 

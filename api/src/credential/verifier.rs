@@ -47,7 +47,7 @@ impl Verifier {
         self.add(signer.id(), Algorithm::EdDSA, DecodingKey::from_ed_der(signer.public()))
     }
 
-    /// Believes the holder of the private half of `pem`: a public key, Ed25519 (EdDSA) or RSA of at least 2048 bits
+    /// Believes the holder of the private half of `pem`: a public key, Ed25519 (`EdDSA`) or RSA of at least 2048 bits
     /// (RS256). Tokens name it by `id`.
     ///
     /// # Errors
@@ -60,10 +60,10 @@ impl Verifier {
         let long_enough =
             |key: &DecodingKey, least| key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() >= least);
         if let Ok(key) = DecodingKey::from_ed_pem(pem.as_bytes()) {
-            return match long_enough(&key, 32) {
-                true => self.add(id, Algorithm::EdDSA, key),
-                false => Err(form("the Ed25519 key is too short")),
-            };
+            if !long_enough(&key, 32) {
+                return Err(form("the Ed25519 key is too short"));
+            }
+            return self.add(id, Algorithm::EdDSA, key);
         }
         match DecodingKey::from_rsa_pem(pem.as_bytes()) {
             Ok(key) if long_enough(&key, SHORTEST_RSA) => self.add(id, Algorithm::RS256, key),

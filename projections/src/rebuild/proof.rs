@@ -1,0 +1,83 @@
+use std::collections::BTreeMap;
+
+use sqlx::PgConnection;
+
+use super::RebuildError;
+use crate::Kind;
+
+/// How many rows each table of a read model has in `schema`.
+pub(super) async fn rows(
+    connection: &mut PgConnection,
+    kind: Kind,
+    schema: &str,
+) -> Result<Vec<(&'static str, i64)>, sqlx::Error> {
+    let mut rows = Vec::new();
+    for table in kind.tables() {
+        let count = format!("SELECT count(*) FROM {schema}.{table}");
+        rows.push((*table, sqlx::query_scalar(&count).fetch_one(&mut *connection).await?));
+    }
+    Ok(rows)
+}
+
+/// Checks that what the tenants' wallets have sums up to zero, asset by asset.
+pub(super) async fn balanced(connection: &mut PgConnection, kind: Kind) -> Result<(), RebuildError> {
+    if kind != Kind::Balances {
+        return Ok(());
+    }
+    let wrong = sqlx::query!(
+        r#"SELECT tenant_id, asset, sum(posted)::text AS "sum!" FROM balances
+           GROUP BY tenant_id, asset HAVING sum(posted) <> 0 ORDER BY tenant_id, asset LIMIT 1"#
+    )
+    .fetch_optional(connection)
+    .await?;
+    match wrong {
+        None => Ok(()),
+        Some(row) => Err(RebuildError::Unbalanced(format!(
+            "the wallets of tenant {} have {} {} in sum",
+            row.tenant_id, row.sum, row.asset
+        ))),
+    }
+}
+
+/// What is counted and summed up of a read model in `schema`, as pairs of a name and a number.
+fn figures(kind: Kind, schema: &str) -> String {
+    match kind {
+        Kind::Tenants => format!(
+            "SELECT 'tenants', count(*)::text FROM {schema}.tenants
+             UNION ALL SELECT 'assets', count(*)::text FROM {schema}.assets"
+        ),
+        Kind::Balances => format!(
+            "SELECT 'wallets of ' || asset || ' of tenant ' || tenant_id, concat_ws(' ', count(*), 'posted',
+                 sum(greatest(posted, 0)), sum(posted), 'held', sum(held), 'incoming', sum(incoming))
+             FROM {schema}.balances GROUP BY tenant_id, asset"
+        ),
+        Kind::Transactions => format!(
+            "SELECT 'transactions ' || status || ' of tenant ' || tenant_id, count(*)::text
+             FROM {schema}.transactions GROUP BY tenant_id, status"
+        ),
+        Kind::Snapshots => format!("SELECT 'snapshots', count(*)::text FROM {schema}.snapshots"),
+    }
+}
+
+/// The figures of the served read model that are not those of the new one in `schema`.
+pub(super) async fn differences(
+    connection: &mut PgConnection,
+    kind: Kind,
+    schema: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    let served = read(connection, &figures(kind, "views")).await?;
+    let built = read(connection, &figures(kind, schema)).await?;
+    let names = served.keys().chain(built.keys()).collect::<std::collections::BTreeSet<_>>();
+    let said = |figures: &BTreeMap<String, String>, name| {
+        figures.get(name).cloned().unwrap_or_else(|| "none".to_owned())
+    };
+    let different = names.into_iter().filter(|name| served.get(*name) != built.get(*name));
+    Ok(different
+        .map(|name| format!("{name}: served {}, rebuilt {}", said(&served, name), said(&built, name)))
+        .collect())
+}
+
+async fn read(connection: &mut PgConnection, query: &str) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(connection).await?;
+    Ok(rows.into_iter().collect())
+}

@@ -1,0 +1,35 @@
+//! The tick: one query for the heads of all partitions.
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Projectors, labels};
+use crate::Kind;
+
+/// Sends the positions of the journal's heads, by partition, at each tick, and measures the lag behind them.
+pub(super) async fn follow(projectors: Projectors, ticks: watch::Sender<Vec<i64>>, stop: CancellationToken) {
+    let mut ticker = interval(projectors.settings.tick);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticker.tick() => {}
+        }
+        let heads = match projectors.journal.heads().await {
+            Ok(heads) => heads,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the journal's heads");
+                continue;
+            }
+        };
+        for head in &heads {
+            for kind in Kind::ALL {
+                let lag = head.position - projectors.progress.mark(kind, head.partition).position;
+                let labels = labels(kind, head.partition);
+                metrics::gauge!("counterfoil_projection_lag_events", &labels).set(lag.max(0) as f64);
+            }
+        }
+        ticks.send_replace(heads.into_iter().map(|head| head.position).collect());
+    }
+}

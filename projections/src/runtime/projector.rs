@@ -1,0 +1,200 @@
+//! One read model in one partition.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Partition;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::Batch;
+use super::{Projectors, labels};
+use crate::decoded::{Decoded, decode_all};
+use crate::models::{self, Fault};
+use crate::{Kind, State};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+pub(super) struct Projector {
+    pub projectors: Projectors,
+    pub kind: Kind,
+    pub partition: Partition,
+    pub batches: broadcast::Receiver<Batch>,
+    pub heads: watch::Receiver<Vec<i64>>,
+}
+
+/// What the feed brought.
+enum Brought {
+    /// Events that adjoin the read model.
+    Events(Vec<Arc<Decoded>>),
+    /// Nothing that is new.
+    Nothing,
+    /// Something is missing: the journal has it.
+    Gap,
+}
+
+impl Projector {
+    /// Runs until told to stop. Faults of the database are waited out; an event that cannot be applied ends the
+    /// work on this read model in this partition, for the life of the program.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let labels = labels(self.kind, self.partition);
+        metrics::gauge!("counterfoil_projection_stopped", &labels).set(0.0);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let fault = tokio::select! {
+                () = stop.cancelled() => return,
+                fault = self.work() => fault,
+            };
+            match fault {
+                Fault::Poison { at, reason } => {
+                    let (kind, partition) = (self.kind.name(), self.partition.0);
+                    tracing::error!(projection = kind, partition, position = at, reason, "stopped: {reason}");
+                    metrics::gauge!("counterfoil_projection_stopped", &labels).set(1.0);
+                    let state = State::Stopped { at, reason };
+                    self.projectors.progress.set_state(self.kind, self.partition, state);
+                    stop.cancelled().await;
+                    return;
+                }
+                // Another process, or a rebuild: begin again from where it is now.
+                Fault::Moved => {
+                    tracing::info!(projection = self.kind.name(), "its checkpoint was moved")
+                }
+                Fault::Database(error) => {
+                    tracing::warn!(projection = self.kind.name(), partition = self.partition.0, %error, "waits");
+                }
+            }
+            pause =
+                if began.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Works until something is wrong, and says what.
+    async fn work(&mut self) -> Fault {
+        match self.follow().await {
+            Ok(never) => match never {},
+            Err(fault) => fault,
+        }
+    }
+
+    async fn follow(&mut self) -> Result<std::convert::Infallible, Fault> {
+        let mut position = {
+            let mut connection = self.projectors.pool.acquire().await?;
+            models::checkpoint(&mut connection, self.kind, self.partition).await?
+        };
+        self.at(position);
+        self.projectors.progress.set_state(self.kind, self.partition, State::Running);
+        position = self.catch_up(position).await?;
+        // Whether the feed brought something since the last tick, and the head that was seen then.
+        let (mut brought, mut seen) = (false, 0);
+        loop {
+            tokio::select! {
+                batch = self.batches.recv() => {
+                    brought = true;
+                    position = match self.adjoining(batch, position) {
+                        Brought::Events(events) => self.apply(position, &events).await?,
+                        Brought::Nothing => position,
+                        Brought::Gap => self.catch_up(position).await?,
+                    };
+                }
+                ticked = self.heads.changed() => {
+                    if ticked.is_err() {
+                        return Err(sqlx::Error::WorkerCrashed.into());
+                    }
+                    let index = usize::try_from(self.partition.0).unwrap_or(usize::MAX);
+                    let head = self.heads.borrow().get(index).copied().unwrap_or(0);
+                    // While the feed is at work, what is newer than the last tick may well be on its way.
+                    if position < if brought { seen } else { head } {
+                        position = self.catch_up(position).await?;
+                    }
+                    (brought, seen) = (false, head);
+                }
+            }
+        }
+    }
+
+    /// What the feed brought that is new, together with all that waits behind it.
+    fn adjoining(&mut self, batch: Result<Batch, RecvError>, position: i64) -> Brought {
+        let Ok(batch) = batch else {
+            return Brought::Gap;
+        };
+        let mut events: Vec<Arc<Decoded>> = Vec::with_capacity(batch.len());
+        let mut next = position + 1;
+        let mut take = |batch: &Batch| {
+            for event in batch.iter() {
+                if event.event.position > next {
+                    return false;
+                }
+                if event.event.position == next {
+                    events.push(Arc::clone(event));
+                    next += 1;
+                }
+            }
+            true
+        };
+        let mut whole = take(&batch);
+        let mut taken = batch.len();
+        while whole && taken < self.projectors.settings.batch {
+            match self.batches.try_recv() {
+                Ok(batch) => {
+                    taken += batch.len();
+                    whole = take(&batch);
+                }
+                Err(TryRecvError::Lagged(_)) => whole = false,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        match (events.is_empty(), whole) {
+            // What was taken before a gap is read again with what fills it.
+            (_, false) => Brought::Gap,
+            (true, true) => Brought::Nothing,
+            (false, true) => Brought::Events(events),
+        }
+    }
+
+    /// Applies from the journal until there is no more.
+    async fn catch_up(&self, mut position: i64) -> Result<i64, Fault> {
+        let limit = i64::try_from(self.projectors.settings.batch).unwrap_or(i64::MAX);
+        loop {
+            let events = self.projectors.journal.read(self.partition, position, limit).await?;
+            if events.is_empty() {
+                return Ok(position);
+            }
+            position = self.apply(position, &decode_all(events)).await?;
+        }
+    }
+
+    async fn apply(&self, position: i64, events: &[Arc<Decoded>]) -> Result<i64, Fault> {
+        let began = Instant::now();
+        let Projectors { pool, .. } = &self.projectors;
+        let applied = models::write(pool, self.kind, self.partition, position, events).await;
+        if let Err(Fault::Poison { at, .. }) = &applied {
+            // All before it is as good as ever.
+            let good = events.partition_point(|event| event.event.position < *at);
+            if good > 0 && good < events.len() {
+                let reached =
+                    models::write(pool, self.kind, self.partition, position, &events[..good]).await?;
+                self.at(reached);
+            }
+        }
+        let position = applied?;
+        self.at(position);
+        let labels = labels(self.kind, self.partition);
+        metrics::histogram!("counterfoil_projection_apply_seconds", &labels).record(began.elapsed());
+        metrics::histogram!("counterfoil_projection_batch_events", &labels).record(events.len() as f64);
+        Ok(position)
+    }
+
+    fn at(&self, position: i64) {
+        self.projectors.progress.set_position(self.kind, self.partition, position);
+        let labels = labels(self.kind, self.partition);
+        metrics::gauge!("counterfoil_projection_position", &labels).set(position as f64);
+    }
+}

@@ -1,0 +1,181 @@
+//! Proves the journal and the read models: folds every event again and compares.
+//!
+//! One pass per partition, with the states of its tenants and wallets in memory, and transactions a batch at a
+//! time. Each read model is compared at its own checkpoint, in one snapshot of the database, so the ledger may be
+//! written to meanwhile. A rebuild cannot swap tables while a partition is being verified.
+
+mod fold;
+mod movement;
+mod transactions;
+mod views;
+
+use domain::Partition;
+use journal::Journal;
+use sqlx::{PgPool, Postgres, Transaction};
+
+use self::fold::Fold;
+use crate::decoded::decode_all;
+use crate::{Kind, models};
+
+/// Events that are read at a time.
+const BATCH: i64 = 2000;
+
+/// What was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VerifyReport {
+    /// Partitions.
+    pub partitions: i64,
+    /// Events folded.
+    pub events: i64,
+    /// Tenants in the read model.
+    pub tenants: i64,
+    /// Wallets in the read model.
+    pub wallets: i64,
+    /// Transactions in the read model.
+    pub transactions: i64,
+    /// Snapshots compared.
+    pub snapshots: i64,
+}
+
+/// How far the verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifyProgress {
+    /// Events folded.
+    pub done: i64,
+    /// Events in the journal.
+    pub total: i64,
+}
+
+/// Something is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: expected {expected}, found {found}")]
+pub struct Difference {
+    /// Where: `p3:1841`, or a row of a read model.
+    pub place: String,
+    /// What the rules, or the fold of the journal, say.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+/// Why a verification did not come to a good end.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The first difference.
+    #[error(transparent)]
+    Difference(#[from] Difference),
+    /// The database failed or could not be reached.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// The difference between what must be and what is, if there is one.
+fn same<T: PartialEq + std::fmt::Debug>(
+    place: impl FnOnce() -> String,
+    expected: &T,
+    found: &T,
+) -> Result<(), Difference> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Difference { place: place(), expected: format!("{expected:?}"), found: format!("{found:?}") })
+}
+
+/// Verifies everything. `pool` acts as [`journal::Role::Writer`], so that it sees all tenants, and finds the read
+/// models through its search path; `observer` hears how far it is after each batch.
+///
+/// # Errors
+/// [`VerifyError`] with the first difference.
+pub async fn verify(
+    pool: &PgPool,
+    journal: &Journal,
+    mut observer: impl FnMut(VerifyProgress),
+) -> Result<VerifyReport, VerifyError> {
+    let mut report = VerifyReport::default();
+    let total = journal.heads().await?.iter().map(|head| head.position).sum();
+    for partition in journal.partitions() {
+        let tx = pool
+            .begin_with(
+                "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ;
+                 LOCK TABLE tenants, assets, balances, transactions, snapshots IN ACCESS SHARE MODE",
+            )
+            .await?;
+        let pass = Pass { partition, journal, tx };
+        pass.run(&mut report, &mut |done| observer(VerifyProgress { done, total: done.max(total) })).await?;
+    }
+    Ok(report)
+}
+
+/// The verification of one partition.
+struct Pass<'a> {
+    partition: Partition,
+    journal: &'a Journal,
+    tx: Transaction<'static, Postgres>,
+}
+
+impl Pass<'_> {
+    async fn run(
+        mut self,
+        report: &mut VerifyReport,
+        observer: &mut impl FnMut(i64),
+    ) -> Result<(), VerifyError> {
+        let partition = self.partition;
+        let head = sqlx::query!(
+            r#"SELECT position, nullif(recorded_at, '-infinity') AS "recorded_at?"
+               FROM journal.heads WHERE partition = $1"#,
+            partition.0
+        )
+        .fetch_one(&mut *self.tx)
+        .await?;
+        let mut checkpoints = Vec::with_capacity(Kind::ALL.len());
+        for kind in Kind::ALL {
+            let position = models::checkpoint(&mut self.tx, kind, partition).await?;
+            if position > head.position {
+                let place = format!("the checkpoint of {} in partition {partition}", kind.name());
+                let expected = format!("at most {}", head.position);
+                return Err(Difference { place, expected, found: position.to_string() }.into());
+            }
+            checkpoints.push((kind, position));
+        }
+        let at = |kind| checkpoints.iter().find(|(k, _)| *k == kind).map_or(0, |(_, position)| *position);
+        let (tenants, balances) = (at(Kind::Tenants), at(Kind::Balances));
+
+        let snapshots = views::snapshots(&mut self.tx, partition).await?;
+        report.snapshots += i64::try_from(snapshots.len()).unwrap_or(i64::MAX);
+        let mut fold = Fold::new(partition, snapshots);
+        let mut made = 0;
+        loop {
+            if fold.position == tenants {
+                report.tenants += views::tenants(&mut self.tx, &fold).await?;
+            }
+            if fold.position == balances {
+                report.wallets += views::wallets(&mut self.tx, &fold).await?;
+            }
+            if fold.position == head.position {
+                break;
+            }
+            // Never past a position at which something is compared.
+            let stops = [tenants, balances, head.position].into_iter().filter(|stop| *stop > fold.position);
+            let limit = stops.min().map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
+            let batch = decode_all(self.journal.read(partition, fold.position, limit).await?);
+            if batch.is_empty() {
+                let place = format!("p{partition}:{}", fold.position + 1);
+                let (expected, found) = ("an event".to_owned(), "none".to_owned());
+                return Err(Difference { place, expected, found }.into());
+            }
+            for event in &batch {
+                fold.apply(event)?;
+            }
+            made += transactions::check(&mut self.tx, partition, &batch, at(Kind::Transactions)).await?;
+            report.events += i64::try_from(batch.len()).unwrap_or(i64::MAX);
+            observer(report.events);
+        }
+        same(|| format!("the head of partition {partition}"), &fold.recorded_at, &head.recorded_at)?;
+        fold.finish()?;
+        transactions::none_more(&mut self.tx, partition, made).await?;
+        report.transactions += made;
+        report.partitions += 1;
+        self.tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cqrs_es::Aggregate;
+use domain::transaction::TransactionStatus;
+use domain::{Partition, Transaction, event};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::fold::Tracked;
+use super::{Difference, VerifyError, same};
+use crate::decoded::Decoded;
+
+/// Folds the streams of the transactions in a batch, and compares those that begin in it with their rows, as of
+/// the `checkpoint`. Returns how many must have a row.
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    partition: Partition,
+    batch: &[Arc<Decoded>],
+    checkpoint: i64,
+) -> Result<i64, VerifyError> {
+    let ours = || batch.iter().map(|e| &e.event).filter(|e| e.text.aggregate_type == Transaction::TYPE);
+    let ids: Vec<Uuid> = ours().map(|e| e.text.aggregate_id).collect::<BTreeSet<_>>().into_iter().collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let folded = fold(connection, partition, &ids, checkpoint).await?;
+    let begun: Vec<Uuid> = ours()
+        .filter(|e| e.text.sequence == 1 && e.position <= checkpoint)
+        .map(|e| e.text.aggregate_id)
+        .collect();
+    let first: HashMap<Uuid, i64> =
+        ours().filter(|e| e.text.sequence == 1).map(|e| (e.text.aggregate_id, e.position)).collect();
+    let rows = sqlx::query!(
+        "SELECT tenant_id, transaction_id, position, sequence, status, recorded_at, effective_at, expires_at,
+             metadata, state
+         FROM transactions WHERE transaction_id = ANY($1) AND partition = $2",
+        &begun,
+        partition.0
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut rows: BTreeMap<Uuid, _> = rows.into_iter().map(|row| (row.transaction_id, row)).collect();
+    for id in &begun {
+        let place = || format!("the row of transaction {id}");
+        let (Some(row), Some(transaction)) = (rows.remove(id), folded.get(id)) else {
+            let (expected, found) = ("a row".to_owned(), "none".to_owned());
+            return Err(Difference { place: place(), expected, found }.into());
+        };
+        let state = &transaction.state;
+        let expected = serde_json::to_value(state).map_err(|error| Difference {
+            place: place(),
+            expected: "a state that can be written".to_owned(),
+            found: error.to_string(),
+        })?;
+        same(place, &expected, &row.state)?;
+        same(place, &transaction.sequence, &row.sequence)?;
+        same(place, &transaction.tenant_id, &row.tenant_id)?;
+        same(place, &first.get(id).copied().unwrap_or(0), &row.position)?;
+        same(place, &state.status.as_str(), &row.status.as_str())?;
+        let pending = state.status == TransactionStatus::Pending;
+        let times = (
+            transaction.began,
+            state.body.effective_at.unwrap_or(transaction.began),
+            state.body.expires_at.filter(|_| pending),
+        );
+        same(place, &times, &(row.recorded_at, row.effective_at, row.expires_at))?;
+        let metadata = &state.body.metadata;
+        let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.as_map().clone()));
+        same(place, &metadata, &row.metadata)?;
+    }
+    Ok(i64::try_from(begun.len()).unwrap_or(i64::MAX))
+}
+
+/// The streams with their sequences checked, folded as far as the read model got.
+async fn fold(
+    connection: &mut PgConnection,
+    partition: Partition,
+    ids: &[Uuid],
+    checkpoint: i64,
+) -> Result<HashMap<Uuid, Tracked<Transaction>>, VerifyError> {
+    let events = sqlx::query!(
+        r#"SELECT e.tenant_id, e.aggregate_id, e.position, e.sequence, e.event_type, e.event_version,
+               e.payload::text AS "payload!", e.recorded_at
+           FROM UNNEST($2::uuid[]) AS wanted (id)
+           JOIN journal.events e ON e.aggregate_id = wanted.id AND e.partition = $1
+           ORDER BY e.aggregate_id, e.sequence"#,
+        partition.0,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut folded: HashMap<Uuid, Tracked<Transaction>> = HashMap::with_capacity(ids.len());
+    let mut sequences: HashMap<Uuid, i64> = HashMap::with_capacity(ids.len());
+    for row in events {
+        let place = || format!("p{partition}:{}, stream {}", row.position, row.aggregate_id);
+        let sequence = sequences.entry(row.aggregate_id).or_default();
+        same(place, &(*sequence + 1), &row.sequence)?;
+        *sequence = row.sequence;
+        if row.position > checkpoint {
+            continue;
+        }
+        let said = event::decode(&row.event_type, row.event_version, &row.payload).map_err(|error| {
+            let expected = "an event that can be read".to_owned();
+            Difference { place: place(), expected, found: error.to_string() }
+        })?;
+        let tracked = folded.entry(row.aggregate_id).or_default();
+        if tracked.sequence == 0 {
+            tracked.tenant_id = row.tenant_id;
+            tracked.began = row.recorded_at;
+        }
+        tracked.sequence = row.sequence;
+        tracked.state.apply(said);
+    }
+    Ok(folded)
+}
+
+/// Checks that there is no row without a transaction.
+pub(super) async fn none_more(
+    connection: &mut PgConnection,
+    partition: Partition,
+    made: i64,
+) -> Result<(), VerifyError> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM transactions WHERE partition = $1"#,
+        partition.0
+    )
+    .fetch_one(connection)
+    .await?;
+    same(|| format!("the number of transactions in partition {partition}"), &made, &rows)?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+use std::collections::{BTreeMap, HashMap};
+
+use domain::Partition;
+use journal::SNAPSHOT_FORM;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::fold::{Fold, Kept};
+use super::{Difference, VerifyError, same};
+use crate::names::wallet_status;
+
+/// Rows that are read at a time.
+const PAGE: i64 = 2000;
+
+/// The snapshots of a partition that this program would use.
+pub(super) async fn snapshots(
+    connection: &mut PgConnection,
+    partition: Partition,
+) -> Result<HashMap<Uuid, Kept>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT aggregate_id, sequence, state FROM snapshots WHERE partition = $1 AND form = $2",
+        partition.0,
+        SNAPSHOT_FORM
+    )
+    .fetch_all(connection)
+    .await?;
+    let kept = |row: (i64, Value)| Kept { sequence: row.0, state: row.1 };
+    Ok(rows.into_iter().map(|row| (row.aggregate_id, kept((row.sequence, row.state)))).collect())
+}
+
+/// Compares tenants and assets with the fold; returns how many tenants there are.
+pub(super) async fn tenants(connection: &mut PgConnection, fold: &Fold) -> Result<i64, VerifyError> {
+    let rows = sqlx::query!(
+        "SELECT tenant_id, slug, name, recorded_at FROM tenants WHERE partition = $1",
+        fold.partition.0
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let found: BTreeMap<Uuid, _> =
+        rows.into_iter().map(|row| (row.tenant_id, (row.slug, row.name, row.recorded_at))).collect();
+    let named = |state: &domain::Tenant| (state.slug.to_string(), state.name.to_string());
+    let expected: BTreeMap<Uuid, _> = fold
+        .tenants
+        .iter()
+        .map(|(id, tenant)| {
+            let (slug, name) = named(&tenant.state);
+            (*id, (slug, name, tenant.began))
+        })
+        .collect();
+    same_maps("tenant", &expected, &found)?;
+
+    let rows =
+        sqlx::query!("SELECT tenant_id, code, scale FROM assets WHERE partition = $1", fold.partition.0)
+            .fetch_all(connection)
+            .await?;
+    let found: BTreeMap<String, i32> = rows
+        .into_iter()
+        .map(|row| (format!("{} of tenant {}", row.code, row.tenant_id), row.scale))
+        .collect();
+    let assets = fold.tenants.iter().flat_map(|(id, tenant)| {
+        let assets = tenant.state.assets.iter();
+        assets.map(move |(code, scale)| (format!("{code} of tenant {id}"), i32::from(scale.digits())))
+    });
+    same_maps("asset", &assets.collect(), &found)?;
+    Ok(i64::try_from(expected.len()).unwrap_or(i64::MAX))
+}
+
+fn same_maps<K: Ord + std::fmt::Display, V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    expected: &BTreeMap<K, V>,
+    found: &BTreeMap<K, V>,
+) -> Result<(), Difference> {
+    for key in expected.keys().chain(found.keys()) {
+        same(|| format!("the row of {what} {key}"), &expected.get(key), &found.get(key))?;
+    }
+    Ok(())
+}
+
+/// Compares every wallet's row with the fold; returns how many there are.
+pub(super) async fn wallets(connection: &mut PgConnection, fold: &Fold) -> Result<i64, VerifyError> {
+    let mut after = Uuid::nil();
+    let mut count = 0;
+    loop {
+        let rows = sqlx::query!(
+            r#"SELECT tenant_id, wallet_id, path, asset, scale, status, minimum::text, metadata,
+                   posted::text AS "posted!", held::text AS "held!", incoming::text AS "incoming!", sequence,
+                   position, recorded_at
+               FROM balances WHERE partition = $1 AND wallet_id > $2 ORDER BY wallet_id LIMIT $3"#,
+            fold.partition.0,
+            after,
+            PAGE
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some(last) = rows.last() else { break };
+        after = last.wallet_id;
+        for row in rows {
+            let id = row.wallet_id;
+            let place = || format!("the row of wallet {id} ({})", row.path);
+            let Some(wallet) = fold.wallets.get(&id) else {
+                let (expected, found) = ("no such wallet".to_owned(), "a row".to_owned());
+                return Err(Difference { place: place(), expected, found }.into());
+            };
+            let state = &wallet.state;
+            let (sequence, position, recorded_at) = (wallet.sequence, wallet.position, wallet.recorded_at);
+            same(place, &wallet.tenant_id, &row.tenant_id)?;
+            same(place, &(sequence, position, recorded_at), &(row.sequence, row.position, row.recorded_at))?;
+            let balance = state.balance;
+            let amounts = [balance.posted, balance.held, balance.incoming].map(|amount| amount.to_string());
+            same(place, &amounts, &[row.posted, row.held, row.incoming])?;
+            same(place, &state.minimum.map(|minimum| minimum.to_string()), &row.minimum)?;
+            let names = [state.path.as_str(), state.asset.as_str(), wallet_status(state.status)];
+            same(place, &names, &[row.path.as_str(), row.asset.as_str(), row.status.as_str()])?;
+            same(place, &i32::from(balance.posted.scale().digits()), &row.scale)?;
+            same(place, &Value::Object(state.metadata.as_map().clone()), &row.metadata)?;
+            count += 1;
+        }
+    }
+    if count < fold.wallets.len() {
+        let place = format!("the wallets of partition {}", fold.partition);
+        let expected = format!("{} rows", fold.wallets.len());
+        return Err(Difference { place, expected, found: format!("{count} rows") }.into());
+    }
+    Ok(i64::try_from(count).unwrap_or(i64::MAX))
+}

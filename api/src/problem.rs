@@ -34,11 +34,11 @@ pub struct Problem {
     /// The field, parameter or header that is wrong, where it is one: `postings[0].amount`.
     pub field: Option<String>,
     /// Which item of a batch is meant, from 0.
-    pub index: Option<usize>,
+    pub index: Option<u32>,
     /// After how many seconds it may be worth another try.
     pub retry_after: Option<u32>,
     /// The methods that the address knows, where the method was wrong.
-    pub allow: Option<String>,
+    pub allow: Option<Box<str>>,
 }
 
 impl Problem {
@@ -88,7 +88,7 @@ impl Problem {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
         if let Some(allow) = &self.allow {
-            response.insert_header((header::ALLOW, allow.as_str()));
+            response.insert_header((header::ALLOW, allow.as_ref()));
         }
         response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
         let body = serde_json::to_string(&self.body(request_id)).unwrap_or_default();
@@ -133,7 +133,7 @@ pub struct ProblemBody {
     pub code: String,
     /// Which item of a batch is meant, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub index: Option<usize>,
+    pub index: Option<u32>,
     /// The id of the request, as in `X-Request-Id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

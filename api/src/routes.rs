@@ -96,7 +96,7 @@ async fn other_method(request: HttpRequest) -> Answer {
     let methods: Vec<&str> = alike.map(|line| line.method.as_str()).collect();
     let allow = methods.join(", ");
     let detail = format!("{} is not known here, only {allow}", request.method());
-    Err(Problem { allow: Some(allow), ..Problem::new(code::METHOD_NOT_ALLOWED, detail) })
+    Err(Problem { allow: Some(allow.into_boxed_str()), ..Problem::new(code::METHOD_NOT_ALLOWED, detail) })
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use actix_web::http::header::ContentType;
 use super::ALL;
 
 /// Answers with all codes as a page, one anchor each.
-#[expect(clippy::unused_async, reason = "actix handlers are async")]
 pub async fn page() -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::html()).body(html())
 }

@@ -33,7 +33,8 @@ impl From<Failure> for Problem {
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let code = Code::named(rejection.code()).unwrap_or(code::INTERNAL);
-        Self { index: rejection.index(), ..Self::new(code, rejection.to_string()) }
+        let index = rejection.index().and_then(|index| u32::try_from(index).ok());
+        Self { index, ..Self::new(code, rejection.to_string()) }
     }
 }
 

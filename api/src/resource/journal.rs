@@ -89,7 +89,7 @@ impl AuditBody {
     }
 }
 
-/// An event, as a CloudEvent 1.0.
+/// An event, in the form of CloudEvents 1.0.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(as = Event, value_type = Object)]

@@ -114,32 +114,32 @@ mod tests {
     use super::*;
     use crate::extract::{POSITION, REPLAYED};
 
-    fn made(position: i64, replayed: bool) -> Result<Outcome, Failure> {
-        Ok(Outcome {
+    fn made(position: i64, replayed: bool) -> Outcome {
+        Outcome {
             resource: Resource::Transactions(vec![(TransactionId::default(), Transaction::default())]),
             position: Position { partition: Partition(3), position },
             replayed,
-        })
+        }
     }
 
-    fn refused() -> Result<Outcome, Failure> {
-        Err(Failure::Rejected(Rejection::UnknownAsset(AssetCode::new("EUR").unwrap())))
+    fn refused() -> Failure {
+        Failure::Rejected(Rejection::UnknownAsset(AssetCode::new("EUR").unwrap()))
     }
 
     #[test]
     fn the_position_of_a_batch_is_that_of_its_last_transaction() {
-        let answer = each(vec![made(4, true), refused(), made(9, false)]).unwrap();
+        let answer = each(vec![Ok(made(4, true)), Err(refused()), Ok(made(9, false))]).unwrap();
         assert_eq!(answer.headers().get(POSITION).unwrap(), "p3:9");
         assert!(answer.headers().get(REPLAYED).is_none());
-        let answer = each(vec![made(4, true), refused()]).unwrap();
+        let answer = each(vec![Ok(made(4, true)), Err(refused())]).unwrap();
         assert_eq!(answer.headers().get(REPLAYED).unwrap(), "true");
-        let answer = each(vec![refused()]).unwrap();
+        let answer = each(vec![Err(refused())]).unwrap();
         assert!(answer.headers().get(POSITION).is_none() && answer.headers().get(REPLAYED).is_none());
     }
 
     #[test]
     fn a_reused_key_fails_the_whole_batch() {
-        let problem = each(vec![made(4, true), Err(Failure::KeyReused)]).unwrap_err();
+        let problem = each(vec![Ok(made(4, true)), Err(Failure::KeyReused)]).unwrap_err();
         assert_eq!(problem.code, code::IDEMPOTENCY_KEY_REUSED);
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::{Error, HttpMessage};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 
@@ -36,35 +37,35 @@ pub async fn observe<B: MessageBody + 'static>(
         tenant = field::Empty,
         request_id = %id,
     );
+    // The pattern and not the path: a label must not have as many values as there are wallets.
+    let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
     let started = Instant::now();
     let limit = app.map_or(Duration::from_secs(30), |app| app.limits.answer_wait);
-    let answered = bounded(request, next, limit).instrument(span.clone()).await;
-    let mut response = problems_only(answered, &id);
+    let answered = tokio::time::timeout(limit, next.call(request).instrument(span.clone())).await;
+    // The request belongs to the router while it is answered, so a late answer is an error without one.
+    let answered = answered.unwrap_or_else(|_| Err(late(&id)));
+    let status = match &answered {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    measure(method.as_str(), &route, status, started.elapsed(), &span);
+    let mut response = problems_only(answered?.map_into_boxed_body(), &id);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    // The pattern and not the path: a label must not have as many values as there are wallets.
-    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-    measure(method.as_str(), &route, response.status(), started.elapsed(), &span);
     Ok(response)
 }
 
-/// The response of a request, or the request with the error that it came to.
-async fn bounded<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-    limit: Duration,
-) -> ServiceResponse<BoxBody> {
-    let outline = request.request().clone();
-    match tokio::time::timeout(limit, next.call(request)).await {
-        Ok(Ok(response)) => response.map_into_boxed_body(),
-        Ok(Err(error)) => ServiceResponse::new(outline, HttpResponse::from_error(error)),
-        Err(_) => {
-            let detail = "the answer took too long; whether a command was recorded is not certain, so repeat it \
-                          with the same idempotency key";
-            ServiceResponse::new(outline, HttpResponse::from_error(Problem::new(code::TIMEOUT, detail)))
-        }
+/// The answer took too long.
+fn late(id: &str) -> Error {
+    let detail = "the answer took too long; whether a command was recorded is not certain, so repeat it with the \
+                  same idempotency key";
+    let problem = Problem::new(code::TIMEOUT, detail);
+    let mut response = problem.response(Some(id));
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, value);
     }
+    InternalError::from_response(problem, response).into()
 }
 
 /// Gives problems the id of their request, and other errors the form of a problem.

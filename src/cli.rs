@@ -1,7 +1,10 @@
 //! The command line.
 
 mod config;
+mod journal;
 mod migrate;
+mod openapi;
+mod projections;
 mod reach;
 mod serve;
 mod servers;
@@ -49,6 +52,11 @@ enum Command {
     Token(token::Arguments),
     Servers(servers::Arguments),
     Config(config::Arguments),
+    #[command(subcommand)]
+    Journal(journal::Arguments),
+    #[command(subcommand)]
+    Projections(projections::Arguments),
+    Openapi(openapi::Arguments),
     /// Import usage that was recorded elsewhere
     #[command(subcommand)]
     Import(import::Import),
@@ -120,6 +128,9 @@ async fn run(command: Command, config: Config) -> Result<ExitCode, Failure> {
         Command::Token(arguments) => token::run(&arguments, &config),
         Command::Servers(arguments) => servers::run(arguments, config).await,
         Command::Config(arguments) => config::run(&arguments),
+        Command::Journal(arguments) => journal::run(arguments, config).await,
+        Command::Projections(arguments) => projections::run(arguments, config).await,
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Import(arguments) => Ok(import::run(arguments).await),
     }
 }
@@ -137,7 +148,7 @@ fn log(settings: &Log) -> Result<(), Failure> {
 }
 
 /// Writes one line of output.
-fn say(line: &str) -> std::io::Result<()> {
+pub(crate) fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

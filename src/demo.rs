@@ -58,11 +58,11 @@ impl Demo {
         Ok(Self { pipeline, clock, ids, tenant: TenantId::of(slug), usd, scale })
     }
 
-    /// Funds the customers, then lets them use the service until the minute is over or `stop`.
+    /// Funds the customers. Done once, however often it is asked for.
     ///
     /// # Errors
-    /// [`DemoError`]; a customer who runs out of money is no error.
-    pub async fn run(&self, stop: &CancellationToken) -> Result<(), DemoError> {
+    /// [`DemoError`].
+    pub async fn prepare(&self) -> Result<(), DemoError> {
         let register = Command::RegisterAsset { code: self.usd.clone(), scale: self.scale };
         match self.submit(register, None).await {
             // A second start finds its asset again.
@@ -73,6 +73,14 @@ impl Demo {
             let top_up = self.transfer("@world", &wallet(customer), 50_000_000_000)?;
             self.submit(Command::Transact(top_up), Some(format!("demo-welcome-{customer}"))).await?;
         }
+        Ok(())
+    }
+
+    /// Lets the customers use the service until the minute is over or `stop`.
+    ///
+    /// # Errors
+    /// [`DemoError`]; a customer who runs out of money is no error.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<(), DemoError> {
         for step in 0..STEPS {
             if stop.is_cancelled() {
                 return Ok(());

@@ -1,5 +1,7 @@
 //! The ledger itself, on servers that answer: migrated, wired, and served until the end is asked for.
 
+mod wiring;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::str::FromStr as _;
@@ -12,6 +14,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::servers::Addresses;
 use crate::system::SystemIds;
+pub use wiring::Ledger;
 
 /// What a fresh database is given to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub async fn migrate(config: &Config, addresses: &Addresses) -> Result<(), Failu
     Ok(result?)
 }
 
-/// Serves until the end is asked for.
+/// Serves until the end is asked for, then ends in order: requests, commands, and last what follows them.
 pub async fn serve(
     config: &Config,
     addresses: &Addresses,
@@ -56,8 +59,25 @@ pub async fn serve(
     lifecycle: &Lifecycle,
 ) -> Result<(), Failure> {
     migrate(config, addresses).await?;
-    tracing::info!(address = %listener.local_addr()?, ?demo, "ready");
-    lifecycle.soft().cancelled().await;
-    lifecycle.finish().await;
+    let address = listener.local_addr()?;
+    let ledger = Ledger::start(config, addresses).await?;
+    let server = api::serve(ledger.app(config)?, listener, ledger.workers(config))?;
+    let handle = server.handle();
+    let server = tokio::spawn(server);
+    let traffic = ledger.welcome(config, address, demo, lifecycle).await?;
+    tracing::info!(%address, "ready");
+    tokio::select! {
+        () = lifecycle.soft().cancelled() => {}
+        () = traffic => lifecycle.soft().cancelled().await,
+    }
+    tokio::select! {
+        () = handle.stop(true) => {}
+        () = lifecycle.hard().cancelled() => {}
+    }
+    server.await??;
+    tokio::select! {
+        () = ledger.stop() => {}
+        () = lifecycle.hard().cancelled() => {}
+    }
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(crate) enum Body {
 pub(crate) struct Decoded {
     pub event: Recorded,
     pub body: Result<Body, DecodeError>,
+    /// How many events from this one on belong together: all of its command, on the first; otherwise one.
+    adjoining: usize,
 }
 
 impl Decoded {
@@ -36,11 +38,90 @@ impl Decoded {
             Transaction::TYPE => event::decode(kind, version, payload).map(Body::Transaction),
             _ => Ok(Body::Other),
         };
-        Arc::new(Self { event, body })
+        let adjoining = event.lead.as_ref().and_then(|lead| size(&lead.metadata)).unwrap_or(1);
+        Arc::new(Self { event, body, adjoining })
     }
 }
 
 /// Reads all of them.
 pub(crate) fn decode_all(events: Vec<Recorded>) -> Vec<Arc<Decoded>> {
     events.into_iter().map(Decoded::of).collect()
+}
+
+/// How many events a command has, as its metadata says.
+fn size(metadata: &str) -> Option<usize> {
+    #[derive(serde::Deserialize)]
+    struct Size {
+        events: String,
+    }
+    serde_json::from_str::<Size>(metadata).ok()?.events.parse().ok().filter(|size| *size > 0)
+}
+
+/// How many events at the beginning of `events` make up whole commands. A read model is never moved into the
+/// middle of a command: readers would see one wallet debited and the other not yet credited.
+pub(crate) fn whole_commands(events: &[Arc<Decoded>]) -> usize {
+    let mut whole = 0;
+    while let Some(event) = events.get(whole) {
+        match whole.checked_add(event.adjoining) {
+            Some(end) if end <= events.len() => whole = end,
+            _ => break,
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::Partition;
+    use journal::{EventText, Lead};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn events(commands: &[usize]) -> Vec<Arc<Decoded>> {
+        let leads =
+            commands.iter().flat_map(|size| (0..*size).map(move |index| (index == 0).then_some(*size)));
+        let recorded = leads.enumerate().map(|(index, size)| Recorded {
+            partition: Partition(0),
+            position: i64::try_from(index).unwrap() + 1,
+            recorded_at: DateTime::UNIX_EPOCH,
+            text: EventText {
+                tenant_id: Uuid::nil(),
+                aggregate_type: "wallet".into(),
+                aggregate_id: Uuid::nil(),
+                sequence: 1,
+                event_type: "frozen".into(),
+                event_version: 1,
+                payload: "{}".into(),
+                effective_at: None,
+                command_id: Uuid::nil(),
+            },
+            lead: size.map(|size| Lead { metadata: format!(r#"{{"events":"{size}"}}"#), key: None }),
+        });
+        decode_all(recorded.collect())
+    }
+
+    #[test]
+    fn a_batch_is_never_cut_within_a_command() {
+        let events = events(&[3, 1, 2]);
+        let whole: Vec<usize> = (0..=6).map(|length| whole_commands(&events[..length])).collect();
+        assert_eq!(whole, [0, 0, 0, 3, 4, 4, 6]);
+    }
+
+    #[test]
+    fn a_size_that_makes_no_sense_holds_nothing_up() {
+        for metadata in ["", "{}", r#"{"events":"0"}"#, r#"{"events":"-1"}"#, r#"{"events":3}"#] {
+            assert_eq!(size(metadata), None, "{metadata}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_kept_as_such() {
+        let mut recorded = events(&[1]).remove(0).event.clone();
+        recorded.text.event_type = "melted".into();
+        assert!(Decoded::of(recorded.clone()).body.is_err());
+        recorded.text.aggregate_type = "weather".into();
+        assert!(matches!(Decoded::of(recorded).body, Ok(Body::Other)));
+    }
 }

@@ -50,6 +50,8 @@ pub struct RebuildReport {
     pub rows: Vec<(&'static str, i64)>,
     /// How the read model that was served until now differed. A rebuild also repairs a wrong one.
     pub differences: Vec<String>,
+    /// Why the two were not compared, where they were not.
+    pub not_compared: Option<String>,
 }
 
 /// Why a read model was not rebuilt. The served one is as it was.

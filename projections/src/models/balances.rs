@@ -39,7 +39,7 @@ pub(super) async fn apply(
 ) -> Result<(), Fault> {
     // By id, so that rows are locked in one order.
     let mut changes: BTreeMap<Uuid, Change<'_>> = BTreeMap::new();
-    for Decoded { event, body } in batch {
+    for Decoded { event, body, .. } in batch {
         let Ok(Body::Wallet(said)) = body else {
             continue;
         };

@@ -26,7 +26,7 @@ struct Assets<'a> {
 pub(super) async fn apply(connection: &mut PgConnection, batch: &[&Decoded]) -> Result<(), Fault> {
     let mut tenants = Tenants::default();
     let mut assets = Assets::default();
-    for Decoded { event, body } in batch {
+    for Decoded { event, body, .. } in batch {
         match body {
             Ok(Body::Tenant(TenantEvent::Created { slug, name })) => {
                 tenants.partition.push(event.partition.0);

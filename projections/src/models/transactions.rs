@@ -25,7 +25,7 @@ pub(super) async fn apply(
     batch: &[&Decoded],
 ) -> Result<(), Fault> {
     let mut folded = load(connection, partition, batch).await?;
-    for Decoded { event, body } in batch {
+    for Decoded { event, body, .. } in batch {
         let Ok(Body::Transaction(said)) = body else {
             continue;
         };

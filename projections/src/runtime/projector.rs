@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::Batch;
 use super::{Projectors, labels};
-use crate::decoded::{Decoded, decode_all};
+use crate::decoded::{Decoded, decode_all, whole_commands};
 use crate::models::{self, Fault};
 use crate::{Kind, State};
 
@@ -24,16 +24,6 @@ pub(super) struct Projector {
     pub partition: Partition,
     pub batches: broadcast::Receiver<Batch>,
     pub heads: watch::Receiver<Vec<i64>>,
-}
-
-/// What the feed brought.
-enum Brought {
-    /// Events that adjoin the read model.
-    Events(Vec<Arc<Decoded>>),
-    /// Nothing that is new.
-    Nothing,
-    /// Something is missing: the journal has it.
-    Gap,
 }
 
 impl Projector {
@@ -92,17 +82,20 @@ impl Projector {
         self.at(position);
         self.projectors.progress.set_state(self.kind, self.partition, State::Running);
         position = self.catch_up(position).await?;
+        // The beginning of a command whose end is still to come.
+        let mut begun = Vec::new();
         // Whether the feed brought something since the last tick, and the head that was seen then.
         let (mut brought, mut seen) = (false, 0);
         loop {
-            tokio::select! {
+            let missing = tokio::select! {
                 batch = self.batches.recv() => {
                     brought = true;
-                    position = match self.adjoining(batch, position) {
-                        Brought::Events(events) => self.apply(position, &events).await?,
-                        Brought::Nothing => position,
-                        Brought::Gap => self.catch_up(position).await?,
-                    };
+                    let whole = self.adjoining(batch, position, &mut begun);
+                    let ready: Vec<_> = begun.drain(..whole_commands(&begun)).collect();
+                    if whole {
+                        position = self.apply(position, &ready).await?;
+                    }
+                    !whole
                 }
                 ticked = self.heads.changed() => {
                     if ticked.is_err() {
@@ -111,22 +104,30 @@ impl Projector {
                     let index = usize::try_from(self.partition.0).unwrap_or(usize::MAX);
                     let head = self.heads.borrow().get(index).copied().unwrap_or(0);
                     // While the feed is at work, what is newer than the last tick may well be on its way.
-                    if position < if brought { seen } else { head } {
-                        position = self.catch_up(position).await?;
-                    }
+                    let behind = position < if brought { seen } else { head };
                     (brought, seen) = (false, head);
+                    behind
                 }
+            };
+            if missing {
+                begun.clear();
+                position = self.catch_up(position).await?;
             }
         }
     }
 
-    /// What the feed brought that is new, together with all that waits behind it.
-    fn adjoining(&mut self, batch: Result<Batch, RecvError>, position: i64) -> Brought {
+    /// Adds to `events`, which adjoin `position`, what the feed brought that is new, together with all that waits
+    /// behind it. Says false where something is missing: then the journal has it.
+    fn adjoining(
+        &mut self,
+        batch: Result<Batch, RecvError>,
+        position: i64,
+        events: &mut Vec<Arc<Decoded>>,
+    ) -> bool {
         let Ok(batch) = batch else {
-            return Brought::Gap;
+            return false;
         };
-        let mut events: Vec<Arc<Decoded>> = Vec::with_capacity(batch.len());
-        let mut next = position + 1;
+        let mut next = events.last().map_or(position, |event| event.event.position) + 1;
         let mut take = |batch: &Batch| {
             for event in batch.iter() {
                 if event.event.position > next {
@@ -139,8 +140,8 @@ impl Projector {
             }
             true
         };
-        let mut whole = take(&batch);
         let mut taken = batch.len();
+        let mut whole = take(&batch);
         while whole && taken < self.projectors.settings.batch {
             match self.batches.try_recv() {
                 Ok(batch) => {
@@ -151,33 +152,44 @@ impl Projector {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-        match (events.is_empty(), whole) {
-            // What was taken before a gap is read again with what fills it.
-            (_, false) => Brought::Gap,
-            (true, true) => Brought::Nothing,
-            (false, true) => Brought::Events(events),
-        }
+        whole
     }
 
     /// Applies from the journal until there is no more.
     async fn catch_up(&self, mut position: i64) -> Result<i64, Fault> {
-        let limit = i64::try_from(self.projectors.settings.batch).unwrap_or(i64::MAX);
+        let usual = i64::try_from(self.projectors.settings.batch).unwrap_or(i64::MAX);
+        let mut limit = usual;
         loop {
             let events = self.projectors.journal.read(self.partition, position, limit).await?;
-            if events.is_empty() {
+            let mut events = decode_all(events);
+            // Less than asked for is all there is, and that ends with a command: they are appended whole.
+            let all = i64::try_from(events.len()).unwrap_or(i64::MAX) < limit;
+            if !all {
+                events.truncate(whole_commands(&events));
+                if events.is_empty() {
+                    limit = limit.saturating_mul(2);
+                    continue;
+                }
+            }
+            position = self.apply(position, &events).await?;
+            limit = usual;
+            if all {
                 return Ok(position);
             }
-            position = self.apply(position, &decode_all(events)).await?;
         }
     }
 
     async fn apply(&self, position: i64, events: &[Arc<Decoded>]) -> Result<i64, Fault> {
+        if events.is_empty() {
+            return Ok(position);
+        }
         let began = Instant::now();
         let Projectors { pool, .. } = &self.projectors;
         let applied = models::write(pool, self.kind, self.partition, position, events).await;
         if let Err(Fault::Poison { at, .. }) = &applied {
-            // All before it is as good as ever.
+            // All commands before it are as good as ever.
             let good = events.partition_point(|event| event.event.position < *at);
+            let good = whole_commands(&events[..good]);
             if good > 0 && good < events.len() {
                 let reached =
                     models::write(pool, self.kind, self.partition, position, &events[..good]).await?;

@@ -88,6 +88,11 @@ mod tests {
     async fn a_stranger_with_a_reused_pid_is_never_signalled() {
         let mut stranger = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let pid = i32::try_from(stranger.id()).unwrap();
+        // The child's command line is not there yet at the very moment in which it becomes another program.
+        while !is(pid, "sleep", Path::new("600")) {
+            assert!(stranger.try_wait().unwrap().is_none(), "sleep ended");
+            tokio::task::yield_now().await;
+        }
         let means = [(Signal::SIGKILL, Duration::from_secs(5))];
 
         stop(pid, "PostgreSQL", "postgres", Path::new("/data/postgres"), &means).await.unwrap();

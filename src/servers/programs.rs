@@ -1,5 +1,6 @@
 //! Where the servers' programs are.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,7 +18,7 @@ or use an existing server: counterfoil serve --database-url URL --nats-url URL";
 
 const NATS_ADVICE: &str = "Install it:
   Debian, Ubuntu:  sudo apt-get install nats-server
-  Fedora:          sudo dnf install nats-server
+  with Go:         go install github.com/nats-io/nats-server/v2@latest
   Arch:            sudo pacman -S nats-server
   macOS:           brew install nats-server
 or use an existing server: counterfoil serve --database-url URL --nats-url URL";
@@ -117,7 +118,10 @@ pub fn nats_server() -> Result<PathBuf, Error> {
         .into_iter()
         .chain(usual.into_iter().map(PathBuf::from))
         .map(|directory| directory.join("nats-server"))
-        .find(|program| program.is_file())
+        .find(|program| {
+            std::fs::metadata(program)
+                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        })
         .ok_or(Error::NotInstalled { program: "nats-server", advice: NATS_ADVICE })
 }
 

@@ -39,6 +39,13 @@ pub struct Service {
     pub means: &'static [(Signal, Duration)],
 }
 
+/// How often a server failed, and how the last time.
+#[derive(Debug, Clone, Default)]
+struct Failures {
+    count: u32,
+    last: String,
+}
+
 /// A server that is kept running.
 #[derive(Debug)]
 pub struct Supervised {
@@ -48,14 +55,14 @@ pub struct Supervised {
     stop: DropGuard,
     task: JoinHandle<()>,
     pid: watch::Receiver<Option<u32>>,
-    failures: watch::Receiver<u32>,
+    failures: watch::Receiver<Failures>,
 }
 
 impl Supervised {
     /// Starts the server and the task that looks after it.
     pub fn start(service: Service, launcher: Launcher) -> Self {
         let (pid_sender, pid) = watch::channel(None);
-        let (failures_sender, failures) = watch::channel(0);
+        let (failures_sender, failures) = watch::channel(Failures::default());
         let stop = CancellationToken::new();
         let (name, log) = (service.name, service.log.clone());
         let keeper =
@@ -77,14 +84,19 @@ impl Supervised {
     ) -> Result<Self, Error> {
         let deadline = tokio::time::Instant::now() + READY_WITHIN;
         let reason = loop {
-            let failures = *self.failures.borrow();
+            let failures = self.failures.borrow().clone();
             match probe().await {
                 Ok(()) => return Ok(self),
                 Err(_) if interrupt.is_cancelled() => {
                     self.stop().await;
                     return Err(Error::Interrupted);
                 }
-                Err(_) if failures >= GIVE_UP_AFTER => break format!("it ended {failures} times"),
+                Err(_) if failures.count >= GIVE_UP_AFTER => {
+                    break format!(
+                        "it failed {} times, the last time with: {}",
+                        failures.count, failures.last
+                    );
+                }
                 Err(error) if tokio::time::Instant::now() >= deadline => break error.to_string(),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -109,7 +121,7 @@ struct Keeper {
     service: Service,
     launcher: Launcher,
     pid: watch::Sender<Option<u32>>,
-    failures: watch::Sender<u32>,
+    failures: watch::Sender<Failures>,
     stop: CancellationToken,
 }
 
@@ -119,16 +131,21 @@ impl Keeper {
         let mut pause = FIRST_PAUSE;
         loop {
             let began = tokio::time::Instant::now();
-            match self.run_once().await {
+            let last = match self.run_once().await {
                 Ok(None) => return,
-                Ok(Some(status)) => {
-                    tracing::warn!(server = name, %status, ?pause, "server ended; restarting");
-                }
-                Err(error) => {
-                    tracing::warn!(server = name, %error, ?pause, "server did not start; trying again");
-                }
-            }
-            self.failures.send_modify(|failures| *failures += 1);
+                Ok(Some(status)) => status.to_string(),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(
+                server = name,
+                reason = last,
+                ?pause,
+                "server ended or did not start; trying again"
+            );
+            self.failures.send_modify(|failures| {
+                failures.count += 1;
+                failures.last = last;
+            });
             if began.elapsed() >= HEALTHY {
                 pause = FIRST_PAUSE;
             }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{Clock, Ids, Slug};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -78,10 +80,7 @@ fn refusal(token: &str) -> CredentialError {
 }
 
 fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits: String = text.bytes().map(|byte| format!("{byte:08b}")).collect();
-    let sixes = bits.as_bytes().chunks(6).map(|six| format!("{:0<6}", str::from_utf8(six).unwrap()));
-    sixes.map(|six| char::from(DIGITS[usize::from_str_radix(&six, 2).unwrap()])).collect()
+    URL_SAFE_NO_PAD.encode(text)
 }
 
 #[test]

@@ -115,6 +115,8 @@ fn foreign(status: StatusCode) -> Problem {
 
 fn measure(method: &str, route: &str, status: StatusCode, took: Duration, span: &Span) {
     span.record("route", route).record("status", status.as_u16());
+    // A method can be any word that the caller likes, a label cannot.
+    let method = if METHODS.contains(&method) { method } else { "other" };
     let labels =
         [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_str().to_owned())];
     metrics::counter!("counterfoil_http_requests_total", &labels).increment(1);

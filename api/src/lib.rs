@@ -1,1 +1,29 @@
+//! How it is asked for: HTTP, authentication, errors, `OpenAPI`.
+//!
+//! Every request goes through the same stations. [`observe`] gives it an id, a span and a limit of time. [`routes`] is
+//! the table of addresses, each with what it needs. [`extract`] reads who asks ([`auth`]) and what is asked, and gives
+//! the handler nothing but the caller's own part of the ledger. A handler in [`v1`] sends a command or asks a
+//! question; [`answer`] and [`resource`] turn what comes of it into JSON, [`problem`] every error into a problem.
+//!
+//! There is no SQL in here, and no decision about money.
 
+mod access;
+mod answer;
+mod app;
+mod auth;
+pub mod credential;
+mod cursor;
+mod extract;
+mod field;
+mod health;
+mod observe;
+mod openapi;
+mod problem;
+mod resource;
+mod routes;
+mod serve;
+mod v1;
+
+pub use app::{App, Check, CheckState, HealthCheck, Limits};
+pub use openapi::openapi;
+pub use serve::serve;

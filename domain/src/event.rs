@@ -67,16 +67,9 @@ pub fn encode<E: Event>(event: &E) -> Result<String, serde_json::Error> {
 /// # Errors
 /// [`DecodeError`] where this program does not know the event.
 pub fn decode<E: Event>(kind: &str, version: i32, payload: &str) -> Result<E, DecodeError> {
-    let malformed = |source| DecodeError::Malformed {
-        kind: kind.to_owned(),
-        source,
-    };
+    let malformed = |source| DecodeError::Malformed { kind: kind.to_owned(), source };
     if version > E::VERSION {
-        return Err(DecodeError::Newer {
-            kind: kind.to_owned(),
-            version,
-            known: E::VERSION,
-        });
+        return Err(DecodeError::Newer { kind: kind.to_owned(), version, known: E::VERSION });
     }
     if version == E::VERSION {
         let name = serde_json::to_string(kind).map_err(malformed)?;
@@ -136,19 +129,13 @@ mod tests {
                 fields["colour"] = fields["color"].take();
                 fields
             };
-            vec![Box::new(SemanticVersionEventUpcaster::new(
-                "painted",
-                "2",
-                Box::new(rename),
-            ))]
+            vec![Box::new(SemanticVersionEventUpcaster::new("painted", "2", Box::new(rename)))]
         }
     }
 
     #[test]
     fn the_name_stands_apart_from_the_fields() {
-        let event = Painted::Painted {
-            colour: "red".into(),
-        };
+        let event = Painted::Painted { colour: "red".into() };
         let payload = encode(&event).unwrap();
         assert_eq!(payload, r#"{"colour":"red"}"#);
         assert_eq!(decode::<Painted>("painted", 2, &payload).unwrap(), event);
@@ -157,27 +144,13 @@ mod tests {
     #[test]
     fn an_older_form_is_brought_to_the_present_one() {
         let event = decode::<Painted>("painted", 1, r#"{"color":"blue"}"#).unwrap();
-        assert_eq!(
-            event,
-            Painted::Painted {
-                colour: "blue".into()
-            }
-        );
+        assert_eq!(event, Painted::Painted { colour: "blue".into() });
     }
 
     #[test]
     fn a_newer_form_or_an_unknown_event_is_an_error() {
-        assert!(matches!(
-            decode::<Painted>("painted", 3, "{}"),
-            Err(DecodeError::Newer { .. })
-        ));
-        assert!(matches!(
-            decode::<Painted>("sold", 2, "{}"),
-            Err(DecodeError::Malformed { .. })
-        ));
-        assert!(matches!(
-            decode::<Painted>("painted", 2, "{"),
-            Err(DecodeError::Malformed { .. })
-        ));
+        assert!(matches!(decode::<Painted>("painted", 3, "{}"), Err(DecodeError::Newer { .. })));
+        assert!(matches!(decode::<Painted>("sold", 2, "{}"), Err(DecodeError::Malformed { .. })));
+        assert!(matches!(decode::<Painted>("painted", 2, "{"), Err(DecodeError::Malformed { .. })));
     }
 }

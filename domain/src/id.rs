@@ -50,9 +50,10 @@ impl TenantId {
     /// The id is a SHA-1 of the slug (UUID v5), so its first eight bytes are spread evenly; the remainder
     /// is stable for as long as `count` is, and `count` is fixed when the database is created.
     pub fn partition(self, count: Partition) -> Partition {
-        let count = u64::from(count.0.max(1).unsigned_abs());
-        let remainder = (self.0.as_u64_pair().0 % count) as u32;
-        Partition(remainder.cast_signed())
+        let bucket = i64::from(count.0.max(1));
+        let spread = (self.0.as_u64_pair().0 >> 1).cast_signed();
+        // The remainder is smaller than `count`, so it always fits.
+        Partition(i32::try_from(spread % bucket).unwrap_or_default())
     }
 }
 

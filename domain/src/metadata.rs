@@ -43,11 +43,7 @@ impl Metadata {
             check(value, 2)?;
         }
         let bytes = serde_json::to_vec(&map).map_or(usize::MAX, |text| text.len());
-        if bytes > MAX_BYTES {
-            Err(MetadataError::TooLarge)
-        } else {
-            Ok(Self(Arc::new(map)))
-        }
+        if bytes > MAX_BYTES { Err(MetadataError::TooLarge) } else { Ok(Self(Arc::new(map))) }
     }
 
     /// Whether there is nothing in it.
@@ -69,11 +65,7 @@ fn check(value: &Value, depth: usize) -> Result<(), MetadataError> {
         Value::String(text) if text.contains('\0') => Err(MetadataError::Nul),
         Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
         Value::Object(map) => map.iter().try_for_each(|(key, item)| {
-            if key.contains('\0') {
-                Err(MetadataError::Nul)
-            } else {
-                check(item, depth + 1)
-            }
+            if key.contains('\0') { Err(MetadataError::Nul) } else { check(item, depth + 1) }
         }),
         _ => Ok(()),
     }
@@ -92,19 +84,10 @@ mod tests {
 
     #[test]
     fn what_postgres_cannot_keep_is_refused() {
-        assert_eq!(
-            of(serde_json::json!({"a": ["x\0"]})),
-            Err(MetadataError::Nul)
-        );
+        assert_eq!(of(serde_json::json!({"a": ["x\0"]})), Err(MetadataError::Nul));
         assert_eq!(of(serde_json::json!({"a\0": 1})), Err(MetadataError::Nul));
-        assert_eq!(
-            of(serde_json::json!({"a": "x".repeat(MAX_BYTES)})),
-            Err(MetadataError::TooLarge)
-        );
-        let deep = (0..MAX_DEPTH).fold(
-            serde_json::json!({}),
-            |inner, _| serde_json::json!({ "d": inner }),
-        );
+        assert_eq!(of(serde_json::json!({"a": "x".repeat(MAX_BYTES)})), Err(MetadataError::TooLarge));
+        let deep = (0..MAX_DEPTH).fold(serde_json::json!({}), |inner, _| serde_json::json!({ "d": inner }));
         assert_eq!(of(deep), Err(MetadataError::TooDeep));
         assert!(of(serde_json::json!({"order": {"id": 7, "tags": ["a", null, true]}})).is_ok());
     }

@@ -20,11 +20,7 @@ impl Scale {
     /// # Errors
     /// [`MoneyError::Scale`] above [`Scale::MAX`].
     pub const fn new(digits: u8) -> Result<Self, MoneyError> {
-        if digits > Self::MAX {
-            Err(MoneyError::Scale)
-        } else {
-            Ok(Self(digits))
-        }
+        if digits > Self::MAX { Err(MoneyError::Scale) } else { Ok(Self(digits)) }
     }
 
     /// The number of digits behind the point.
@@ -117,13 +113,8 @@ impl Amount {
     /// # Errors
     /// [`MoneyError::TooPrecise`] where digits would be lost, even zeros; [`MoneyError::Overflow`].
     pub fn at_scale(self, scale: Scale) -> Result<Self, MoneyError> {
-        let more = scale
-            .0
-            .checked_sub(self.scale.0)
-            .ok_or(MoneyError::TooPrecise)?;
-        let factor = 10_i128
-            .checked_pow(u32::from(more))
-            .ok_or(MoneyError::Overflow)?;
+        let more = scale.0.checked_sub(self.scale.0).ok_or(MoneyError::TooPrecise)?;
+        let factor = 10_i128.checked_pow(u32::from(more)).ok_or(MoneyError::Overflow)?;
         let minor = self.minor.checked_mul(factor).ok_or(MoneyError::Overflow)?;
         Ok(Self { minor, scale })
     }
@@ -199,13 +190,9 @@ impl FromStr for Amount {
         let scale = Scale::new(scale).map_err(|_| MoneyError::TooPrecise)?;
         let minor = digits().try_fold(0_i128, |sum, b| {
             let digit = i128::from(b - b'0');
-            sum.checked_mul(10)?
-                .checked_add(if negative { -digit } else { digit })
+            sum.checked_mul(10)?.checked_add(if negative { -digit } else { digit })
         });
-        Ok(Self {
-            minor: minor.ok_or(MoneyError::Overflow)?,
-            scale,
-        })
+        Ok(Self { minor: minor.ok_or(MoneyError::Overflow)?, scale })
     }
 }
 

@@ -86,11 +86,7 @@ impl Transaction {
     /// What each posting came to: the settled amounts, or the amounts posted.
     pub fn final_amounts(&self) -> Vec<Amount> {
         if self.settled.is_empty() {
-            self.body
-                .postings
-                .iter()
-                .map(|posting| posting.amount)
-                .collect()
+            self.body.postings.iter().map(|posting| posting.amount).collect()
         } else {
             self.settled.clone()
         }
@@ -120,9 +116,7 @@ impl Transaction {
             }
             TransactionCommand::Expire => match (self.status, self.body.expires_at) {
                 (TransactionStatus::Absent, _) => Err(TransactionRejection::NotFound),
-                (TransactionStatus::Pending, Some(at)) if at <= now => {
-                    Ok(TransactionEvent::Expired {})
-                }
+                (TransactionStatus::Pending, Some(at)) if at <= now => Ok(TransactionEvent::Expired {}),
                 (TransactionStatus::Pending, _) => Err(TransactionRejection::NotDue),
                 (status, _) => Err(TransactionRejection::NotPending(status)),
             },
@@ -201,10 +195,7 @@ impl Transaction {
         Ok(TransactionEvent::Settled { amounts })
     }
 
-    fn reverse(
-        &self,
-        amounts: Option<Vec<Amount>>,
-    ) -> Result<TransactionEvent, TransactionRejection> {
+    fn reverse(&self, amounts: Option<Vec<Amount>>) -> Result<TransactionEvent, TransactionRejection> {
         match self.status {
             TransactionStatus::Absent => return Err(TransactionRejection::NotFound),
             TransactionStatus::Posted | TransactionStatus::Settled => {}
@@ -234,8 +225,7 @@ impl Transaction {
         let mut left = self.final_amounts();
         for (amount, gone) in left.iter_mut().zip(&self.reversed) {
             // Both have the asset's scale and `gone` was checked against `amount` when it was decided.
-            *amount =
-                Amount::from_minor(amount.minor().saturating_sub(gone.minor()), amount.scale());
+            *amount = Amount::from_minor(amount.minor().saturating_sub(gone.minor()), amount.scale());
         }
         left
     }
@@ -244,19 +234,13 @@ impl Transaction {
     fn aligned(&self, amounts: &[Amount]) -> Result<Vec<Amount>, TransactionRejection> {
         let postings = &self.body.postings;
         if amounts.len() != postings.len() {
-            return Err(TransactionRejection::AmountsMismatch {
-                expected: postings.len(),
-            });
+            return Err(TransactionRejection::AmountsMismatch { expected: postings.len() });
         }
-        let scaled = amounts
-            .iter()
-            .zip(postings)
-            .enumerate()
-            .map(|(index, (amount, posting))| {
-                amount
-                    .at_scale(posting.amount.scale())
-                    .map_err(|source| TransactionRejection::Amount { index, source })
-            });
+        let scaled = amounts.iter().zip(postings).enumerate().map(|(index, (amount, posting))| {
+            amount
+                .at_scale(posting.amount.scale())
+                .map_err(|source| TransactionRejection::Amount { index, source })
+        });
         scaled.collect()
     }
 }
@@ -300,10 +284,7 @@ impl Aggregate for Transaction {
                     self.reversed = amounts;
                 } else {
                     for (sum, amount) in self.reversed.iter_mut().zip(amounts) {
-                        *sum = Amount::from_minor(
-                            sum.minor().saturating_add(amount.minor()),
-                            sum.scale(),
-                        );
+                        *sum = Amount::from_minor(sum.minor().saturating_add(amount.minor()), sum.scale());
                     }
                 }
                 if self.reversible().iter().all(|left| left.is_zero()) {

@@ -69,16 +69,12 @@ impl Wallet {
     /// [`MoneyError::Overflow`] where the difference cannot be held by an `i128`.
     pub fn available(&self) -> Result<Amount, MoneyError> {
         let free = self.balance.posted.checked_sub(self.balance.held)?;
-        self.minimum
-            .map_or(Ok(free), |minimum| free.checked_sub(minimum))
+        self.minimum.map_or(Ok(free), |minimum| free.checked_sub(minimum))
     }
 
     /// The holds on this wallet that are due to expire at `now`, soonest first.
     pub fn due(&self, now: DateTime<Utc>) -> impl Iterator<Item = TransactionId> + '_ {
-        self.expiring
-            .iter()
-            .take_while(move |(at, _)| *at <= now)
-            .map(|(_, id)| *id)
+        self.expiring.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| *id)
     }
 
     /// Decides a command.
@@ -87,23 +83,11 @@ impl Wallet {
     /// The first [`WalletRejection`] that applies, in the order of that enum.
     pub fn decide(&self, command: WalletCommand) -> Result<WalletEvent, WalletRejection> {
         match command {
-            WalletCommand::Open {
-                path,
-                asset,
-                scale,
-                minimum,
-                metadata,
-            } => {
+            WalletCommand::Open { path, asset, scale, minimum, metadata } => {
                 if self.exists() {
                     return Err(WalletRejection::AlreadyExists);
                 }
-                Ok(WalletEvent::Opened {
-                    path,
-                    asset,
-                    scale,
-                    minimum,
-                    metadata,
-                })
+                Ok(WalletEvent::Opened { path, asset, scale, minimum, metadata })
             }
             WalletCommand::Freeze => match self.existing()? {
                 WalletStatus::Frozen => Err(WalletRejection::Frozen(self.path.clone())),
@@ -115,18 +99,14 @@ impl Wallet {
             },
             WalletCommand::Close => {
                 self.existing()?;
-                let Balance {
-                    posted,
-                    held,
-                    incoming,
-                } = self.balance;
+                let Balance { posted, held, incoming } = self.balance;
                 if posted.is_zero() && held.is_zero() && incoming.is_zero() {
                     Ok(WalletEvent::Closed {})
                 } else {
                     Err(WalletRejection::NotEmpty(self.balance))
                 }
             }
-            WalletCommand::Move(movement) => self.movement(movement),
+            WalletCommand::Move(movement) => self.movement(&movement),
         }
     }
 
@@ -139,13 +119,8 @@ impl Wallet {
         }
     }
 
-    fn movement(&self, movement: Movement) -> Result<WalletEvent, WalletRejection> {
-        let Movement {
-            transaction_id,
-            ref path,
-            ref asset,
-            step,
-        } = movement;
+    fn movement(&self, movement: &Movement) -> Result<WalletEvent, WalletRejection> {
+        let &Movement { transaction_id, ref path, ref asset, step } = movement;
         match self.status {
             WalletStatus::Absent => return Err(WalletRejection::NotFound(path.clone())),
             WalletStatus::Closed => return Err(WalletRejection::Closed(path.clone())),
@@ -155,55 +130,25 @@ impl Wallet {
             _ => {}
         }
         if self.asset != *asset {
-            return Err(WalletRejection::AssetMismatch {
-                path: path.clone(),
-                has: self.asset.clone(),
-            });
+            return Err(WalletRejection::AssetMismatch { path: path.clone(), has: self.asset.clone() });
         }
         let overflow = |_| WalletRejection::Overflow(path.clone());
-        let Balance {
-            posted,
-            held,
-            incoming,
-        } = self.balance;
+        let Balance { posted, held, incoming } = self.balance;
         match step {
-            Step::Post {
-                amount,
-                effective_at,
-                ..
-            }
-            | Step::Reverse {
-                amount,
-                effective_at,
-            } => {
-                let balance = Balance {
-                    posted: posted.checked_add(amount).map_err(overflow)?,
-                    held,
-                    incoming,
-                };
+            Step::Post { amount, effective_at, .. } | Step::Reverse { amount, effective_at } => {
+                let balance =
+                    Balance { posted: posted.checked_add(amount).map_err(overflow)?, held, incoming };
                 if amount.is_negative() {
                     self.sufficient(path, amount.checked_neg().map_err(overflow)?)?;
                 }
                 Ok(match step {
-                    Step::Reverse { .. } => WalletEvent::Reversed {
-                        transaction_id,
-                        amount,
-                        effective_at,
-                        balance,
-                    },
-                    _ => WalletEvent::Posted {
-                        transaction_id,
-                        amount,
-                        effective_at,
-                        balance,
-                    },
+                    Step::Reverse { .. } => {
+                        WalletEvent::Reversed { transaction_id, amount, effective_at, balance }
+                    }
+                    _ => WalletEvent::Posted { transaction_id, amount, effective_at, balance },
                 })
             }
-            Step::Hold {
-                outgoing,
-                incoming: announced,
-                expires_at,
-            } => {
+            Step::Hold { outgoing, incoming: announced, expires_at } => {
                 let balance = Balance {
                     posted,
                     held: held.checked_add(outgoing).map_err(overflow)?,
@@ -212,21 +157,9 @@ impl Wallet {
                 if outgoing.is_positive() {
                     self.sufficient(path, outgoing)?;
                 }
-                Ok(WalletEvent::Held {
-                    transaction_id,
-                    outgoing,
-                    incoming: announced,
-                    expires_at,
-                    balance,
-                })
+                Ok(WalletEvent::Held { transaction_id, outgoing, incoming: announced, expires_at, balance })
             }
-            Step::Settle {
-                amount,
-                outgoing,
-                incoming: announced,
-                effective_at,
-                expires_at,
-            } => {
+            Step::Settle { amount, outgoing, incoming: announced, effective_at, expires_at } => {
                 let mut balance = self.given_back(path, outgoing, announced)?;
                 balance.posted = posted.checked_add(amount).map_err(overflow)?;
                 Ok(WalletEvent::Settled {
@@ -239,33 +172,13 @@ impl Wallet {
                     balance,
                 })
             }
-            Step::Release {
-                outgoing,
-                incoming,
-                expires_at,
-            } => {
+            Step::Release { outgoing, incoming, expires_at } => {
                 let balance = self.given_back(path, outgoing, incoming)?;
-                Ok(WalletEvent::Released {
-                    transaction_id,
-                    outgoing,
-                    incoming,
-                    expires_at,
-                    balance,
-                })
+                Ok(WalletEvent::Released { transaction_id, outgoing, incoming, expires_at, balance })
             }
-            Step::Expire {
-                outgoing,
-                incoming,
-                expires_at,
-            } => {
+            Step::Expire { outgoing, incoming, expires_at } => {
                 let balance = self.given_back(path, outgoing, incoming)?;
-                Ok(WalletEvent::Expired {
-                    transaction_id,
-                    outgoing,
-                    incoming,
-                    expires_at,
-                    balance,
-                })
+                Ok(WalletEvent::Expired { transaction_id, outgoing, incoming, expires_at, balance })
             }
         }
     }
@@ -274,15 +187,9 @@ impl Wallet {
         if self.minimum.is_none() {
             return Ok(());
         }
-        let available = self
-            .available()
-            .map_err(|_| WalletRejection::Overflow(path.clone()))?;
+        let available = self.available().map_err(|_| WalletRejection::Overflow(path.clone()))?;
         if available.minor() < needed.minor() {
-            return Err(WalletRejection::InsufficientFunds {
-                path: path.clone(),
-                available,
-                needed,
-            });
+            return Err(WalletRejection::InsufficientFunds { path: path.clone(), available, needed });
         }
         Ok(())
     }
@@ -296,21 +203,13 @@ impl Wallet {
         announced: Amount,
     ) -> Result<Balance, WalletRejection> {
         let missing = || WalletRejection::HoldMissing(path.clone());
-        let Balance {
-            posted,
-            held,
-            incoming,
-        } = self.balance;
+        let Balance { posted, held, incoming } = self.balance;
         let held = held.checked_sub(outgoing).map_err(|_| missing())?;
         let incoming = incoming.checked_sub(announced).map_err(|_| missing())?;
         if held.is_negative() || incoming.is_negative() {
             return Err(missing());
         }
-        Ok(Balance {
-            posted,
-            held,
-            incoming,
-        })
+        Ok(Balance { posted, held, incoming })
     }
 
     fn forget(&mut self, expires_at: Option<DateTime<Utc>>, transaction_id: TransactionId) {
@@ -345,13 +244,7 @@ impl Aggregate for Wallet {
             self.balance = balance;
         }
         match event {
-            WalletEvent::Opened {
-                path,
-                asset,
-                scale,
-                minimum,
-                metadata,
-            } => {
+            WalletEvent::Opened { path, asset, scale, minimum, metadata } => {
                 *self = Self {
                     path,
                     asset,
@@ -365,34 +258,17 @@ impl Aggregate for Wallet {
             WalletEvent::Frozen {} => self.status = WalletStatus::Frozen,
             WalletEvent::Unfrozen {} => self.status = WalletStatus::Open,
             WalletEvent::Closed {} => self.status = WalletStatus::Closed,
-            WalletEvent::Held {
-                transaction_id,
-                outgoing,
-                expires_at: Some(at),
-                ..
-            } if outgoing.is_positive() => {
+            WalletEvent::Held { transaction_id, outgoing, expires_at: Some(at), .. }
+                if outgoing.is_positive() =>
+            {
                 Arc::make_mut(&mut self.expiring).insert((at, transaction_id));
             }
-            WalletEvent::Settled {
-                transaction_id,
-                expires_at,
-                ..
-            }
-            | WalletEvent::Released {
-                transaction_id,
-                expires_at,
-                ..
-            }
-            | WalletEvent::Expired {
-                transaction_id,
-                expires_at,
-                ..
-            } => {
+            WalletEvent::Settled { transaction_id, expires_at, .. }
+            | WalletEvent::Released { transaction_id, expires_at, .. }
+            | WalletEvent::Expired { transaction_id, expires_at, .. } => {
                 self.forget(expires_at, transaction_id);
             }
-            WalletEvent::Held { .. }
-            | WalletEvent::Posted { .. }
-            | WalletEvent::Reversed { .. } => {}
+            WalletEvent::Held { .. } | WalletEvent::Posted { .. } | WalletEvent::Reversed { .. } => {}
         }
     }
 }

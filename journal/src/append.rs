@@ -32,6 +32,9 @@ pub enum AppendError {
     /// An idempotency key of the batch was used before.
     #[error("an idempotency key was used before")]
     KeyTaken,
+    /// The database will never take what the batch says, however often it is tried.
+    #[error("the database refuses the events: {0}")]
+    Refused(sqlx::Error),
     /// The database failed or could not be reached.
     #[error(transparent)]
     Database(sqlx::Error),
@@ -40,15 +43,20 @@ pub enum AppendError {
 impl From<sqlx::Error> for AppendError {
     /// The one place where constraints get their meaning.
     fn from(error: sqlx::Error) -> Self {
-        match error
-            .as_database_error()
-            .and_then(|error| error.constraint())
-        {
-            Some("events_position_key") => Self::HeadMoved,
-            Some("events_stream_key") => Self::StreamTaken,
-            Some("events_idempotency_key") => Self::KeyTaken,
-            _ => Self::Database(error),
+        let Some(refusal) = error.as_database_error() else {
+            return Self::Database(error);
+        };
+        match refusal.constraint() {
+            Some("events_position_key") => return Self::HeadMoved,
+            Some("events_stream_key") => return Self::StreamTaken,
+            Some("events_idempotency_key") => return Self::KeyTaken,
+            _ => {}
         }
+        // Data exceptions, constraints, limits: they lie in the events. The rest may pass.
+        // https://www.postgresql.org/docs/15/errcodes-appendix.html
+        let in_the_events =
+            refusal.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)));
+        if in_the_events { Self::Refused(error) } else { Self::Database(error) }
     }
 }
 
@@ -83,13 +91,9 @@ impl<'a> Columns<'a> {
             columns.effective_at.push(text.effective_at);
             columns.command_id.push(text.command_id);
             let key = lead.as_ref().and_then(|lead| lead.key.as_ref());
-            columns
-                .metadata
-                .push(lead.as_ref().map(|lead| lead.metadata.as_str()));
+            columns.metadata.push(lead.as_ref().map(|lead| lead.metadata.as_str()));
             columns.key.push(key.map(|(key, _)| key.as_str()));
-            columns
-                .fingerprint
-                .push(key.map(|(_, fingerprint)| fingerprint.as_slice()));
+            columns.fingerprint.push(key.map(|(_, fingerprint)| fingerprint.as_slice()));
         }
         columns
     }
@@ -128,12 +132,7 @@ impl Journal {
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(Head {
-            partition,
-            position: row.position,
-            epoch: row.epoch,
-            recorded_at: row.recorded_at,
-        })
+        Ok(Head { partition, position: row.position, epoch: row.epoch, recorded_at: row.recorded_at })
     }
 
     /// Appends `events` behind `head`, all or none, recorded at `recorded_at`, and returns the new head. The
@@ -151,11 +150,7 @@ impl Journal {
         events: &[NewEvent],
     ) -> Result<Head, AppendError> {
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-        let new = Head {
-            position: head.position + count,
-            recorded_at: Some(recorded_at),
-            ..head
-        };
+        let new = Head { position: head.position + count, recorded_at: Some(recorded_at), ..head };
         let columns = Columns::of(events);
         let inserted = sqlx::query!(
             r#"
@@ -197,10 +192,6 @@ impl Journal {
         .execute(&self.pool)
         .await?
         .rows_affected();
-        if inserted == 0 && !events.is_empty() {
-            Err(AppendError::HeadMoved)
-        } else {
-            Ok(new)
-        }
+        if inserted == 0 && !events.is_empty() { Err(AppendError::HeadMoved) } else { Ok(new) }
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{EventText, Lead, Recorded};
 
-/// The media type of a structured CloudEvent.
+/// The media type of a structured `CloudEvent`.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// A message is not one of our events.
@@ -53,16 +53,8 @@ struct Envelope<'a> {
 /// The subject on which an event is published:
 /// `journal.<partition>.<tenant>.<aggregate type>.<event type>`.
 pub fn subject(event: &Recorded) -> String {
-    let EventText {
-        tenant_id,
-        aggregate_type,
-        event_type,
-        ..
-    } = &event.text;
-    format!(
-        "journal.{}.{tenant_id}.{aggregate_type}.{event_type}",
-        event.partition
-    )
+    let EventText { tenant_id, aggregate_type, event_type, .. } = &event.text;
+    format!("journal.{}.{tenant_id}.{aggregate_type}.{event_type}", event.partition)
 }
 
 /// The id of an event's message, also its `Nats-Msg-Id`: `<partition>-<position>`.
@@ -70,7 +62,7 @@ pub fn message_id(event: &Recorded) -> String {
     format!("{}-{}", event.partition, event.position)
 }
 
-/// Writes an event as a CloudEvent.
+/// Writes an event as a `CloudEvent`.
 ///
 /// # Errors
 /// Where its payload is not JSON, which the journal would not have taken.
@@ -83,9 +75,7 @@ pub fn encode(event: &Recorded) -> Result<Vec<u8>, CloudEventError> {
         source: format!("/counterfoil/partitions/{}", event.partition),
         r#type: format!("{}.{}", text.aggregate_type, text.event_type),
         subject: text.aggregate_id,
-        time: event
-            .recorded_at
-            .to_rfc3339_opts(SecondsFormat::Micros, true),
+        time: event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true),
         datacontenttype: "application/json",
         tenantid: text.tenant_id,
         aggregatetype: &text.aggregate_type,
@@ -111,8 +101,8 @@ pub fn decode(message: &[u8]) -> Result<Recorded, CloudEventError> {
         .strip_prefix(envelope.aggregatetype)
         .and_then(|rest| rest.strip_prefix('.'))
         .ok_or(CloudEventError::Attribute("type"))?;
-    let time = DateTime::parse_from_rfc3339(&envelope.time)
-        .map_err(|_| CloudEventError::Attribute("time"))?;
+    let time =
+        DateTime::parse_from_rfc3339(&envelope.time).map_err(|_| CloudEventError::Attribute("time"))?;
     Ok(Recorded {
         partition: Partition(number(&envelope.partition, "partition")?),
         position: number(&envelope.position, "position")?,
@@ -128,10 +118,7 @@ pub fn decode(message: &[u8]) -> Result<Recorded, CloudEventError> {
             effective_at: envelope.effectivetime,
             command_id: envelope.commandid,
         },
-        lead: envelope.command.map(|metadata| Lead {
-            metadata,
-            key: None,
-        }),
+        lead: envelope.command.map(|metadata| Lead { metadata, key: None }),
     })
 }
 
@@ -159,10 +146,7 @@ mod tests {
                 effective_at: None,
                 command_id: Uuid::from_u128(3),
             },
-            lead: Some(Lead {
-                metadata: r#"{"actor":"a \"quoted\" one"}"#.into(),
-                key: None,
-            }),
+            lead: Some(Lead { metadata: r#"{"actor":"a \"quoted\" one"}"#.into(), key: None }),
         }
     }
 

@@ -31,10 +31,8 @@ impl FromStr for Position {
     type Err = PositionError;
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
-        let (partition, position) = text
-            .strip_prefix('p')
-            .and_then(|rest| rest.split_once(':'))
-            .ok_or(PositionError)?;
+        let (partition, position) =
+            text.strip_prefix('p').and_then(|rest| rest.split_once(':')).ok_or(PositionError)?;
         let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         if !plain(partition) || !plain(position) {
             return Err(PositionError);
@@ -108,19 +106,11 @@ mod tests {
 
     #[test]
     fn position_tokens_are_read_strictly() {
-        let position = Position {
-            partition: Partition(3),
-            position: 1841,
-        };
+        let position = Position { partition: Partition(3), position: 1841 };
         assert_eq!(position.to_string(), "p3:1841");
         assert_eq!("p3:1841".parse(), Ok(position));
-        let made_up = [
-            "", "p", "p3", "3:1", "p3:", "p:1", "p-1:1", "p3:-1", "p3:+1", "p3: 1", "p3:1:2",
-        ];
-        for bad in made_up
-            .into_iter()
-            .chain(["p99999999999:1", "p1:99999999999999999999"])
-        {
+        let made_up = ["", "p", "p3", "3:1", "p3:", "p:1", "p-1:1", "p3:-1", "p3:+1", "p3: 1", "p3:1:2"];
+        for bad in made_up.into_iter().chain(["p99999999999:1", "p1:99999999999999999999"]) {
             assert_eq!(bad.parse::<Position>(), Err(PositionError), "{bad}");
         }
     }

@@ -10,13 +10,17 @@
 mod append;
 pub mod cloudevent;
 mod event;
+mod lease;
 mod pool;
 mod read;
 
 pub use append::{AppendError, Head};
 pub use event::{EventText, Lead, NewEvent, Position, PositionError, Recorded};
+pub use lease::Lease;
 pub use pool::{Role, connect, migrate};
 pub use read::{Prefetched, Snapshot, StreamStart};
+/// What the database says when it fails.
+pub use sqlx::Error as DatabaseError;
 
 use domain::Partition;
 use sqlx::PgPool;
@@ -40,14 +44,9 @@ impl Journal {
     /// # Errors
     /// What the database says; also when it was not migrated.
     pub async fn open(pool: PgPool) -> Result<Self, sqlx::Error> {
-        let identity = sqlx::query!("SELECT database_id, partitions FROM journal.identity")
-            .fetch_one(&pool)
-            .await?;
-        Ok(Self {
-            pool,
-            database_id: identity.database_id,
-            partitions: Partition(identity.partitions),
-        })
+        let identity =
+            sqlx::query!("SELECT database_id, partitions FROM journal.identity").fetch_one(&pool).await?;
+        Ok(Self { pool, database_id: identity.database_id, partitions: Partition(identity.partitions) })
     }
 
     /// The id that this database was given when it was created.

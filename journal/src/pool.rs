@@ -31,9 +31,7 @@ pub async fn connect(
     schema: &str,
     connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
-    let options = options
-        .options([("search_path", schema)])
-        .application_name("counterfoil");
+    let options = options.options([("search_path", schema)]).application_name("counterfoil");
     let act = match role {
         Role::Reader => "SET ROLE counterfoil_reader",
         Role::Writer => "SET ROLE counterfoil_writer",
@@ -58,10 +56,7 @@ pub async fn connect(
 /// # Errors
 /// What the database says, or that it is of a newer schema than this program.
 pub async fn migrate(pool: &PgPool, partitions: i32, database_id: Uuid) -> Result<(), sqlx::Error> {
-    MIGRATIONS
-        .run(pool)
-        .await
-        .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+    MIGRATIONS.run(pool).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
     sqlx::query!(
         "WITH identity AS (
              INSERT INTO journal.identity (database_id, partitions) VALUES ($1, $2)

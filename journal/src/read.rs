@@ -181,17 +181,41 @@ impl Journal {
         Ok(rows.into_iter().map(Recorded::from).collect())
     }
 
+    /// The events of one stream up to and with `sequence`, in order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn stream(
+        &self,
+        partition: Partition,
+        aggregate_id: Uuid,
+        sequence: i64,
+    ) -> Result<Vec<Recorded>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"SELECT partition, position, tenant_id, aggregate_type, aggregate_id, sequence, event_type,
+                   event_version, payload::text AS "payload!", recorded_at, effective_at, command_id,
+                   metadata::text, idempotency_key, fingerprint
+               FROM journal.events
+               WHERE aggregate_id = $2 AND partition = $1 AND sequence <= $3
+               ORDER BY sequence"#,
+            partition.0,
+            aggregate_id,
+            sequence,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Recorded::from).collect())
+    }
+
     /// The position up to which the relay knows JetStream to have a partition; 0 at first.
     ///
     /// # Errors
     /// What the database says.
     pub async fn relayed(&self, partition: Partition) -> Result<i64, sqlx::Error> {
-        let row = sqlx::query!(
-            "SELECT position FROM journal.relay WHERE partition = $1",
-            partition.0
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        let row = sqlx::query!("SELECT position FROM journal.relay WHERE partition = $1", partition.0)
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(row.map_or(0, |row| row.position))
     }
 
@@ -199,11 +223,7 @@ impl Journal {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn set_relayed(
-        &self,
-        partition: Partition,
-        position: i64,
-    ) -> Result<(), sqlx::Error> {
+    pub async fn set_relayed(&self, partition: Partition, position: i64) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "INSERT INTO journal.relay (partition, position) VALUES ($1, $2)
              ON CONFLICT (partition) DO UPDATE SET position = excluded.position",

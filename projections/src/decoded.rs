@@ -34,22 +34,12 @@ impl Decoded {
         let (kind, version, payload) = (&text.event_type, text.event_version, &text.payload);
         let body = match text.aggregate_type.as_str() {
             Tenant::TYPE => event::decode(kind, version, payload).map(Body::Tenant),
-            Wallet::TYPE => {
-                event::decode(kind, version, payload).map(|said| Body::Wallet(Box::new(said)))
-            }
+            Wallet::TYPE => event::decode(kind, version, payload).map(|said| Body::Wallet(Box::new(said))),
             Transaction::TYPE => event::decode(kind, version, payload).map(Body::Transaction),
             _ => Ok(Body::Other),
         };
-        let adjoining = event
-            .lead
-            .as_ref()
-            .and_then(|lead| size(&lead.metadata))
-            .unwrap_or(1);
-        Arc::new(Self {
-            event,
-            body,
-            adjoining,
-        })
+        let adjoining = event.lead.as_ref().and_then(|lead| size(&lead.metadata)).unwrap_or(1);
+        Arc::new(Self { event, body, adjoining })
     }
 }
 
@@ -64,12 +54,7 @@ fn size(metadata: &str) -> Option<usize> {
     struct Size {
         events: String,
     }
-    serde_json::from_str::<Size>(metadata)
-        .ok()?
-        .events
-        .parse()
-        .ok()
-        .filter(|size| *size > 0)
+    serde_json::from_str::<Size>(metadata).ok()?.events.parse().ok().filter(|size| *size > 0)
 }
 
 /// How many events at the beginning of `events` make up whole commands. A read model is never moved into the
@@ -95,9 +80,8 @@ mod tests {
     use super::*;
 
     fn events(commands: &[usize]) -> Vec<Arc<Decoded>> {
-        let leads = commands
-            .iter()
-            .flat_map(|size| (0..*size).map(move |index| (index == 0).then_some(*size)));
+        let leads =
+            commands.iter().flat_map(|size| (0..*size).map(move |index| (index == 0).then_some(*size)));
         let recorded = leads.enumerate().map(|(index, size)| Recorded {
             partition: Partition(0),
             position: i64::try_from(index).unwrap() + 1,
@@ -113,10 +97,7 @@ mod tests {
                 effective_at: None,
                 command_id: Uuid::nil(),
             },
-            lead: size.map(|size| Lead {
-                metadata: format!(r#"{{"events":"{size}"}}"#),
-                key: None,
-            }),
+            lead: size.map(|size| Lead { metadata: format!(r#"{{"events":"{size}"}}"#), key: None }),
         });
         decode_all(recorded.collect())
     }
@@ -124,21 +105,13 @@ mod tests {
     #[test]
     fn a_batch_is_never_cut_within_a_command() {
         let events = events(&[3, 1, 2]);
-        let whole: Vec<usize> = (0..=6)
-            .map(|length| whole_commands(&events[..length]))
-            .collect();
+        let whole: Vec<usize> = (0..=6).map(|length| whole_commands(&events[..length])).collect();
         assert_eq!(whole, [0, 0, 0, 3, 4, 4, 6]);
     }
 
     #[test]
     fn a_size_that_makes_no_sense_holds_nothing_up() {
-        for metadata in [
-            "",
-            "{}",
-            r#"{"events":"0"}"#,
-            r#"{"events":"-1"}"#,
-            r#"{"events":3}"#,
-        ] {
+        for metadata in ["", "{}", r#"{"events":"0"}"#, r#"{"events":"-1"}"#, r#"{"events":3}"#] {
             assert_eq!(size(metadata), None, "{metadata}");
         }
     }

@@ -36,9 +36,6 @@ impl Due {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (TenantId(row.tenant_id), TransactionId(row.transaction_id)))
-            .collect())
+        Ok(rows.into_iter().map(|row| (TenantId(row.tenant_id), TransactionId(row.transaction_id))).collect())
     }
 }

@@ -22,8 +22,8 @@ pub use due::Due;
 pub use progress::{Kind, Mark, Progress, State};
 pub use reader::{
     AssetSum, AuditFilter, AuditView, BalanceView, EntryView, Lagging, PlatformReader, PointInTime,
-    ReadError, Reader, Reflected, TenantReader, TenantView, TransactionFilter, TransactionView,
-    TrialBalance, WalletFilter, WalletView,
+    ReadError, Reader, Reflected, TenantReader, TenantView, TransactionFilter, TransactionView, TrialBalance,
+    WalletFilter, WalletView,
 };
 pub use rebuild::{RebuildError, RebuildProgress, RebuildReport, rebuild};
 pub use runtime::{Projectors, Settings};

@@ -38,10 +38,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     fn poison(at: i64, reason: impl std::fmt::Display) -> Self {
-        Self::Poison {
-            at,
-            reason: reason.to_string(),
-        }
+        Self::Poison { at, reason: reason.to_string() }
     }
 }
 
@@ -109,11 +106,8 @@ pub(crate) async fn write_in(
         return Ok(after);
     };
     let position = last.event.position;
-    let ours: Vec<&Decoded> = batch
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|e| kind.concerns(&e.event.text.aggregate_type))
-        .collect();
+    let ours: Vec<&Decoded> =
+        batch.iter().map(AsRef::as_ref).filter(|e| kind.concerns(&e.event.text.aggregate_type)).collect();
     for event in &ours {
         if let Err(error) = &event.body {
             return Err(Fault::poison(event.event.position, error));
@@ -161,9 +155,5 @@ async fn move_checkpoint(
         .execute(connection)
         .await?
     };
-    if moved.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(Fault::Moved)
-    }
+    if moved.rows_affected() == 1 { Ok(()) } else { Err(Fault::Moved) }
 }

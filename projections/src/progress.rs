@@ -22,12 +22,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Tenants,
-        Self::Balances,
-        Self::Transactions,
-        Self::Snapshots,
-    ];
+    pub const ALL: [Self; 4] = [Self::Tenants, Self::Balances, Self::Transactions, Self::Snapshots];
     /// Those that answer questions, and so those a reader waits for.
     pub const SERVED: [Self; 3] = [Self::Tenants, Self::Balances, Self::Transactions];
 
@@ -92,11 +87,7 @@ pub struct Progress {
 impl Progress {
     /// Marks for this many partitions, at first all at 0 and elsewhere.
     pub fn new(partitions: Partition) -> Self {
-        Self {
-            marks: (0..partitions.0)
-                .map(|_| std::array::from_fn(|_| watch::Sender::default()))
-                .collect(),
-        }
+        Self { marks: (0..partitions.0).map(|_| std::array::from_fn(|_| watch::Sender::default())).collect() }
     }
 
     /// The marks of one read model in one partition as they move; `None` for a partition that does not exist.
@@ -106,9 +97,7 @@ impl Progress {
 
     /// The present mark, at 0 and elsewhere for a partition that does not exist.
     pub fn mark(&self, kind: Kind, partition: Partition) -> Mark {
-        self.sender(kind, partition)
-            .map(|sender| sender.borrow().clone())
-            .unwrap_or_default()
+        self.sender(kind, partition).map(|sender| sender.borrow().clone()).unwrap_or_default()
     }
 
     pub(crate) fn set_position(&self, kind: Kind, partition: Partition, position: i64) {

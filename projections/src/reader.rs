@@ -40,10 +40,7 @@ pub enum ReadError {
 
 impl ReadError {
     fn unreadable<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Self {
-        move |error| Self::Unreadable {
-            what,
-            reason: error.to_string(),
-        }
+        move |error| Self::Unreadable { what, reason: error.to_string() }
     }
 }
 
@@ -68,20 +65,12 @@ impl Reader {
     /// `pool` acts as [`journal::Role::Reader`](::journal::Role::Reader) and finds the read models through its
     /// search path; `partitions` is how many there are.
     pub fn new(pool: PgPool, partitions: Partition, progress: Progress) -> Self {
-        Self {
-            pool,
-            partitions,
-            progress,
-        }
+        Self { pool, partitions, progress }
     }
 
     /// Questions within one tenant.
     pub fn tenant(&self, id: TenantId) -> TenantReader<'_> {
-        TenantReader {
-            reader: self,
-            tenant: id,
-            partition: id.partition(self.partitions),
-        }
+        TenantReader { reader: self, tenant: id, partition: id.partition(self.partitions) }
     }
 
     /// Questions across tenants, for the platform's operators alone.
@@ -107,10 +96,7 @@ struct Snapshot {
 impl Snapshot {
     async fn answer<T>(self, value: T) -> Result<Reflected<T>, ReadError> {
         self.tx.commit().await?;
-        Ok(Reflected {
-            value,
-            position: self.position,
-        })
+        Ok(Reflected { value, position: self.position })
     }
 }
 
@@ -124,12 +110,7 @@ impl TenantReader<'_> {
     /// being swapped before the snapshot is taken, so that both are of the same rebuild.
     async fn begin(&self, kind: Option<Kind>) -> Result<Transaction<'static, Postgres>, ReadError> {
         let lock = kind
-            .map(|kind| {
-                format!(
-                    "; LOCK TABLE {} IN ACCESS SHARE MODE",
-                    kind.tables().join(", ")
-                )
-            })
+            .map(|kind| format!("; LOCK TABLE {} IN ACCESS SHARE MODE", kind.tables().join(", ")))
             .unwrap_or_default();
         // A Uuid prints as hexadecimal digits and hyphens: nothing can be injected.
         let begin = format!(
@@ -149,26 +130,18 @@ impl TenantReader<'_> {
         )
         .fetch_optional(&mut *tx)
         .await?;
-        let position = Position {
-            partition: self.partition,
-            position: position.unwrap_or(0),
-        };
+        let position = Position { partition: self.partition, position: position.unwrap_or(0) };
         Ok(Snapshot { tx, position })
     }
 
     /// A snapshot at the position of the journal.
     async fn journal(&self) -> Result<Snapshot, ReadError> {
         let mut tx = self.begin(None).await?;
-        let position = sqlx::query_scalar!(
-            "SELECT position FROM journal.heads WHERE partition = $1",
-            self.partition.0
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let position = Position {
-            partition: self.partition,
-            position: position.unwrap_or(0),
-        };
+        let position =
+            sqlx::query_scalar!("SELECT position FROM journal.heads WHERE partition = $1", self.partition.0)
+                .fetch_optional(&mut *tx)
+                .await?;
+        let position = Position { partition: self.partition, position: position.unwrap_or(0) };
         Ok(Snapshot { tx, position })
     }
 }

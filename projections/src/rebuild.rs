@@ -87,11 +87,7 @@ pub enum RebuildError {
 impl RebuildError {
     fn at(partition: Partition) -> impl Fn(Fault) -> Self {
         move |fault| match fault {
-            Fault::Poison { at, reason } => Self::Poison {
-                partition,
-                at,
-                reason,
-            },
+            Fault::Poison { at, reason } => Self::Poison { partition, at, reason },
             Fault::Moved => Self::Disturbed,
             Fault::Database(error) => Self::Database(error),
         }
@@ -111,15 +107,11 @@ pub async fn rebuild(
     journal: &Journal,
     mut observer: impl FnMut(RebuildProgress),
 ) -> Result<RebuildReport, RebuildError> {
-    let mut owner =
-        PgConnection::connect_with(&database.clone().options([("search_path", "views")])).await?;
+    let mut owner = PgConnection::connect_with(&database.clone().options([("search_path", "views")])).await?;
     let schema = format!("rebuild_{}", kind.name());
-    let free = sqlx::query_scalar!(
-        r#"SELECT pg_try_advisory_lock(hashtext($1)) AS "free!""#,
-        &schema
-    )
-    .fetch_one(&mut owner)
-    .await?;
+    let free = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext($1)) AS "free!""#, &schema)
+        .fetch_one(&mut owner)
+        .await?;
     if !free {
         return Err(RebuildError::Busy(kind));
     }
@@ -130,11 +122,7 @@ pub async fn rebuild(
     pool.close().await;
     filled?;
     let report = attempt(&mut owner, kind, &schema, journal, &positions).await?;
-    observer(RebuildProgress {
-        done: report.events,
-        total: report.events,
-        rate: 0.0,
-    });
+    observer(RebuildProgress { done: report.events, total: report.events, rate: 0.0 });
     owner.close().await?;
     Ok(report)
 }
@@ -182,12 +170,7 @@ async fn fill(
 ) -> Result<(), RebuildError> {
     let began = Instant::now();
     loop {
-        let heads: Vec<i64> = journal
-            .heads()
-            .await?
-            .into_iter()
-            .map(|head| head.position)
-            .collect();
+        let heads: Vec<i64> = journal.heads().await?.into_iter().map(|head| head.position).collect();
         let total: i64 = heads.iter().sum();
         for (index, partition) in journal.partitions().enumerate() {
             while positions[index] < heads[index] {
@@ -198,19 +181,10 @@ async fn fill(
                     .map_err(RebuildError::at(partition))?;
                 let done: i64 = positions.iter().sum();
                 let rate = done as f64 / began.elapsed().as_secs_f64().max(0.001);
-                observer(RebuildProgress {
-                    done,
-                    total: total.max(done),
-                    rate,
-                });
+                observer(RebuildProgress { done, total: total.max(done), rate });
             }
         }
-        let heads: i64 = journal
-            .heads()
-            .await?
-            .iter()
-            .map(|head| head.position)
-            .sum();
+        let heads: i64 = journal.heads().await?.iter().map(|head| head.position).sum();
         if heads - positions.iter().sum::<i64>() <= NEAR {
             return Ok(());
         }

@@ -44,10 +44,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            tick: Duration::from_millis(250),
-            batch: 1000,
-        }
+        Self { tick: Duration::from_millis(250), batch: 1000 }
     }
 }
 
@@ -159,8 +156,5 @@ impl Projectors {
 
 /// The labels of a projector's metrics.
 fn labels(kind: Kind, partition: domain::Partition) -> [(&'static str, String); 2] {
-    [
-        ("projection", kind.name().to_owned()),
-        ("partition", partition.to_string()),
-    ]
+    [("projection", kind.name().to_owned()), ("partition", partition.to_string())]
 }

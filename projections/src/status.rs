@@ -35,17 +35,16 @@ pub async fn status(
     journal: &Journal,
     progress: Option<&Progress>,
 ) -> Result<Vec<ProjectionStatus>, sqlx::Error> {
-    let checkpoints = sqlx::query!("SELECT projection, partition, position FROM checkpoints")
-        .fetch_all(pool)
-        .await?;
+    let checkpoints =
+        sqlx::query!("SELECT projection, partition, position FROM checkpoints").fetch_all(pool).await?;
     // The heads after the checkpoints, so that none is ahead of its head.
     let heads = journal.heads().await?;
     let mut all = Vec::with_capacity(heads.len() * Kind::ALL.len());
     for projection in Kind::ALL {
         for head in &heads {
-            let stored = checkpoints.iter().find(|row| {
-                row.projection == projection.name() && row.partition == head.partition.0
-            });
+            let stored = checkpoints
+                .iter()
+                .find(|row| row.projection == projection.name() && row.partition == head.partition.0);
             let position = stored.map_or(0, |row| row.position);
             let mark = progress.map(|progress| progress.mark(projection, head.partition));
             all.push(ProjectionStatus {

@@ -79,11 +79,7 @@ fn same<T: PartialEq + std::fmt::Debug>(
     if expected == found {
         return Ok(());
     }
-    Err(Difference {
-        place: place(),
-        expected: format!("{expected:?}"),
-        found: format!("{found:?}"),
-    })
+    Err(Difference { place: place(), expected: format!("{expected:?}"), found: format!("{found:?}") })
 }
 
 /// Verifies everything. `pool` acts as [`journal::Role::Writer`], so that it sees all tenants, and finds the read
@@ -97,12 +93,7 @@ pub async fn verify(
     mut observer: impl FnMut(VerifyProgress),
 ) -> Result<VerifyReport, VerifyError> {
     let mut report = VerifyReport::default();
-    let total = journal
-        .heads()
-        .await?
-        .iter()
-        .map(|head| head.position)
-        .sum();
+    let total = journal.heads().await?.iter().map(|head| head.position).sum();
     for partition in journal.partitions() {
         let tx = pool
             .begin_with(
@@ -110,18 +101,8 @@ pub async fn verify(
                  LOCK TABLE tenants, assets, balances, transactions, snapshots IN ACCESS SHARE MODE",
             )
             .await?;
-        let pass = Pass {
-            partition,
-            journal,
-            tx,
-        };
-        pass.run(&mut report, &mut |done| {
-            observer(VerifyProgress {
-                done,
-                total: done.max(total),
-            })
-        })
-        .await?;
+        let pass = Pass { partition, journal, tx };
+        pass.run(&mut report, &mut |done| observer(VerifyProgress { done, total: done.max(total) })).await?;
     }
     Ok(report)
 }
@@ -171,12 +152,7 @@ impl Pass<'_> {
             if batch.is_empty() {
                 let place = format!("p{partition}:{}", fold.position + 1);
                 let (expected, found) = ("an event".to_owned(), "none".to_owned());
-                return Err(Difference {
-                    place,
-                    expected,
-                    found,
-                }
-                .into());
+                return Err(Difference { place, expected, found }.into());
             }
             for event in &batch {
                 fold.apply(event)?;

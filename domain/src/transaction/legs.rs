@@ -34,32 +34,26 @@ impl Leg {
 pub fn legs(postings: &[Posting], amounts: &[Amount]) -> Result<Vec<Leg>, MoneyError> {
     let mut legs: Vec<Leg> = Vec::with_capacity(postings.len() + 1);
     for (posting, amount) in postings.iter().zip(amounts) {
-        let from = leg(&mut legs, &posting.from, &posting.asset, *amount);
-        from.pays = from.pays.checked_add(*amount)?;
-        let to = leg(&mut legs, &posting.to, &posting.asset, *amount);
-        to.receives = to.receives.checked_add(*amount)?;
+        let none = Amount::zero(amount.scale());
+        add(&mut legs, &posting.from, &posting.asset, *amount, none)?;
+        add(&mut legs, &posting.to, &posting.asset, none, *amount)?;
     }
     Ok(legs)
 }
 
-fn leg<'a>(
-    legs: &'a mut Vec<Leg>,
+fn add(
+    legs: &mut Vec<Leg>,
     path: &WalletPath,
     asset: &AssetCode,
-    like: Amount,
-) -> &'a mut Leg {
-    let at = legs
-        .iter()
-        .position(|leg| leg.path == *path && leg.asset == *asset)
-        .unwrap_or_else(|| {
-            let zero = Amount::zero(like.scale());
-            legs.push(Leg {
-                path: path.clone(),
-                asset: asset.clone(),
-                pays: zero,
-                receives: zero,
-            });
-            legs.len() - 1
-        });
-    &mut legs[at]
+    pays: Amount,
+    receives: Amount,
+) -> Result<(), MoneyError> {
+    match legs.iter_mut().find(|leg| leg.path == *path && leg.asset == *asset) {
+        Some(leg) => {
+            leg.pays = leg.pays.checked_add(pays)?;
+            leg.receives = leg.receives.checked_add(receives)?;
+        }
+        None => legs.push(Leg { path: path.clone(), asset: asset.clone(), pays, receives }),
+    }
+    Ok(())
 }

@@ -97,14 +97,8 @@ impl TransactionRejection {
             Self::NotPending(_) => "transaction_not_pending",
             Self::NotReversible(_) => "transaction_not_reversible",
             Self::AmountsMismatch { .. } => "amounts_mismatch",
-            Self::Amount {
-                source: MoneyError::TooPrecise,
-                ..
-            } => "amount_too_precise",
-            Self::Amount {
-                source: MoneyError::Overflow,
-                ..
-            } => "amount_too_large",
+            Self::Amount { source: MoneyError::TooPrecise, .. } => "amount_too_precise",
+            Self::Amount { source: MoneyError::Overflow, .. } => "amount_too_large",
             Self::Amount { .. } => "invalid_amount",
             Self::MoreThanHeld { .. } => "settlement_exceeds_hold",
             Self::MoreThanOriginal { .. } => "reversal_exceeds_original",

@@ -21,19 +21,16 @@ fn posting(from: &str, to: &str, text: &str) -> Posting {
 }
 
 fn new(postings: Vec<Posting>) -> NewTransaction {
-    NewTransaction {
-        postings,
-        ..NewTransaction::default()
-    }
+    NewTransaction { postings, ..NewTransaction::default() }
 }
 
-fn body(expires_at: Option<DateTime<Utc>>) -> Box<TransactionBody> {
-    Box::new(TransactionBody {
+fn body(expires_at: Option<DateTime<Utc>>) -> TransactionBody {
+    TransactionBody {
         postings: vec![posting("a", "@revenue", "10.00")],
         recorded_at: NOW,
         expires_at,
         ..TransactionBody::default()
-    })
+    }
 }
 
 fn at(now: DateTime<Utc>) -> TestFramework<Transaction> {
@@ -41,54 +38,36 @@ fn at(now: DateTime<Utc>) -> TestFramework<Transaction> {
 }
 
 fn settle(text: &str) -> TransactionCommand {
-    TransactionCommand::Settle {
-        amounts: Some(vec![amount(text)]),
-    }
+    TransactionCommand::Settle { amounts: Some(vec![amount(text)]) }
 }
 
 fn reverse(text: &str) -> TransactionCommand {
-    TransactionCommand::Reverse {
-        amounts: Some(vec![amount(text)]),
-    }
+    TransactionCommand::Reverse { amounts: Some(vec![amount(text)]) }
 }
 
 #[test]
 fn a_hold_is_settled_in_part_and_only_once() {
-    let held = vec![TransactionEvent::Held(body(None))];
-    let settled = TransactionEvent::Settled {
-        amounts: vec![amount("4.20")],
-    };
-    at(NOW)
-        .given(held.clone())
-        .when(settle("4.2"))
-        .then_expect_events(vec![settled.clone()]);
+    let held = vec![TransactionEvent::Held(Box::new(body(None)))];
+    let settled = TransactionEvent::Settled { amounts: vec![amount("4.20")] };
+    at(NOW).given(held.clone()).when(settle("4.2")).then_expect_events(vec![settled.clone()]);
     let done = vec![held[0].clone(), settled];
-    for again in [
-        settle("4.20"),
-        TransactionCommand::Release,
-        TransactionCommand::Expire,
-    ] {
+    for again in [settle("4.20"), TransactionCommand::Release, TransactionCommand::Expire] {
         let refused = TransactionRejection::NotPending(TransactionStatus::Settled);
-        at(NOW)
-            .given(done.clone())
-            .when(again)
-            .then_expect_error(refused);
+        at(NOW).given(done.clone()).when(again).then_expect_error(refused);
     }
 }
 
 #[test]
 fn a_settlement_of_nothing_is_a_settlement() {
     at(NOW)
-        .given(vec![TransactionEvent::Held(body(None))])
+        .given(vec![TransactionEvent::Held(Box::new(body(None)))])
         .when(settle("0"))
-        .then_expect_events(vec![TransactionEvent::Settled {
-            amounts: vec![amount("0.00")],
-        }]);
+        .then_expect_events(vec![TransactionEvent::Settled { amounts: vec![amount("0.00")] }]);
 }
 
 #[test]
 fn a_settlement_never_exceeds_its_hold() {
-    let held = vec![TransactionEvent::Held(body(None))];
+    let held = vec![TransactionEvent::Held(Box::new(body(None)))];
     at(NOW)
         .given(held.clone())
         .when(settle("10.01"))
@@ -100,42 +79,28 @@ fn a_settlement_never_exceeds_its_hold() {
     at(NOW)
         .given(held.clone())
         .when(settle("1.001"))
-        .then_expect_error(TransactionRejection::Amount {
-            index: 0,
-            source: crate::MoneyError::TooPrecise,
-        });
+        .then_expect_error(TransactionRejection::Amount { index: 0, source: crate::MoneyError::TooPrecise });
     at(NOW)
         .given(held)
-        .when(TransactionCommand::Settle {
-            amounts: Some(vec![]),
-        })
+        .when(TransactionCommand::Settle { amounts: Some(vec![]) })
         .then_expect_error(TransactionRejection::AmountsMismatch { expected: 1 });
 }
 
 #[test]
 fn a_rejected_or_released_hold_cannot_be_settled() {
-    let released = vec![
-        TransactionEvent::Held(body(None)),
-        TransactionEvent::Released {},
-    ];
+    let released = vec![TransactionEvent::Held(Box::new(body(None))), TransactionEvent::Released {}];
     let refused = TransactionRejection::NotPending(TransactionStatus::Released);
-    at(NOW)
-        .given(released)
-        .when(settle("1.00"))
-        .then_expect_error(refused);
+    at(NOW).given(released).when(settle("1.00")).then_expect_error(refused);
 }
 
 #[test]
 fn an_expired_hold_is_refused_before_any_sweep() {
-    let held = vec![TransactionEvent::Held(body(Some(LATER)))];
+    let held = vec![TransactionEvent::Held(Box::new(body(Some(LATER))))];
     at(NOW)
         .given(held.clone())
         .when(TransactionCommand::Expire)
         .then_expect_error(TransactionRejection::NotDue);
-    at(LATER)
-        .given(held.clone())
-        .when(settle("1.00"))
-        .then_expect_error(TransactionRejection::HoldExpired);
+    at(LATER).given(held.clone()).when(settle("1.00")).then_expect_error(TransactionRejection::HoldExpired);
     at(LATER)
         .given(held)
         .when(TransactionCommand::Expire)
@@ -144,21 +109,14 @@ fn an_expired_hold_is_refused_before_any_sweep() {
 
 #[test]
 fn a_reversal_never_exceeds_the_original_in_sum() {
-    let posted = TransactionEvent::Posted(body(None));
-    let first = TransactionEvent::Reversed {
-        amounts: vec![amount("7.00")],
-    };
-    at(NOW)
-        .given(vec![posted.clone()])
-        .when(reverse("7.00"))
-        .then_expect_events(vec![first.clone()]);
+    let posted = TransactionEvent::Posted(Box::new(body(None)));
+    let first = TransactionEvent::Reversed { amounts: vec![amount("7.00")] };
+    at(NOW).given(vec![posted.clone()]).when(reverse("7.00")).then_expect_events(vec![first.clone()]);
     at(NOW)
         .given(vec![posted.clone(), first.clone()])
         .when(reverse("3.01"))
         .then_expect_error(TransactionRejection::MoreThanOriginal { index: 0 });
-    let rest = TransactionEvent::Reversed {
-        amounts: vec![amount("3.00")],
-    };
+    let rest = TransactionEvent::Reversed { amounts: vec![amount("3.00")] };
     at(NOW)
         .given(vec![posted.clone(), first.clone()])
         .when(TransactionCommand::Reverse { amounts: None })
@@ -166,18 +124,14 @@ fn a_reversal_never_exceeds_the_original_in_sum() {
     at(NOW)
         .given(vec![posted, first, rest])
         .when(TransactionCommand::Reverse { amounts: None })
-        .then_expect_error(TransactionRejection::NotReversible(
-            TransactionStatus::Reversed,
-        ));
+        .then_expect_error(TransactionRejection::NotReversible(TransactionStatus::Reversed));
 }
 
 #[test]
 fn only_what_was_settled_can_be_reversed() {
     let settled = vec![
-        TransactionEvent::Held(body(None)),
-        TransactionEvent::Settled {
-            amounts: vec![amount("4.00")],
-        },
+        TransactionEvent::Held(Box::new(body(None))),
+        TransactionEvent::Settled { amounts: vec![amount("4.00")] },
     ];
     at(NOW)
         .given(settled)
@@ -190,56 +144,29 @@ fn rejections_come_in_the_order_of_the_list() {
     let past = Some(NOW);
     let many = vec![posting("a", "b", "1.00"); MAX_POSTINGS + 1];
     let cases = [
+        (NewTransaction { expires_at: past, ..new(vec![]) }, TransactionRejection::NoPostings),
+        (NewTransaction { expires_at: past, ..new(many) }, TransactionRejection::TooManyPostings),
         (
-            NewTransaction {
-                expires_at: past,
-                ..new(vec![])
-            },
-            TransactionRejection::NoPostings,
-        ),
-        (
-            NewTransaction {
-                expires_at: past,
-                ..new(many)
-            },
-            TransactionRejection::TooManyPostings,
-        ),
-        (
-            NewTransaction {
-                expires_at: past,
-                ..new(vec![posting("a", "a", "0.00")])
-            },
+            NewTransaction { expires_at: past, ..new(vec![posting("a", "a", "0.00")]) },
             TransactionRejection::SameWallet { index: 0 },
         ),
         (
-            NewTransaction {
-                expires_at: past,
-                ..new(vec![posting("a", "b", "0.00")])
-            },
+            NewTransaction { expires_at: past, ..new(vec![posting("a", "b", "0.00")]) },
             TransactionRejection::NotPositive { index: 0 },
         ),
         (
-            NewTransaction {
-                expires_at: past,
-                ..new(vec![posting("a", "b", "1.00")])
-            },
+            NewTransaction { expires_at: past, ..new(vec![posting("a", "b", "1.00")]) },
             TransactionRejection::ExpiryInThePast,
         ),
-        (
-            new(vec![posting("a", "b", "1.00")]),
-            TransactionRejection::AlreadyExists,
-        ),
+        (new(vec![posting("a", "b", "1.00")]), TransactionRejection::AlreadyExists),
     ];
     for (new, refused) in cases {
         at(NOW)
-            .given(vec![TransactionEvent::Posted(body(None))])
+            .given(vec![TransactionEvent::Posted(Box::new(body(None)))])
             .when(TransactionCommand::Hold(new))
             .then_expect_error(refused);
     }
-    let expiring = NewTransaction {
-        expires_at: Some(LATER),
-        ..new(vec![])
-    };
+    let expiring = NewTransaction { expires_at: Some(LATER), ..new(vec![]) };
     at(NOW)
         .given_no_previous_events()
         .when(TransactionCommand::Post(expiring))

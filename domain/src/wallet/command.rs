@@ -105,13 +105,6 @@ pub enum Step {
 
 impl Step {
     pub(super) const fn needs_an_open_wallet(&self) -> bool {
-        matches!(
-            self,
-            Self::Post {
-                adjustment: false,
-                ..
-            } | Self::Hold { .. }
-                | Self::Reverse { .. }
-        )
+        matches!(self, Self::Post { adjustment: false, .. } | Self::Hold { .. } | Self::Reverse { .. })
     }
 }

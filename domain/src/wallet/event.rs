@@ -19,11 +19,7 @@ impl Balance {
     /// Nothing at all, at `scale`.
     pub const fn empty(scale: Scale) -> Self {
         let zero = Amount::zero(scale);
-        Self {
-            posted: zero,
-            held: zero,
-            incoming: zero,
-        }
+        Self { posted: zero, held: zero, incoming: zero }
     }
 }
 
@@ -157,9 +153,9 @@ impl WalletEvent {
     /// The net change of `posted`, where the event changes it.
     pub const fn amount(&self) -> Option<Amount> {
         match self {
-            Self::Posted { amount, .. }
-            | Self::Settled { amount, .. }
-            | Self::Reversed { amount, .. } => Some(*amount),
+            Self::Posted { amount, .. } | Self::Settled { amount, .. } | Self::Reversed { amount, .. } => {
+                Some(*amount)
+            }
             _ => None,
         }
     }

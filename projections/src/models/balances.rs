@@ -43,30 +43,22 @@ pub(super) async fn apply(
         let Ok(Body::Wallet(said)) = body else {
             continue;
         };
-        let change = changes
-            .entry(event.text.aggregate_id)
-            .or_insert_with(|| Change {
-                tenant_id: event.text.tenant_id,
-                first: (event.position, event.text.sequence),
-                opened: None,
-                status: None,
-                balance: None,
-                sequence: 0,
-                position: 0,
-                recorded_at: event.recorded_at,
-            });
+        let change = changes.entry(event.text.aggregate_id).or_insert_with(|| Change {
+            tenant_id: event.text.tenant_id,
+            first: (event.position, event.text.sequence),
+            opened: None,
+            status: None,
+            balance: None,
+            sequence: 0,
+            position: 0,
+            recorded_at: event.recorded_at,
+        });
         change.sequence = event.text.sequence;
         change.position = event.position;
         change.recorded_at = event.recorded_at;
         change.balance = said.balance().or(change.balance);
         match &**said {
-            WalletEvent::Opened {
-                path,
-                asset,
-                scale,
-                minimum,
-                metadata,
-            } => {
+            WalletEvent::Opened { path, asset, scale, minimum, metadata } => {
                 change.status = Some(WalletStatus::Open);
                 change.balance = Some(Balance::empty(*scale));
                 change.opened = Some(Opened {
@@ -83,9 +75,7 @@ pub(super) async fn apply(
             _ => {}
         }
     }
-    let (new, known): (Vec<_>, Vec<_>) = changes
-        .iter()
-        .partition(|(_, change)| change.opened.is_some());
+    let (new, known): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, change)| change.opened.is_some());
     insert(connection, partition, &new).await?;
     update(connection, partition, &known).await
 }
@@ -109,15 +99,9 @@ impl Columns {
         for (id, change) in changes {
             columns.id.push(**id);
             columns.status.push(change.status.map(wallet_status));
-            columns
-                .posted
-                .push(change.balance.map(|balance| balance.posted.to_string()));
-            columns
-                .held
-                .push(change.balance.map(|balance| balance.held.to_string()));
-            columns
-                .incoming
-                .push(change.balance.map(|balance| balance.incoming.to_string()));
+            columns.posted.push(change.balance.map(|balance| balance.posted.to_string()));
+            columns.held.push(change.balance.map(|balance| balance.held.to_string()));
+            columns.incoming.push(change.balance.map(|balance| balance.incoming.to_string()));
             columns.sequence.push(change.sequence);
             columns.position.push(change.position);
             columns.recorded_at.push(change.recorded_at);
@@ -140,12 +124,10 @@ async fn insert(
     let paths: Vec<&str> = opened().map(|opened| opened.path).collect();
     let assets: Vec<&str> = opened().map(|opened| opened.asset).collect();
     let scales: Vec<i32> = opened().map(|opened| opened.scale).collect();
-    let minima: Vec<Option<String>> = opened()
-        .map(|o| o.minimum.map(|minimum| minimum.to_string()))
-        .collect();
-    let metadata: Vec<serde_json::Value> = opened()
-        .map(|opened| serde_json::Value::Object(opened.metadata.as_map().clone()))
-        .collect();
+    let minima: Vec<Option<String>> =
+        opened().map(|o| o.minimum.map(|minimum| minimum.to_string())).collect();
+    let metadata: Vec<serde_json::Value> =
+        opened().map(|opened| serde_json::Value::Object(opened.metadata.as_map().clone())).collect();
     sqlx::query!(
         "INSERT INTO balances (partition, tenant_id, wallet_id, path, asset, scale, status, minimum, metadata,
              posted, held, incoming, sequence, position, recorded_at)
@@ -213,18 +195,13 @@ async fn update(
     .fetch_all(connection)
     .await?;
     let updated: HashSet<Uuid> = updated.into_iter().collect();
-    let missing = known
-        .iter()
-        .filter(|(id, _)| !updated.contains(*id))
-        .min_by_key(|(_, change)| change.first.0);
+    let missing =
+        known.iter().filter(|(id, _)| !updated.contains(*id)).min_by_key(|(_, change)| change.first.0);
     match missing {
         None => Ok(()),
         Some((id, change)) => {
             let (position, sequence) = change.first;
-            Err(Fault::poison(
-                position,
-                format!("wallet {id} has no row at sequence {}", sequence - 1),
-            ))
+            Err(Fault::poison(position, format!("wallet {id} has no row at sequence {}", sequence - 1)))
         }
     }
 }

@@ -64,11 +64,8 @@ async fn take<A: Aggregate<Event: Event>>(
     partition: Partition,
     streams: &BTreeMap<Uuid, Grown<'_>>,
 ) -> Result<Vec<Taken>, Fault> {
-    let ours: Vec<(Uuid, &Grown<'_>)> = streams
-        .iter()
-        .filter(|(_, grown)| grown.aggregate_type == A::TYPE)
-        .map(|(id, g)| (*id, g))
-        .collect();
+    let ours: Vec<(Uuid, &Grown<'_>)> =
+        streams.iter().filter(|(_, grown)| grown.aggregate_type == A::TYPE).map(|(id, g)| (*id, g)).collect();
     if ours.is_empty() {
         return Ok(Vec::new());
     }
@@ -98,10 +95,7 @@ async fn take<A: Aggregate<Event: Event>>(
             .map_err(|error| Fault::poison(row.position, error))?;
         let (sequence, state) = states.entry(row.aggregate_id).or_default();
         if row.sequence != *sequence + 1 {
-            return Err(Fault::poison(
-                row.position,
-                format!("its stream is at sequence {sequence}"),
-            ));
+            return Err(Fault::poison(row.position, format!("its stream is at sequence {sequence}")));
         }
         *sequence = row.sequence;
         state.apply(said);
@@ -111,15 +105,9 @@ async fn take<A: Aggregate<Event: Event>>(
         if let Some((sequence, state)) = states.remove(&id)
             && sequence == grown.to
         {
-            let state = serde_json::to_string(&state)
-                .map_err(|error| Fault::poison(grown.position, error))?;
-            taken.push(Taken {
-                id,
-                tenant_id: grown.tenant_id,
-                aggregate_type: A::TYPE,
-                sequence,
-                state,
-            });
+            let state =
+                serde_json::to_string(&state).map_err(|error| Fault::poison(grown.position, error))?;
+            taken.push(Taken { id, tenant_id: grown.tenant_id, aggregate_type: A::TYPE, sequence, state });
         }
     }
     Ok(taken)
@@ -156,16 +144,10 @@ async fn keep(
     taken: &[Taken],
 ) -> Result<(), Fault> {
     let tenants: Vec<Uuid> = taken.iter().map(|snapshot| snapshot.tenant_id).collect();
-    let types: Vec<&str> = taken
-        .iter()
-        .map(|snapshot| snapshot.aggregate_type)
-        .collect();
+    let types: Vec<&str> = taken.iter().map(|snapshot| snapshot.aggregate_type).collect();
     let ids: Vec<Uuid> = taken.iter().map(|snapshot| snapshot.id).collect();
     let sequences: Vec<i64> = taken.iter().map(|snapshot| snapshot.sequence).collect();
-    let states: Vec<&str> = taken
-        .iter()
-        .map(|snapshot| snapshot.state.as_str())
-        .collect();
+    let states: Vec<&str> = taken.iter().map(|snapshot| snapshot.state.as_str()).collect();
     sqlx::query!(
         "INSERT INTO snapshots (partition, form, tenant_id, aggregate_type, aggregate_id, sequence, state)
          SELECT $1, $2, c.tenant_id, c.aggregate_type, c.aggregate_id, c.sequence, c.state::jsonb

@@ -53,11 +53,8 @@ async fn load(
     partition: Partition,
     batch: &[&Decoded],
 ) -> Result<BTreeMap<Uuid, Folded>, Fault> {
-    let begun: Vec<Uuid> = batch
-        .iter()
-        .filter(|e| e.event.text.sequence > 1)
-        .map(|e| e.event.text.aggregate_id)
-        .collect();
+    let begun: Vec<Uuid> =
+        batch.iter().filter(|e| e.event.text.sequence > 1).map(|e| e.event.text.aggregate_id).collect();
     if begun.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -72,13 +69,8 @@ async fn load(
     let mut folded = BTreeMap::new();
     for row in rows {
         let state = serde_json::from_str(&row.state).map_err(|error| {
-            let first = batch
-                .iter()
-                .find(|e| e.event.text.aggregate_id == row.transaction_id);
-            Fault::poison(
-                first.map_or(0, |e| e.event.position),
-                format!("the state kept before it: {error}"),
-            )
+            let first = batch.iter().find(|e| e.event.text.aggregate_id == row.transaction_id);
+            Fault::poison(first.map_or(0, |e| e.event.position), format!("the state kept before it: {error}"))
         })?;
         let transaction = Folded {
             tenant_id: row.tenant_id,
@@ -109,17 +101,7 @@ struct Columns {
 impl Columns {
     fn of(folded: &BTreeMap<Uuid, Folded>) -> Result<Self, Fault> {
         let mut columns = Self::default();
-        for (
-            id,
-            Folded {
-                tenant_id,
-                position,
-                sequence,
-                recorded_at,
-                state,
-            },
-        ) in folded
-        {
+        for (id, Folded { tenant_id, position, sequence, recorded_at, state }) in folded {
             let body = &state.body;
             let pending = state.status == TransactionStatus::Pending;
             let metadata = (!body.metadata.is_empty()).then(|| body.metadata.as_map().clone());
@@ -129,16 +111,12 @@ impl Columns {
             columns.sequence.push(*sequence);
             columns.status.push(state.status.as_str());
             columns.recorded_at.push(*recorded_at);
-            columns
-                .effective_at
-                .push(body.effective_at.unwrap_or(*recorded_at));
+            columns.effective_at.push(body.effective_at.unwrap_or(*recorded_at));
             columns.expires_at.push(body.expires_at.filter(|_| pending));
+            columns.metadata.push(metadata.map(serde_json::Value::Object));
             columns
-                .metadata
-                .push(metadata.map(serde_json::Value::Object));
-            columns.state.push(
-                serde_json::to_string(state).map_err(|error| Fault::poison(*position, error))?,
-            );
+                .state
+                .push(serde_json::to_string(state).map_err(|error| Fault::poison(*position, error))?);
         }
         Ok(columns)
     }

@@ -83,10 +83,7 @@ impl Row {
             held: amount("a wallet's balance", &self.held)?,
             incoming: amount("a wallet's balance", &self.incoming)?,
             available: self.available,
-            minimum: self
-                .minimum
-                .map(|minimum| amount("a wallet's minimum", &minimum))
-                .transpose()?,
+            minimum: self.minimum.map(|minimum| amount("a wallet's minimum", &minimum)).transpose()?,
         })
     }
 }
@@ -119,9 +116,7 @@ impl TenantReader<'_> {
         )
         .fetch_optional(&mut *snapshot.tx)
         .await?;
-        snapshot
-            .answer(row.map(|row| row.view(path)).transpose()?)
-            .await
+        snapshot.answer(row.map(|row| row.view(path)).transpose()?).await
     }
 
     /// Begins with the balance after the last event recorded by the earlier of the two times, adds what was
@@ -179,9 +174,7 @@ impl TenantReader<'_> {
         )
         .fetch_optional(&mut *snapshot.tx)
         .await?;
-        snapshot
-            .answer(row.map(|row| row.view(path)).transpose()?)
-            .await
+        snapshot.answer(row.map(|row| row.view(path)).transpose()?).await
     }
 
     /// The sums per asset over the wallets whose paths begin with `prefix`.

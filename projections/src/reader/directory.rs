@@ -26,8 +26,7 @@ pub struct PlatformReader<'a> {
     pub(super) reader: &'a Reader,
 }
 
-const BEGIN: &str =
-    "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; SET LOCAL app.platform = 'on'";
+const BEGIN: &str = "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; SET LOCAL app.platform = 'on'";
 
 impl PlatformReader<'_> {
     /// At most `limit` tenants by slug, those behind the slug `after`. It reflects no one position, as tenants
@@ -35,11 +34,7 @@ impl PlatformReader<'_> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn tenants(
-        &self,
-        after: Option<&str>,
-        limit: i64,
-    ) -> Result<Vec<TenantView>, ReadError> {
+    pub async fn tenants(&self, after: Option<&str>, limit: i64) -> Result<Vec<TenantView>, ReadError> {
         let after = after.unwrap_or("");
         if !storable(after) {
             return Ok(Vec::new());
@@ -62,10 +57,7 @@ impl PlatformReader<'_> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn tenant_by_slug(
-        &self,
-        slug: &Slug,
-    ) -> Result<Reflected<Option<TenantView>>, ReadError> {
+    pub async fn tenant_by_slug(&self, slug: &Slug) -> Result<Reflected<Option<TenantView>>, ReadError> {
         let id = TenantId::of(slug);
         let partition = id.partition(self.reader.partitions);
         let mut tx = self.reader.pool.begin_with(BEGIN).await?;
@@ -87,13 +79,7 @@ impl PlatformReader<'_> {
         .await?
         .unwrap_or(0);
         tx.commit().await?;
-        Ok(Reflected {
-            value: tenant,
-            position: Position {
-                partition,
-                position,
-            },
-        })
+        Ok(Reflected { value: tenant, position: Position { partition, position } })
     }
 }
 
@@ -112,15 +98,11 @@ impl TenantReader<'_> {
         .fetch_all(&mut *snapshot.tx)
         .await?;
         let assets = rows.into_iter().map(|row| {
-            let code =
-                AssetCode::new(&row.code).map_err(ReadError::unreadable("an asset's code"))?;
-            let scale =
-                u8::try_from(row.scale).map_err(ReadError::unreadable("an asset's scale"))?;
+            let code = AssetCode::new(&row.code).map_err(ReadError::unreadable("an asset's code"))?;
+            let scale = u8::try_from(row.scale).map_err(ReadError::unreadable("an asset's scale"))?;
             let scale = Scale::new(scale).map_err(ReadError::unreadable("an asset's scale"))?;
             Ok((code, scale))
         });
-        snapshot
-            .answer(assets.collect::<Result<_, ReadError>>()?)
-            .await
+        snapshot.answer(assets.collect::<Result<_, ReadError>>()?).await
     }
 }

@@ -102,9 +102,7 @@ impl TenantReader<'_> {
             let id = row.transaction_id.unwrap_or_default();
             Ok(EntryView {
                 sequence: row.sequence,
-                transaction_id: id
-                    .parse()
-                    .map_err(ReadError::unreadable("an entry's transaction"))?,
+                transaction_id: id.parse().map_err(ReadError::unreadable("an entry's transaction"))?,
                 kind: row.event_type,
                 amount: amount("an entry's amount", &row.amount.unwrap_or_default())?,
                 posted_after: amount("an entry's balance", &row.posted.unwrap_or_default())?,
@@ -123,11 +121,7 @@ impl TenantReader<'_> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn events(
-        &self,
-        after: i64,
-        limit: i64,
-    ) -> Result<Reflected<Vec<Recorded>>, ReadError> {
+    pub async fn events(&self, after: i64, limit: i64) -> Result<Reflected<Vec<Recorded>>, ReadError> {
         let mut snapshot = self.journal().await?;
         let rows = sqlx::query!(
             r#"SELECT partition, position, tenant_id, aggregate_type, aggregate_id, sequence, event_type,
@@ -157,10 +151,7 @@ impl TenantReader<'_> {
                 effective_at: row.effective_at,
                 command_id: row.command_id,
             },
-            lead: row.metadata.map(|metadata| Lead {
-                metadata,
-                key: None,
-            }),
+            lead: row.metadata.map(|metadata| Lead { metadata, key: None }),
         });
         let events = events.collect();
         snapshot.answer(events).await
@@ -178,11 +169,7 @@ impl TenantReader<'_> {
         limit: i64,
     ) -> Result<Reflected<Vec<AuditView>>, ReadError> {
         let mut snapshot = self.journal().await?;
-        if ![&filter.actor, &filter.command]
-            .into_iter()
-            .flatten()
-            .all(|text| storable(text))
-        {
+        if ![&filter.actor, &filter.command].into_iter().flatten().all(|text| storable(text)) {
             return snapshot.answer(Vec::new()).await;
         }
         let rows = sqlx::query!(
@@ -202,12 +189,11 @@ impl TenantReader<'_> {
         .fetch_all(&mut *snapshot.tx)
         .await?;
         let lines = rows.into_iter().map(|row| {
-            let metadata: BTreeMap<String, String> = serde_json::from_str(&row.metadata)
-                .map_err(ReadError::unreadable("a command's metadata"))?;
+            let metadata: BTreeMap<String, String> =
+                serde_json::from_str(&row.metadata).map_err(ReadError::unreadable("a command's metadata"))?;
             let events = metadata.get("events").map_or("1", String::as_str);
-            let events: i64 = events
-                .parse()
-                .map_err(ReadError::unreadable("a command's number of events"))?;
+            let events: i64 =
+                events.parse().map_err(ReadError::unreadable("a command's number of events"))?;
             Ok(AuditView {
                 command_id: row.command_id,
                 metadata,

@@ -43,13 +43,8 @@ pub struct TransactionFilter {
 }
 
 fn view(id: Uuid, state: &str, position: i64) -> Result<TransactionView, ReadError> {
-    let state =
-        serde_json::from_str(state).map_err(ReadError::unreadable("a transaction's state"))?;
-    Ok(TransactionView {
-        id: TransactionId(id),
-        state,
-        position,
-    })
+    let state = serde_json::from_str(state).map_err(ReadError::unreadable("a transaction's state"))?;
+    Ok(TransactionView { id: TransactionId(id), state, position })
 }
 
 impl TenantReader<'_> {
@@ -71,12 +66,7 @@ impl TenantReader<'_> {
         )
         .fetch_optional(&mut *snapshot.tx)
         .await?;
-        snapshot
-            .answer(
-                row.map(|row| view(id.0, &row.state, row.position))
-                    .transpose()?,
-            )
-            .await
+        snapshot.answer(row.map(|row| view(id.0, &row.state, row.position)).transpose()?).await
     }
 
     /// At most `limit` transactions, newest first, those before the position `before`.
@@ -90,11 +80,7 @@ impl TenantReader<'_> {
         limit: i64,
     ) -> Result<Reflected<Vec<TransactionView>>, ReadError> {
         let mut snapshot = self.view(Kind::Transactions).await?;
-        if !filter
-            .metadata
-            .iter()
-            .all(|(key, value)| storable(key) && storable(value))
-        {
+        if !filter.metadata.iter().all(|(key, value)| storable(key) && storable(value)) {
             return snapshot.answer(Vec::new()).await;
         }
         let metadata = serde_json::to_value(&filter.metadata)
@@ -103,11 +89,7 @@ impl TenantReader<'_> {
         let rows = query.build().fetch_all(&mut *snapshot.tx).await?;
         let views = rows.into_iter().map(|row| {
             let state: String = row.try_get("state")?;
-            view(
-                row.try_get("transaction_id")?,
-                &state,
-                row.try_get("position")?,
-            )
+            view(row.try_get("transaction_id")?, &state, row.try_get("position")?)
         });
         let views = views.collect::<Result<_, ReadError>>()?;
         snapshot.answer(views).await
@@ -129,9 +111,7 @@ impl TenantReader<'_> {
             }
         }
         query.push(" AND t.tenant_id = ").push_bind(self.tenant.0);
-        query
-            .push(" AND t.partition = ")
-            .push_bind(self.partition.0);
+        query.push(" AND t.partition = ").push_bind(self.partition.0);
         if let Some(before) = before {
             query.push(" AND t.position < ").push_bind(before);
         }
@@ -139,9 +119,7 @@ impl TenantReader<'_> {
             query.push(" AND t.status = ").push_bind(status.as_str());
         }
         if let Some(reference) = &filter.reference {
-            query
-                .push(" AND t.transaction_id = ")
-                .push_bind(TransactionId::of(self.tenant, reference).0);
+            query.push(" AND t.transaction_id = ").push_bind(TransactionId::of(self.tenant, reference).0);
         }
         if !filter.metadata.is_empty() {
             query.push(" AND t.metadata @> ").push_bind(metadata);
@@ -149,17 +127,9 @@ impl TenantReader<'_> {
         // The time of recording grows with the position, so a window of one is a window of the other.
         for (at, comparison) in [(filter.recorded_from, ">"), (filter.recorded_to, "<=")] {
             if let Some(at) = at {
-                query.push(format!(
-                    " AND t.position {comparison} (SELECT journal.position_at("
-                ));
-                query
-                    .push_bind(self.partition.0)
-                    .push(", ")
-                    .push_bind(self.tenant.0);
-                query
-                    .push(", ")
-                    .push_bind(at)
-                    .push("::timestamptz - interval '1 microsecond'))");
+                query.push(format!(" AND t.position {comparison} (SELECT journal.position_at("));
+                query.push_bind(self.partition.0).push(", ").push_bind(self.tenant.0);
+                query.push(", ").push_bind(at).push("::timestamptz - interval '1 microsecond'))");
             }
         }
         if let Some(from) = filter.effective_from {
@@ -179,21 +149,14 @@ impl TenantReader<'_> {
 
     /// The transactions in a wallet's own stream. Each appears there once as `posted` or `held`, in the order
     /// in which they were made, so the stream is read backwards and only as far as the limit asks.
-    fn touching(
-        &self,
-        query: &mut QueryBuilder<'static, Postgres>,
-        path: &WalletPath,
-        before: Option<i64>,
-    ) {
+    fn touching(&self, query: &mut QueryBuilder<'static, Postgres>, path: &WalletPath, before: Option<i64>) {
         query.push(
             "journal.events e JOIN transactions t
                  ON t.transaction_id = (e.payload->>'transaction_id')::uuid AND t.partition = e.partition
              WHERE e.event_type IN ('posted', 'held') AND e.aggregate_id = ",
         );
         query.push_bind(WalletId::of(self.tenant, path).0);
-        query
-            .push(" AND e.partition = ")
-            .push_bind(self.partition.0);
+        query.push(" AND e.partition = ").push_bind(self.partition.0);
         query.push(" AND e.tenant_id = ").push_bind(self.tenant.0);
         if let Some(before) = before {
             // Events of the command at the cursor may come after the cursor; those of later commands do not.
@@ -201,14 +164,8 @@ impl TenantReader<'_> {
                 " AND e.position < coalesce((SELECT min(position) FROM journal.events
                       WHERE metadata IS NOT NULL AND tenant_id = ",
             );
-            query
-                .push_bind(self.tenant.0)
-                .push(" AND partition = ")
-                .push_bind(self.partition.0);
-            query
-                .push(" AND position >= ")
-                .push_bind(before)
-                .push("), 9223372036854775807)");
+            query.push_bind(self.tenant.0).push(" AND partition = ").push_bind(self.partition.0);
+            query.push(" AND position >= ").push_bind(before).push("), 9223372036854775807)");
         }
     }
 }

@@ -39,16 +39,8 @@ impl Reader {
                 Ok(stopped) => stopped,
                 Err(_) => None,
             };
-            let reached = Position {
-                position: reached,
-                ..wanted
-            };
-            return Err(Lagging {
-                kind,
-                wanted,
-                reached,
-                stopped,
-            });
+            let reached = Position { position: reached, ..wanted };
+            return Err(Lagging { kind, wanted, reached, stopped });
         }
         Ok(())
     }
@@ -57,10 +49,7 @@ impl Reader {
     async fn reached(&self, kind: Kind, wanted: Position, reached: &mut i64) -> Option<String> {
         let mut marks = self.progress.watch(kind, wanted.partition);
         loop {
-            let mark = marks
-                .as_mut()
-                .map(|marks| marks.borrow_and_update().clone())
-                .unwrap_or_default();
+            let mark = marks.as_mut().map(|marks| marks.borrow_and_update().clone()).unwrap_or_default();
             *reached = mark.position.max(*reached);
             if *reached >= wanted.position {
                 return None;

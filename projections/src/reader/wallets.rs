@@ -67,10 +67,7 @@ impl TryFrom<Row> for WalletView {
             path: row.path,
             asset: row.asset,
             status: row.status,
-            minimum: row
-                .minimum
-                .map(|minimum| amount("a wallet's minimum", &minimum))
-                .transpose()?,
+            minimum: row.minimum.map(|minimum| amount("a wallet's minimum", &minimum)).transpose()?,
             metadata: row.metadata,
             posted: amount("a wallet's balance", &row.posted)?,
             held: amount("a wallet's balance", &row.held)?,
@@ -87,10 +84,7 @@ impl TenantReader<'_> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn wallet(
-        &self,
-        path: &WalletPath,
-    ) -> Result<Reflected<Option<WalletView>>, ReadError> {
+    pub async fn wallet(&self, path: &WalletPath) -> Result<Reflected<Option<WalletView>>, ReadError> {
         let mut snapshot = self.view(Kind::Balances).await?;
         let row = sqlx::query_as!(
             Row,
@@ -104,9 +98,7 @@ impl TenantReader<'_> {
         )
         .fetch_optional(&mut *snapshot.tx)
         .await?;
-        snapshot
-            .answer(row.map(WalletView::try_from).transpose()?)
-            .await
+        snapshot.answer(row.map(WalletView::try_from).transpose()?).await
     }
 
     /// At most `limit` wallets by path, those behind the path `after`.
@@ -144,10 +136,7 @@ impl TenantReader<'_> {
         )
         .fetch_all(&mut *snapshot.tx)
         .await?;
-        let wallets = rows
-            .into_iter()
-            .map(WalletView::try_from)
-            .collect::<Result<_, _>>()?;
+        let wallets = rows.into_iter().map(WalletView::try_from).collect::<Result<_, _>>()?;
         snapshot.answer(wallets).await
     }
 }

@@ -14,21 +14,13 @@ pub(super) async fn rows(
     let mut rows = Vec::new();
     for table in kind.tables() {
         let count = format!("SELECT count(*) FROM {schema}.{table}");
-        rows.push((
-            *table,
-            sqlx::query_scalar(&count)
-                .fetch_one(&mut *connection)
-                .await?,
-        ));
+        rows.push((*table, sqlx::query_scalar(&count).fetch_one(&mut *connection).await?));
     }
     Ok(rows)
 }
 
 /// Checks that what the tenants' wallets have sums up to zero, asset by asset.
-pub(super) async fn balanced(
-    connection: &mut PgConnection,
-    kind: Kind,
-) -> Result<(), RebuildError> {
+pub(super) async fn balanced(connection: &mut PgConnection, kind: Kind) -> Result<(), RebuildError> {
     if kind != Kind::Balances {
         return Ok(());
     }
@@ -75,34 +67,17 @@ pub(super) async fn differences(
 ) -> Result<Vec<String>, sqlx::Error> {
     let served = read(connection, &figures(kind, "views")).await?;
     let built = read(connection, &figures(kind, schema)).await?;
-    let names = served
-        .keys()
-        .chain(built.keys())
-        .collect::<std::collections::BTreeSet<_>>();
+    let names = served.keys().chain(built.keys()).collect::<std::collections::BTreeSet<_>>();
     let said = |figures: &BTreeMap<String, String>, name| {
-        figures
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| "none".to_owned())
+        figures.get(name).cloned().unwrap_or_else(|| "none".to_owned())
     };
-    let different = names
-        .into_iter()
-        .filter(|name| served.get(*name) != built.get(*name));
+    let different = names.into_iter().filter(|name| served.get(*name) != built.get(*name));
     Ok(different
-        .map(|name| {
-            format!(
-                "{name}: served {}, rebuilt {}",
-                said(&served, name),
-                said(&built, name)
-            )
-        })
+        .map(|name| format!("{name}: served {}, rebuilt {}", said(&served, name), said(&built, name)))
         .collect())
 }
 
-async fn read(
-    connection: &mut PgConnection,
-    query: &str,
-) -> Result<BTreeMap<String, String>, sqlx::Error> {
+async fn read(connection: &mut PgConnection, query: &str) -> Result<BTreeMap<String, String>, sqlx::Error> {
     let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
 }

@@ -20,31 +20,17 @@ pub(super) async fn swap(
     built: &[i64],
 ) -> Result<RebuildReport, RebuildError> {
     let mut tx = owner.begin().await?;
-    tx.execute("SET LOCAL lock_timeout = '2s'; SET LOCAL ROLE counterfoil_writer")
-        .await?;
+    tx.execute("SET LOCAL lock_timeout = '2s'; SET LOCAL ROLE counterfoil_writer").await?;
     let served = lock(&mut tx, kind, journal).await?;
-    let heads: Vec<i64> = journal
-        .heads()
-        .await?
-        .into_iter()
-        .map(|head| head.position)
-        .collect();
+    let heads: Vec<i64> = journal.heads().await?.into_iter().map(|head| head.position).collect();
 
     let not_compared = forward_served(&mut tx, kind, journal, &served, &heads).await?;
 
-    tx.execute(sqlx::raw_sql(&format!("SET LOCAL search_path = {schema}")))
-        .await?;
+    tx.execute(sqlx::raw_sql(&format!("SET LOCAL search_path = {schema}"))).await?;
     for (index, partition) in journal.partitions().enumerate() {
-        forward(
-            &mut tx,
-            kind,
-            journal,
-            partition,
-            built[index],
-            heads[index],
-        )
-        .await
-        .map_err(RebuildError::at(partition))?;
+        forward(&mut tx, kind, journal, partition, built[index], heads[index])
+            .await
+            .map_err(RebuildError::at(partition))?;
     }
     let rows = proof::rows(&mut tx, kind, schema).await?;
     proof::balanced(&mut tx, kind).await?;
@@ -55,8 +41,7 @@ pub(super) async fn swap(
 
     tx.execute("RESET ROLE").await?;
     for table in kind.tables() {
-        let put =
-            format!("DROP TABLE views.{table}; ALTER TABLE {schema}.{table} SET SCHEMA views");
+        let put = format!("DROP TABLE views.{table}; ALTER TABLE {schema}.{table} SET SCHEMA views");
         tx.execute(sqlx::raw_sql(&put)).await?;
     }
     let finish = format!(
@@ -68,21 +53,11 @@ pub(super) async fn swap(
     );
     tx.execute(sqlx::raw_sql(&finish)).await?;
     tx.commit().await?;
-    Ok(RebuildReport {
-        projection: kind,
-        events: heads.iter().sum(),
-        rows,
-        differences,
-        not_compared,
-    })
+    Ok(RebuildReport { projection: kind, events: heads.iter().sum(), rows, differences, not_compared })
 }
 
 /// Locks the served checkpoints, and with them the tables, against the projectors; returns their positions.
-async fn lock(
-    tx: &mut PgConnection,
-    kind: Kind,
-    journal: &Journal,
-) -> Result<Vec<i64>, sqlx::Error> {
+async fn lock(tx: &mut PgConnection, kind: Kind, journal: &Journal) -> Result<Vec<i64>, sqlx::Error> {
     let partitions: Vec<i32> = journal.partitions().map(|partition| partition.0).collect();
     sqlx::query!(
         "INSERT INTO views.checkpoints (projection, partition, position)
@@ -108,27 +83,14 @@ async fn forward_served(
     served: &[i64],
     heads: &[i64],
 ) -> Result<Option<String>, RebuildError> {
-    let lag: i64 = heads
-        .iter()
-        .zip(served)
-        .map(|(head, served)| head - served)
-        .sum();
+    let lag: i64 = heads.iter().zip(served).map(|(head, served)| head - served).sum();
     if lag > COMPARABLE {
         return Ok(Some(format!("it was {lag} events behind")));
     }
     // A savepoint: whatever is wrong with the served one must not keep the new one from its place.
     let mut savepoint = tx.begin().await?;
     for (index, partition) in journal.partitions().enumerate() {
-        match forward(
-            &mut savepoint,
-            kind,
-            journal,
-            partition,
-            served[index],
-            heads[index],
-        )
-        .await
-        {
+        match forward(&mut savepoint, kind, journal, partition, served[index], heads[index]).await {
             Ok(()) => {}
             Err(Fault::Database(error)) if waited_in_vain(&error) => return Err(error.into()),
             Err(fault) => {

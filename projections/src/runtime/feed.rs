@@ -51,11 +51,7 @@ pub(super) async fn run(
             },
         };
         tracing::debug!(%partition, %error, "the feed from JetStream is interrupted");
-        pause = if fed {
-            FIRST_PAUSE
-        } else {
-            (pause * 2).min(LONGEST_PAUSE)
-        };
+        pause = if fed { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(pause) => {}
@@ -119,9 +115,7 @@ fn decode(projectors: &Projectors, partition: Partition, messages: &[Message]) -
     let mut events = Vec::with_capacity(messages.len());
     for message in messages {
         match cloudevent::decode(&message.payload) {
-            Ok(event) if event.partition == partition && event.position > known => {
-                events.push(event)
-            }
+            Ok(event) if event.partition == partition && event.position > known => events.push(event),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%partition, %error, "a message in JetStream is not an event")

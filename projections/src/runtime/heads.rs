@@ -8,11 +8,7 @@ use super::{Projectors, labels};
 use crate::Kind;
 
 /// Sends the positions of the journal's heads, by partition, at each tick, and measures the lag behind them.
-pub(super) async fn follow(
-    projectors: Projectors,
-    ticks: watch::Sender<Vec<i64>>,
-    stop: CancellationToken,
-) {
+pub(super) async fn follow(projectors: Projectors, ticks: watch::Sender<Vec<i64>>, stop: CancellationToken) {
     let mut ticker = interval(projectors.settings.tick);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -31,8 +27,7 @@ pub(super) async fn follow(
             for kind in Kind::ALL {
                 let lag = head.position - projectors.progress.mark(kind, head.partition).position;
                 let labels = labels(kind, head.partition);
-                metrics::gauge!("counterfoil_projection_lag_events", &labels)
-                    .set(lag.max(0) as f64);
+                metrics::gauge!("counterfoil_projection_lag_events", &labels).set(lag.max(0) as f64);
             }
         }
         ticks.send_replace(heads.into_iter().map(|head| head.position).collect());

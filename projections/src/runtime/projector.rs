@@ -42,18 +42,10 @@ impl Projector {
             match fault {
                 Fault::Poison { at, reason } => {
                     let (kind, partition) = (self.kind.name(), self.partition.0);
-                    tracing::error!(
-                        projection = kind,
-                        partition,
-                        position = at,
-                        reason,
-                        "stopped: {reason}"
-                    );
+                    tracing::error!(projection = kind, partition, position = at, reason, "stopped: {reason}");
                     metrics::gauge!("counterfoil_projection_stopped", &labels).set(1.0);
                     let state = State::Stopped { at, reason };
-                    self.projectors
-                        .progress
-                        .set_state(self.kind, self.partition, state);
+                    self.projectors.progress.set_state(self.kind, self.partition, state);
                     stop.cancelled().await;
                     return;
                 }
@@ -65,11 +57,8 @@ impl Projector {
                     tracing::warn!(projection = self.kind.name(), partition = self.partition.0, %error, "waits");
                 }
             }
-            pause = if began.elapsed() > LONGEST_PAUSE {
-                FIRST_PAUSE
-            } else {
-                (pause * 2).min(LONGEST_PAUSE)
-            };
+            pause =
+                if began.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(pause) => {}
@@ -91,9 +80,7 @@ impl Projector {
             models::checkpoint(&mut connection, self.kind, self.partition).await?
         };
         self.at(position);
-        self.projectors
-            .progress
-            .set_state(self.kind, self.partition, State::Running);
+        self.projectors.progress.set_state(self.kind, self.partition, State::Running);
         position = self.catch_up(position).await?;
         // The beginning of a command whose end is still to come.
         let mut begun = Vec::new();
@@ -173,11 +160,7 @@ impl Projector {
         let usual = i64::try_from(self.projectors.settings.batch).unwrap_or(i64::MAX);
         let mut limit = usual;
         loop {
-            let events = self
-                .projectors
-                .journal
-                .read(self.partition, position, limit)
-                .await?;
+            let events = self.projectors.journal.read(self.partition, position, limit).await?;
             let mut events = decode_all(events);
             // Less than asked for is all there is, and that ends with a command: they are appended whole.
             let all = i64::try_from(events.len()).unwrap_or(i64::MAX) < limit;
@@ -209,25 +192,20 @@ impl Projector {
             let good = whole_commands(&events[..good]);
             if good > 0 && good < events.len() {
                 let reached =
-                    models::write(pool, self.kind, self.partition, position, &events[..good])
-                        .await?;
+                    models::write(pool, self.kind, self.partition, position, &events[..good]).await?;
                 self.at(reached);
             }
         }
         let position = applied?;
         self.at(position);
         let labels = labels(self.kind, self.partition);
-        metrics::histogram!("counterfoil_projection_apply_seconds", &labels)
-            .record(began.elapsed());
-        metrics::histogram!("counterfoil_projection_batch_events", &labels)
-            .record(events.len() as f64);
+        metrics::histogram!("counterfoil_projection_apply_seconds", &labels).record(began.elapsed());
+        metrics::histogram!("counterfoil_projection_batch_events", &labels).record(events.len() as f64);
         Ok(position)
     }
 
     fn at(&self, position: i64) {
-        self.projectors
-            .progress
-            .set_position(self.kind, self.partition, position);
+        self.projectors.progress.set_position(self.kind, self.partition, position);
         let labels = labels(self.kind, self.partition);
         metrics::gauge!("counterfoil_projection_position", &labels).set(position as f64);
     }

@@ -71,16 +71,9 @@ impl Fold {
         self.position += 1;
         let place = self.place();
         same(|| place.clone(), &self.position, &event.position)?;
-        if self
-            .recorded_at
-            .is_some_and(|before| event.recorded_at < before)
-        {
+        if self.recorded_at.is_some_and(|before| event.recorded_at < before) {
             let expected = format!("recorded at {:?} or later", self.recorded_at);
-            return Err(Difference {
-                place,
-                expected,
-                found: event.recorded_at.to_string(),
-            });
+            return Err(Difference { place, expected, found: event.recorded_at.to_string() });
         }
         self.recorded_at = Some(event.recorded_at);
         let body = decoded.body.as_ref().map_err(|error| Difference {
@@ -97,13 +90,7 @@ impl Fold {
             Body::Wallet(said) => {
                 self.check_wallet(decoded, said, &place)?;
                 let tracked = self.wallets.entry(event.text.aggregate_id).or_default();
-                advance(
-                    tracked,
-                    decoded,
-                    (**said).clone(),
-                    &place,
-                    &mut self.snapshots,
-                )
+                advance(tracked, decoded, (**said).clone(), &place, &mut self.snapshots)
             }
             // Transactions are folded by their streams.
             Body::Transaction(_) => Ok(()),
@@ -116,36 +103,20 @@ impl Fold {
     }
 
     /// Checks that the balance in the event is the one before it and its change, and notes the change.
-    fn check_wallet(
-        &mut self,
-        decoded: &Decoded,
-        said: &WalletEvent,
-        place: &str,
-    ) -> Result<(), Difference> {
+    fn check_wallet(&mut self, decoded: &Decoded, said: &WalletEvent, place: &str) -> Result<(), Difference> {
         let text = &decoded.event.text;
         let wallet = self.wallets.get(&text.aggregate_id);
         let Some(found) = said.balance() else {
             if let WalletEvent::Opened { path, .. } = said {
                 let id = WalletId::of(TenantId(text.tenant_id), path).0;
-                same(
-                    || format!("{place}, the stream of wallet {path}"),
-                    &id,
-                    &text.aggregate_id,
-                )?;
+                same(|| format!("{place}, the stream of wallet {path}"), &id, &text.aggregate_id)?;
             }
             return Ok(());
         };
         let place = || format!("{place}, wallet {}", text.aggregate_id);
         let Some(wallet) = wallet else {
-            let (expected, found) = (
-                "a wallet that was opened".to_owned(),
-                text.event_type.clone(),
-            );
-            return Err(Difference {
-                place: place(),
-                expected,
-                found,
-            });
+            let (expected, found) = ("a wallet that was opened".to_owned(), text.event_type.clone());
+            return Err(Difference { place: place(), expected, found });
         };
         let expected = after(wallet.state.balance, said).map_err(|error| Difference {
             place: place(),
@@ -154,10 +125,7 @@ impl Fold {
         })?;
         same(place, &expected, &found)?;
         if let Some((transaction, amount, promised)) = change(said) {
-            let sums = self
-                .sums
-                .entry((transaction, wallet.state.asset.clone()))
-                .or_default();
+            let sums = self.sums.entry((transaction, wallet.state.asset.clone())).or_default();
             sums.0 = sums.0.wrapping_add(amount);
             sums.1 = sums.1.wrapping_add(promised);
         }
@@ -167,12 +135,8 @@ impl Fold {
     /// Checks double entry over the events of a command.
     fn end_command(&mut self) -> Result<(), Difference> {
         for ((transaction, asset), sums) in std::mem::take(&mut self.sums) {
-            let place = || {
-                format!(
-                    "the {asset} moved and promised by transaction {transaction} at {}",
-                    self.place()
-                )
-            };
+            let place =
+                || format!("the {asset} moved and promised by transaction {transaction} at {}", self.place());
             same(place, &(0, 0), &sums)?;
         }
         Ok(())
@@ -183,17 +147,11 @@ impl Fold {
         self.end_command()?;
         let mut sums: BTreeMap<(Uuid, &AssetCode), i128> = BTreeMap::new();
         for wallet in self.wallets.values() {
-            let sum = sums
-                .entry((wallet.tenant_id, &wallet.state.asset))
-                .or_default();
+            let sum = sums.entry((wallet.tenant_id, &wallet.state.asset)).or_default();
             *sum = sum.wrapping_add(wallet.state.balance.posted.minor());
         }
         for ((tenant, asset), sum) in sums {
-            same(
-                || format!("the trial balance of tenant {tenant} in {asset}, in minor units"),
-                &0,
-                &sum,
-            )?;
+            same(|| format!("the trial balance of tenant {tenant} in {asset}, in minor units"), &0, &sum)?;
         }
         match self.snapshots.into_iter().next() {
             None => Ok(()),
@@ -226,9 +184,7 @@ fn advance<A: Aggregate>(
     tracked.position = event.position;
     tracked.recorded_at = event.recorded_at;
     tracked.state.apply(said);
-    if snapshots
-        .get(&text.aggregate_id)
-        .is_some_and(|kept| kept.sequence == text.sequence)
+    if snapshots.get(&text.aggregate_id).is_some_and(|kept| kept.sequence == text.sequence)
         && let Some(kept) = snapshots.remove(&text.aggregate_id)
     {
         let state = serde_json::to_value(&tracked.state).map_err(|error| Difference {
@@ -236,12 +192,7 @@ fn advance<A: Aggregate>(
             expected: "a state that can be written".to_owned(),
             found: error.to_string(),
         })?;
-        let place = || {
-            format!(
-                "the snapshot of stream {} at {}",
-                text.aggregate_id, text.sequence
-            )
-        };
+        let place = || format!("the snapshot of stream {} at {}", text.aggregate_id, text.sequence);
         same(place, &state, &kept.state)?;
     }
     Ok(())

@@ -5,46 +5,23 @@ use domain::{MoneyError, TransactionId};
 
 /// The balance after an event, from the one before it.
 pub(super) fn after(before: Balance, said: &WalletEvent) -> Result<Balance, MoneyError> {
-    let Balance {
-        posted,
-        held,
-        incoming,
-    } = before;
+    let Balance { posted, held, incoming } = before;
     Ok(match said {
-        WalletEvent::Posted { amount, .. } | WalletEvent::Reversed { amount, .. } => Balance {
-            posted: posted.checked_add(*amount)?,
-            held,
-            incoming,
-        },
-        WalletEvent::Held {
-            outgoing,
-            incoming: announced,
-            ..
-        } => Balance {
+        WalletEvent::Posted { amount, .. } | WalletEvent::Reversed { amount, .. } => {
+            Balance { posted: posted.checked_add(*amount)?, held, incoming }
+        }
+        WalletEvent::Held { outgoing, incoming: announced, .. } => Balance {
             posted,
             held: held.checked_add(*outgoing)?,
             incoming: incoming.checked_add(*announced)?,
         },
-        WalletEvent::Settled {
-            amount,
-            outgoing,
-            incoming: announced,
-            ..
-        } => Balance {
+        WalletEvent::Settled { amount, outgoing, incoming: announced, .. } => Balance {
             posted: posted.checked_add(*amount)?,
             held: held.checked_sub(*outgoing)?,
             incoming: incoming.checked_sub(*announced)?,
         },
-        WalletEvent::Released {
-            outgoing,
-            incoming: announced,
-            ..
-        }
-        | WalletEvent::Expired {
-            outgoing,
-            incoming: announced,
-            ..
-        } => Balance {
+        WalletEvent::Released { outgoing, incoming: announced, .. }
+        | WalletEvent::Expired { outgoing, incoming: announced, .. } => Balance {
             posted,
             held: held.checked_sub(*outgoing)?,
             incoming: incoming.checked_sub(*announced)?,
@@ -59,49 +36,16 @@ pub(super) fn after(before: Balance, said: &WalletEvent) -> Result<Balance, Mone
 /// What an event adds to `posted`, and what it promises away less what it announces, in minor units.
 pub(super) fn change(said: &WalletEvent) -> Option<(TransactionId, i128, i128)> {
     match said {
-        WalletEvent::Posted {
-            transaction_id,
-            amount,
-            ..
+        WalletEvent::Posted { transaction_id, amount, .. }
+        | WalletEvent::Reversed { transaction_id, amount, .. } => Some((*transaction_id, amount.minor(), 0)),
+        WalletEvent::Settled { transaction_id, amount, outgoing, incoming, .. } => {
+            Some((*transaction_id, amount.minor(), incoming.minor().wrapping_sub(outgoing.minor())))
         }
-        | WalletEvent::Reversed {
-            transaction_id,
-            amount,
-            ..
-        } => Some((*transaction_id, amount.minor(), 0)),
-        WalletEvent::Settled {
-            transaction_id,
-            amount,
-            outgoing,
-            incoming,
-            ..
-        } => Some((
-            *transaction_id,
-            amount.minor(),
-            incoming.minor().wrapping_sub(outgoing.minor()),
-        )),
-        WalletEvent::Held {
-            transaction_id,
-            outgoing,
-            incoming,
-            ..
+        WalletEvent::Held { transaction_id, outgoing, incoming, .. }
+        | WalletEvent::Released { transaction_id, outgoing, incoming, .. }
+        | WalletEvent::Expired { transaction_id, outgoing, incoming, .. } => {
+            Some((*transaction_id, 0, outgoing.minor().wrapping_sub(incoming.minor())))
         }
-        | WalletEvent::Released {
-            transaction_id,
-            outgoing,
-            incoming,
-            ..
-        }
-        | WalletEvent::Expired {
-            transaction_id,
-            outgoing,
-            incoming,
-            ..
-        } => Some((
-            *transaction_id,
-            0,
-            outgoing.minor().wrapping_sub(incoming.minor()),
-        )),
         WalletEvent::Opened { .. }
         | WalletEvent::Frozen {}
         | WalletEvent::Unfrozen {}

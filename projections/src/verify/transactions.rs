@@ -21,17 +21,8 @@ pub(super) async fn check(
     batch: &[Arc<Decoded>],
     checkpoint: i64,
 ) -> Result<i64, VerifyError> {
-    let ours = || {
-        batch
-            .iter()
-            .map(|e| &e.event)
-            .filter(|e| e.text.aggregate_type == Transaction::TYPE)
-    };
-    let ids: Vec<Uuid> = ours()
-        .map(|e| e.text.aggregate_id)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let ours = || batch.iter().map(|e| &e.event).filter(|e| e.text.aggregate_type == Transaction::TYPE);
+    let ids: Vec<Uuid> = ours().map(|e| e.text.aggregate_id).collect::<BTreeSet<_>>().into_iter().collect();
     if ids.is_empty() {
         return Ok(0);
     }
@@ -145,15 +136,10 @@ async fn fold(
         if row.position > checkpoint {
             continue;
         }
-        let said =
-            event::decode(&row.event_type, row.event_version, &row.payload).map_err(|error| {
-                let expected = "an event that can be read".to_owned();
-                Difference {
-                    place: place(),
-                    expected,
-                    found: error.to_string(),
-                }
-            })?;
+        let said = event::decode(&row.event_type, row.event_version, &row.payload).map_err(|error| {
+            let expected = "an event that can be read".to_owned();
+            Difference { place: place(), expected, found: error.to_string() }
+        })?;
         let tracked = folded.entry(row.aggregate_id).or_default();
         if tracked.sequence == 0 {
             tracked.tenant_id = row.tenant_id;
@@ -177,10 +163,6 @@ pub(super) async fn none_more(
     )
     .fetch_one(connection)
     .await?;
-    same(
-        || format!("the number of transactions in partition {partition}"),
-        &made,
-        &rows,
-    )?;
+    same(|| format!("the number of transactions in partition {partition}"), &made, &rows)?;
     Ok(())
 }

@@ -26,31 +26,20 @@ pub(super) async fn snapshots(
     )
     .fetch_all(connection)
     .await?;
-    let kept = |row: (i64, Value)| Kept {
-        sequence: row.0,
-        state: row.1,
-    };
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.aggregate_id, kept((row.sequence, row.state))))
-        .collect())
+    let kept = |row: (i64, Value)| Kept { sequence: row.0, state: row.1 };
+    Ok(rows.into_iter().map(|row| (row.aggregate_id, kept((row.sequence, row.state)))).collect())
 }
 
 /// Compares tenants and assets with the fold; returns how many tenants there are.
-pub(super) async fn tenants(
-    connection: &mut PgConnection,
-    fold: &Fold,
-) -> Result<i64, VerifyError> {
+pub(super) async fn tenants(connection: &mut PgConnection, fold: &Fold) -> Result<i64, VerifyError> {
     let rows = sqlx::query!(
         "SELECT tenant_id, slug, name, recorded_at FROM tenants WHERE partition = $1",
         fold.partition.0
     )
     .fetch_all(&mut *connection)
     .await?;
-    let found: BTreeMap<Uuid, _> = rows
-        .into_iter()
-        .map(|row| (row.tenant_id, (row.slug, row.name, row.recorded_at)))
-        .collect();
+    let found: BTreeMap<Uuid, _> =
+        rows.into_iter().map(|row| (row.tenant_id, (row.slug, row.name, row.recorded_at))).collect();
     let named = |state: &domain::Tenant| (state.slug.to_string(), state.name.to_string());
     let expected: BTreeMap<Uuid, _> = fold
         .tenants
@@ -62,25 +51,17 @@ pub(super) async fn tenants(
         .collect();
     same_maps("tenant", &expected, &found)?;
 
-    let rows = sqlx::query!(
-        "SELECT tenant_id, code, scale FROM assets WHERE partition = $1",
-        fold.partition.0
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows =
+        sqlx::query!("SELECT tenant_id, code, scale FROM assets WHERE partition = $1", fold.partition.0)
+            .fetch_all(connection)
+            .await?;
     let found: BTreeMap<String, i32> = rows
         .into_iter()
-        .map(|row| {
-            (
-                format!("{} of tenant {}", row.code, row.tenant_id),
-                row.scale,
-            )
-        })
+        .map(|row| (format!("{} of tenant {}", row.code, row.tenant_id), row.scale))
         .collect();
     let assets = fold.tenants.iter().flat_map(|(id, tenant)| {
         let assets = tenant.state.assets.iter();
-        assets
-            .map(move |(code, scale)| (format!("{code} of tenant {id}"), i32::from(scale.digits())))
+        assets.map(move |(code, scale)| (format!("{code} of tenant {id}"), i32::from(scale.digits())))
     });
     same_maps("asset", &assets.collect(), &found)?;
     Ok(i64::try_from(expected.len()).unwrap_or(i64::MAX))
@@ -92,20 +73,13 @@ fn same_maps<K: Ord + std::fmt::Display, V: PartialEq + std::fmt::Debug>(
     found: &BTreeMap<K, V>,
 ) -> Result<(), Difference> {
     for key in expected.keys().chain(found.keys()) {
-        same(
-            || format!("the row of {what} {key}"),
-            &expected.get(key),
-            &found.get(key),
-        )?;
+        same(|| format!("the row of {what} {key}"), &expected.get(key), &found.get(key))?;
     }
     Ok(())
 }
 
 /// Compares every wallet's row with the fold; returns how many there are.
-pub(super) async fn wallets(
-    connection: &mut PgConnection,
-    fold: &Fold,
-) -> Result<i64, VerifyError> {
+pub(super) async fn wallets(connection: &mut PgConnection, fold: &Fold) -> Result<i64, VerifyError> {
     let mut after = Uuid::nil();
     let mut count = 0;
     loop {
@@ -141,12 +115,7 @@ pub(super) async fn wallets(
     if count < fold.wallets.len() {
         let place = format!("the wallets of partition {}", fold.partition);
         let expected = format!("{} rows", fold.wallets.len());
-        return Err(Difference {
-            place,
-            expected,
-            found: format!("{count} rows"),
-        }
-        .into());
+        return Err(Difference { place, expected, found: format!("{count} rows") }.into());
     }
     Ok(i64::try_from(count).unwrap_or(i64::MAX))
 }

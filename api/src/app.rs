@@ -1,0 +1,90 @@
+//! What the API is made with.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use commands::Pipeline;
+use domain::{Clock, Ids, Partition};
+use metrics_exporter_prometheus::PrometheusHandle;
+use projections::Reader;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::credential::Verifier;
+
+/// Everything that requests are answered with.
+pub struct App {
+    /// Takes commands.
+    pub pipeline: Pipeline,
+    /// Answers questions.
+    pub reader: Reader,
+    /// Checks credentials.
+    pub verifier: Verifier,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids for requests that bring none.
+    pub ids: Arc<dyn Ids>,
+    /// How many partitions there are.
+    pub partitions: Partition,
+    /// How much is taken on.
+    pub limits: Limits,
+    /// Looks at what the program depends on.
+    pub health: HealthCheck,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+}
+
+/// How much is taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub body_bytes: usize,
+    /// The largest body of a batch, in bytes.
+    pub batch_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_wait: Duration,
+    /// The longest that a read waits for its read model.
+    pub read_wait: Duration,
+    /// The longest that an answer may take.
+    pub answer_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 1024 * 1024,
+            batch_bytes: 4 * 1024 * 1024,
+            body_wait: Duration::from_secs(15),
+            read_wait: Duration::from_secs(5),
+            answer_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Looks at everything the program depends on.
+pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Vec<Check>> + Send>> + Send + Sync>;
+
+/// How one thing is that the program depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Check {
+    /// What was looked at: `database`, `nats`, `projection balances`.
+    pub name: String,
+    /// How it is.
+    pub state: CheckState,
+    /// What is wrong or lags, where something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
+    /// As it should be.
+    Ok,
+    /// Impaired; requests are answered all the same.
+    Degraded,
+    /// Gone; requests cannot be answered.
+    Failed,
+}

@@ -1,0 +1,276 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{Clock, Ids, Slug};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Claims, CredentialError, Grant, KeyError, Role, Signer, Verifier};
+
+const NOW: i64 = 1_700_000_000;
+/// Made for these tests with `openssl genpkey`; they open nothing.
+const ED: &str = include_str!("tests/ed25519.pem");
+const ED_PUBLIC: &str = include_str!("tests/ed25519.pub.pem");
+const RSA: &str = include_str!("tests/rsa2048.pem");
+const RSA_PUBLIC: &str = include_str!("tests/rsa2048.pub.pem");
+const SHORT_RSA_PUBLIC: &str = include_str!("tests/rsa1024.pub.pem");
+
+#[derive(Debug)]
+struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(self.0.load(Ordering::Relaxed), 0).unwrap()
+    }
+}
+
+struct Counted(AtomicU64);
+
+impl Ids for Counted {
+    fn next(&self) -> Uuid {
+        Uuid::from_u64_pair(0, self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn clock() -> Arc<SetClock> {
+    Arc::new(SetClock(AtomicI64::new(NOW)))
+}
+
+fn signer() -> Signer {
+    Signer::from_pem(ED, "counterfoil", "counterfoil").unwrap()
+}
+
+/// Believes the signer, and an RSA key by the id `rsa`.
+fn verifier(clock: Arc<SetClock>) -> Verifier {
+    let mut verifier = Verifier::new("counterfoil", "counterfoil", clock);
+    verifier.trust(&signer()).unwrap();
+    verifier.trust_pem("rsa", RSA_PUBLIC).unwrap();
+    verifier
+}
+
+fn claims() -> Value {
+    json!({
+        "sub": "alice", "tenant": "demo", "role": "admin", "iss": "counterfoil", "aud": "counterfoil",
+        "iat": NOW, "exp": NOW + 60, "jti": "1",
+    })
+}
+
+fn with(key: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[key] = value;
+    claims
+}
+
+/// Signs with our own key.
+fn sign(claims: &Value) -> String {
+    forge(Algorithm::EdDSA, signer().id(), claims, &EncodingKey::from_ed_pem(ED.as_bytes()).unwrap())
+}
+
+fn forge(algorithm: Algorithm, id: &str, claims: &Value, key: &EncodingKey) -> String {
+    let header = Header { kid: Some(id.to_owned()), ..Header::new(algorithm) };
+    jsonwebtoken::encode(&header, claims, key).unwrap()
+}
+
+fn refusal(token: &str) -> CredentialError {
+    verifier(clock()).verify(token).unwrap_err()
+}
+
+fn base64(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits: String = text.bytes().map(|byte| format!("{byte:08b}")).collect();
+    let sixes = bits.as_bytes().chunks(6).map(|six| format!("{:0<6}", str::from_utf8(six).unwrap()));
+    sixes.map(|six| char::from(DIGITS[usize::from_str_radix(&six, 2).unwrap()])).collect()
+}
+
+#[test]
+fn an_issued_token_is_believed_and_says_what_was_put_in() {
+    let clock = clock();
+    let ids = Counted(AtomicU64::new(7));
+    let tenant = Slug::new("demo").unwrap();
+    let grant =
+        Grant { subject: "alice", tenant: &tenant, role: Role::Auditor, lifetime: TimeDelta::hours(12) };
+    let token = signer().issue(&grant, clock.as_ref(), &ids).unwrap();
+    let claims = verifier(clock).verify(&token).unwrap();
+    let expected = Claims {
+        sub: "alice".into(),
+        tenant: "demo".into(),
+        role: Role::Auditor,
+        iss: "counterfoil".into(),
+        aud: vec!["counterfoil".into()],
+        iat: NOW,
+        exp: NOW + 12 * 60 * 60,
+        nbf: None,
+        jti: Uuid::from_u64_pair(0, 7).to_string(),
+    };
+    assert_eq!(claims, expected);
+}
+
+#[test]
+fn an_rsa_key_that_was_configured_is_believed() {
+    let key = EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap();
+    let token = forge(Algorithm::RS256, "rsa", &with("aud", json!(["others", "counterfoil"])), &key);
+    assert_eq!(verifier(clock()).verify(&token).unwrap().sub, "alice");
+}
+
+#[test]
+fn the_injected_clock_decides_about_the_end() {
+    let (clock, token) = (clock(), sign(&claims()));
+    let verifier = verifier(clock.clone());
+    // 60 seconds of life and 30 of leeway.
+    clock.0.store(NOW + 89, Ordering::Relaxed);
+    verifier.verify(&token).unwrap();
+    clock.0.store(NOW + 90, Ordering::Relaxed);
+    assert_eq!(verifier.verify(&token).unwrap_err(), CredentialError::Expired);
+}
+
+#[test]
+fn a_token_from_the_future_is_not_yet_valid() {
+    assert_eq!(refusal(&sign(&with("nbf", json!(NOW + 31)))), CredentialError::NotYetValid);
+    assert_eq!(refusal(&sign(&with("iat", json!(NOW + 31)))), CredentialError::NotYetValid);
+    verifier(clock()).verify(&sign(&with("nbf", json!(NOW + 30)))).unwrap();
+}
+
+#[test]
+fn a_token_without_an_end_is_malformed() {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove("exp");
+    assert_eq!(refusal(&sign(&claims)), CredentialError::Malformed);
+}
+
+#[test]
+fn claims_of_the_wrong_form_are_malformed() {
+    let cases = [
+        ("role", json!("emperor")),
+        ("tenant", json!("")),
+        ("tenant", json!("Not A Slug")),
+        ("tenant", json!(7)),
+        ("sub", json!("")),
+        ("exp", json!("tomorrow")),
+        ("aud", json!(7)),
+    ];
+    for (key, value) in cases {
+        assert_eq!(refusal(&sign(&with(key, value.clone()))), CredentialError::Malformed, "{key}: {value}");
+    }
+}
+
+#[test]
+fn another_issuer_and_another_audience_are_refused() {
+    assert_eq!(refusal(&sign(&with("iss", json!("someone")))), CredentialError::WrongIssuer);
+    assert_eq!(refusal(&sign(&with("aud", json!("someone")))), CredentialError::WrongAudience);
+    assert_eq!(refusal(&sign(&with("aud", json!([])))), CredentialError::WrongAudience);
+}
+
+#[test]
+fn a_changed_token_is_refused() {
+    let token = sign(&claims());
+    let parts: Vec<&str> = token.split('.').collect();
+    let forged = base64(&with("tenant", json!("other")).to_string());
+    assert_eq!(refusal(&format!("{}.{forged}.{}", parts[0], parts[2])), CredentialError::Signature);
+}
+
+#[test]
+fn a_token_signed_by_a_key_of_the_same_name_is_refused() {
+    let stranger = EncodingKey::from_ed_pem(super::signer::generate().unwrap().as_bytes()).unwrap();
+    let token = forge(Algorithm::EdDSA, signer().id(), &claims(), &stranger);
+    assert_eq!(refusal(&token), CredentialError::Signature);
+}
+
+#[test]
+fn a_token_without_a_known_key_is_refused() {
+    let key = EncodingKey::from_ed_pem(ED.as_bytes()).unwrap();
+    assert_eq!(refusal(&forge(Algorithm::EdDSA, "nobody", &claims(), &key)), CredentialError::UnknownKey);
+    let nameless = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims(), &key).unwrap();
+    assert_eq!(refusal(&nameless), CredentialError::UnknownKey);
+}
+
+#[test]
+fn algorithm_none_is_refused() {
+    for none in ["none", "None", "NONE"] {
+        let header = base64(&json!({"alg": none, "typ": "JWT", "kid": signer().id()}).to_string());
+        let payload = base64(&claims().to_string());
+        assert_eq!(refusal(&format!("{header}.{payload}.")), CredentialError::Malformed);
+    }
+}
+
+#[test]
+fn a_public_key_is_not_accepted_as_an_hmac_secret() {
+    for secret in [RSA_PUBLIC.as_bytes(), ED_PUBLIC.as_bytes(), signer().public()] {
+        for id in ["rsa", signer().id()] {
+            let token = forge(Algorithm::HS256, id, &claims(), &EncodingKey::from_secret(secret));
+            assert_eq!(refusal(&token), CredentialError::Signature);
+        }
+    }
+}
+
+#[test]
+fn the_algorithm_is_bound_to_the_key() {
+    let rsa = EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap();
+    let ed = EncodingKey::from_ed_pem(ED.as_bytes()).unwrap();
+    for token in [
+        forge(Algorithm::RS256, signer().id(), &claims(), &rsa),
+        forge(Algorithm::EdDSA, "rsa", &claims(), &ed),
+        forge(Algorithm::RS512, "rsa", &claims(), &rsa),
+        forge(Algorithm::PS256, "rsa", &claims(), &rsa),
+    ] {
+        assert_eq!(refusal(&token), CredentialError::Signature);
+    }
+}
+
+#[test]
+fn what_is_no_token_is_malformed() {
+    let long = "a".repeat(9_000);
+    for text in ["", ".", "..", "a.b.c", "Bearer x", "\u{1F600}.\u{1F600}.\u{1F600}", &long] {
+        assert_eq!(refusal(text), CredentialError::Malformed, "{text}");
+    }
+    let critical = Header {
+        kid: Some(signer().id().to_owned()),
+        crit: Some(vec!["x".into()]),
+        ..Header::new(Algorithm::EdDSA)
+    };
+    let token = jsonwebtoken::encode(&critical, &claims(), &EncodingKey::from_ed_pem(ED.as_bytes()).unwrap())
+        .unwrap();
+    assert_eq!(refusal(&token), CredentialError::Malformed);
+}
+
+#[test]
+fn only_public_keys_of_sufficient_length_are_taken() {
+    let mut verifier = verifier(clock());
+    for (id, pem) in [("a", ED), ("b", RSA), ("c", SHORT_RSA_PUBLIC), ("d", "nonsense")] {
+        assert!(matches!(verifier.trust_pem(id, pem), Err(KeyError::Form(_))), "{id}");
+    }
+    assert!(matches!(verifier.trust_pem("rsa", ED_PUBLIC), Err(KeyError::Duplicate(_))));
+    verifier.trust_pem("another", ED_PUBLIC).unwrap();
+}
+
+#[test]
+fn the_key_file_is_made_once_and_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = std::env::temp_dir().join(format!("counterfoil-key-{}", std::process::id()));
+    let path = directory.join("deep").join("signing-key.pem");
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| Signer::open(&path, "counterfoil", "counterfoil").unwrap().id().to_owned())
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(Signer::open(&path, "counterfoil", "counterfoil"), Err(KeyError::Exposed(_))));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn roles_read_as_they_are_written() {
+    for role in Role::ALL {
+        assert_eq!(role.as_str().parse(), Ok(role));
+        assert_eq!(serde_json::to_value(role).unwrap(), json!(role.as_str()));
+    }
+    assert!("root".parse::<Role>().unwrap_err().contains("superadmin"));
+}

@@ -1,0 +1,146 @@
+//! Whose tokens are believed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use domain::{Clock, Slug};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::{Deserialize, Deserializer};
+
+use super::{Claims, CredentialError, KeyError, Signer};
+
+/// The most bytes of a token that is looked at.
+const LONGEST: usize = 8 * 1024;
+/// By how many seconds the clocks of two machines may differ.
+const LEEWAY: i64 = 30;
+/// The fewest bytes of a public RSA key: those of a modulus of 2048 bits.
+const SHORTEST_RSA: usize = 256;
+
+/// Verifies tokens.
+pub struct Verifier {
+    keys: HashMap<String, (Algorithm, DecodingKey)>,
+    issuer: String,
+    audience: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.keys.keys().collect();
+        f.debug_struct("Verifier").field("keys", &keys).field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// Believes nobody yet. Tokens must be from `issuer` and for `audience`.
+    pub fn new(issuer: &str, audience: &str, clock: Arc<dyn Clock>) -> Self {
+        Self { keys: HashMap::new(), issuer: issuer.to_owned(), audience: audience.to_owned(), clock }
+    }
+
+    /// Believes our own key.
+    ///
+    /// # Errors
+    /// There is a key with its id already.
+    pub fn trust(&mut self, signer: &Signer) -> Result<(), KeyError> {
+        self.add(signer.id(), Algorithm::EdDSA, DecodingKey::from_ed_der(signer.public()))
+    }
+
+    /// Believes the holder of the private half of `pem`: a public key, Ed25519 (`EdDSA`) or RSA of at least 2048 bits
+    /// (RS256). Tokens name it by `id`.
+    ///
+    /// # Errors
+    /// It is no such key, or there is a key with this id already.
+    pub fn trust_pem(&mut self, id: &str, pem: &str) -> Result<(), KeyError> {
+        let form = |reason: &str| KeyError::Form(format!("`{id}`: {reason}"));
+        if !pem.contains("-----BEGIN PUBLIC KEY-----") && !pem.contains("-----BEGIN RSA PUBLIC KEY-----") {
+            return Err(form("a public key in PEM is wanted (-----BEGIN PUBLIC KEY-----)"));
+        }
+        let long_enough =
+            |key: &DecodingKey, least| key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() >= least);
+        if let Ok(key) = DecodingKey::from_ed_pem(pem.as_bytes()) {
+            if !long_enough(&key, 32) {
+                return Err(form("the Ed25519 key is too short"));
+            }
+            return self.add(id, Algorithm::EdDSA, key);
+        }
+        match DecodingKey::from_rsa_pem(pem.as_bytes()) {
+            Ok(key) if long_enough(&key, SHORTEST_RSA) => self.add(id, Algorithm::RS256, key),
+            Ok(_) => Err(form("the RSA key has fewer than 2048 bits")),
+            Err(_) => Err(form("neither an Ed25519 nor an RSA key")),
+        }
+    }
+
+    fn add(&mut self, id: &str, algorithm: Algorithm, key: DecodingKey) -> Result<(), KeyError> {
+        match self.keys.insert(id.to_owned(), (algorithm, key)) {
+            None => Ok(()),
+            Some(_) => Err(KeyError::Duplicate(id.to_owned())),
+        }
+    }
+
+    /// What the token says, if all of it is to be believed. Checked in the order of [`CredentialError`]; the form of
+    /// the claims after the signature.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn verify(&self, token: &str) -> Result<Claims, CredentialError> {
+        if token.len() > LONGEST {
+            return Err(CredentialError::Malformed);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| CredentialError::Malformed)?;
+        // An extension that must be understood is one that we do not.
+        if header.crit.is_some() {
+            return Err(CredentialError::Malformed);
+        }
+        let (algorithm, key) =
+            header.kid.as_ref().and_then(|id| self.keys.get(id)).ok_or(CredentialError::UnknownKey)?;
+        let mut validation = Validation::new(*algorithm);
+        // The library would compare times with the machine's clock. All claims are checked below.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        let decoded = jsonwebtoken::decode::<Claims>(token, key, &validation);
+        let claims = decoded.map_err(|error| match error.kind() {
+            ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => CredentialError::Signature,
+            _ => CredentialError::Malformed,
+        })?;
+        self.check(&claims.claims)?;
+        Ok(claims.claims)
+    }
+
+    fn check(&self, claims: &Claims) -> Result<(), CredentialError> {
+        let now = self.clock.now().timestamp();
+        if claims.iss != self.issuer {
+            return Err(CredentialError::WrongIssuer);
+        }
+        if !claims.aud.contains(&self.audience) {
+            return Err(CredentialError::WrongAudience);
+        }
+        if claims.sub.is_empty() || Slug::new(&claims.tenant).is_err() {
+            return Err(CredentialError::Malformed);
+        }
+        if claims.iat.max(claims.nbf.unwrap_or(i64::MIN)) > now.saturating_add(LEEWAY) {
+            return Err(CredentialError::NotYetValid);
+        }
+        if claims.exp <= now.saturating_sub(LEEWAY) {
+            return Err(CredentialError::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// An audience is a text or a list of texts.
+pub(super) fn one_or_many<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(input)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
+}

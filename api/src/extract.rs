@@ -1,0 +1,18 @@
+//! What a handler is given: who asks, for what, and the part of the ledger that is theirs. There is no other way
+//! to the pipeline or the read models, so a handler cannot reach another tenant.
+
+mod body;
+mod headers;
+mod path;
+mod query;
+mod read;
+mod write;
+
+#[cfg(test)]
+pub use body::parse;
+pub use body::{Document, Nothing};
+pub use headers::{POSITION, REPLAYED, REQUEST_ID, RequestId, sane_request_id};
+pub use path::{TenantAt, TransactionAt, WalletAt};
+pub use query::{After, Limit, NoQuery, Parameters};
+pub use read::{Platform, Read};
+pub use write::{Write, Writer};

@@ -1,0 +1,141 @@
+//! What a question is given: the caller's part of the read models, once they have got far enough.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use domain::Partition;
+use journal::Position;
+use projections::{PlatformReader, Reflected, TenantReader};
+use serde::Serialize;
+
+use super::query::{self, Asked, Parameters};
+use crate::answer::{self, Answer};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::problem::{Problem, code};
+
+/// A question within the caller's tenant.
+pub struct Read<Q> {
+    /// The query string.
+    pub query: Q,
+    /// Where the answer is found.
+    pub view: View,
+}
+
+/// The caller's part of the read models.
+pub struct View {
+    app: Data<App>,
+    caller: Caller,
+    if_none_match: Option<String>,
+}
+
+impl View {
+    /// Questions within the caller's tenant.
+    pub fn ledger(&self) -> TenantReader<'_> {
+        self.app.reader.tenant(self.caller.tenant)
+    }
+
+    /// Answers with `body`, which reflects `position`.
+    pub fn answer<T: Serialize>(&self, position: Position, body: &T) -> Answer {
+        answer::found(self.if_none_match.as_deref(), Some(position), body)
+    }
+
+    /// Answers with what `render` makes of what was found, or with the problem `absent`.
+    pub fn answer_or<T, B: Serialize>(
+        &self,
+        found: Reflected<Option<T>>,
+        absent: impl FnOnce() -> Problem,
+        render: impl FnOnce(T, Position) -> Result<B, Problem>,
+    ) -> Answer {
+        let position = found.position;
+        let body = render(found.value.ok_or_else(absent)?, position)?;
+        self.answer(position, &body)
+    }
+}
+
+impl<Q: Parameters> FromRequest for Read<Q> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let app = state(&request)?;
+            let caller = Caller::identify(&app, &request)?;
+            let asked = query::parse::<Q>(request.query_string())?;
+            let own = caller.tenant.partition(app.partitions);
+            if asked.after.is_some_and(|after| after.partition != own) {
+                return Err(foreign_position());
+            }
+            wait(&app, &asked).await?;
+            let if_none_match = if_none_match(&request);
+            Ok(Self { query: asked.query, view: View { app, caller, if_none_match } })
+        })
+    }
+}
+
+/// A question across tenants. The table of routes gives it to operators of the platform alone.
+pub struct Platform<Q> {
+    /// The query string.
+    pub query: Q,
+    app: Data<App>,
+    if_none_match: Option<String>,
+}
+
+impl<Q> Platform<Q> {
+    /// Questions across tenants.
+    pub fn directory(&self) -> PlatformReader<'_> {
+        self.app.reader.platform()
+    }
+
+    /// Answers with `body`.
+    pub fn answer<T: Serialize>(&self, position: Option<Position>, body: &T) -> Answer {
+        answer::found(self.if_none_match.as_deref(), position, body)
+    }
+}
+
+impl<Q: Parameters> FromRequest for Platform<Q> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let app = state(&request)?;
+            Caller::identify(&app, &request)?;
+            let asked = query::parse::<Q>(request.query_string())?;
+            let known = Partition(0)..app.partitions;
+            if asked.after.is_some_and(|after| !known.contains(&after.partition)) {
+                return Err(foreign_position());
+            }
+            wait(&app, &asked).await?;
+            Ok(Self { query: asked.query, if_none_match: if_none_match(&request), app })
+        })
+    }
+}
+
+/// What the program gave to every request.
+pub(super) fn state(request: &HttpRequest) -> Result<Data<App>, Problem> {
+    request.app_data::<Data<App>>().cloned().ok_or_else(|| Problem::internal("the application has no state"))
+}
+
+fn if_none_match(request: &HttpRequest) -> Option<String> {
+    Some(request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?.to_owned())
+}
+
+fn foreign_position() -> Problem {
+    Problem::new(code::INVALID_POSITION, "the position is of another partition").at("after")
+}
+
+async fn wait<Q>(app: &App, asked: &Asked<Q>) -> Result<(), Problem> {
+    let Some(after) = asked.after else { return Ok(()) };
+    let most = app.limits.read_wait;
+    let limit = asked.wait_ms.map_or(most, |wanted| Duration::from_millis(wanted).min(most));
+    app.reader.wait(after, limit).await.map_err(|lagging| {
+        Problem::new(code::READ_MODEL_LAGGING, format!("the read model {lagging}")).retry(1)
+    })
+}

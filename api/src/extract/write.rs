@@ -1,0 +1,117 @@
+//! What a command is given: the way to the pipeline, in the caller's name.
+
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use commands::{Command, Context, Failure, IdempotencyKey, Outcome, Request};
+use domain::TenantId;
+use projections::TenantReader;
+
+use super::body::{self, Document};
+use super::{headers, query, read};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::problem::Problem;
+
+/// A command with its body.
+pub struct Write<T> {
+    /// The body.
+    pub body: T,
+    /// Who sends it on.
+    pub writer: Writer,
+}
+
+/// Sends commands to the pipeline in the caller's name.
+pub struct Writer {
+    app: Data<App>,
+    caller: Caller,
+    context: Context,
+    key: Option<IdempotencyKey>,
+}
+
+impl Writer {
+    /// Has `command` decided and recorded in the caller's ledger.
+    pub async fn submit(&self, command: Command) -> Result<Outcome, Problem> {
+        self.submit_to(self.caller.tenant, command).await
+    }
+
+    /// Has a tenant created; the only command that is not the caller's own tenant's.
+    pub async fn create_tenant(
+        &self,
+        slug: domain::Slug,
+        name: domain::TenantName,
+    ) -> Result<Outcome, Problem> {
+        self.submit_to(TenantId::of(&slug), Command::CreateTenant { slug, name }).await
+    }
+
+    async fn submit_to(&self, tenant: TenantId, command: Command) -> Result<Outcome, Problem> {
+        let request = Request { tenant, command, context: self.context.clone(), key: self.key.clone() };
+        Ok(self.app.pipeline.submit(request).await?)
+    }
+
+    /// Has `commands` decided one by one, in order. Each has the caller's key with its place behind it.
+    pub async fn submit_each(&self, commands: Vec<Command>) -> Vec<Result<Outcome, Failure>> {
+        let requests = commands.into_iter().enumerate().map(|(index, command)| Request {
+            tenant: self.caller.tenant,
+            command,
+            context: self.context.clone(),
+            key: self.key.as_ref().map(|IdempotencyKey { key, fingerprint }| IdempotencyKey {
+                key: format!("{key}/{index}"),
+                fingerprint: fingerprint.clone(),
+            }),
+        });
+        self.app.pipeline.submit_all(requests.collect()).await
+    }
+
+    /// What the caller's ledger says at present, for commands that have to look something up.
+    pub fn ledger(&self) -> TenantReader<'_> {
+        self.app.reader.tenant(self.caller.tenant)
+    }
+}
+
+/// A command takes no query parameters.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoParameters {}
+
+impl query::Parameters for NoParameters {
+    const WAITS: bool = false;
+}
+
+impl<T: Document> FromRequest for Write<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let app = read::state(&request)?;
+            let caller = Caller::identify(&app, &request)?;
+            query::parse::<NoParameters>(request.query_string())?;
+            let key = headers::idempotency_key(request.headers())?;
+            let bytes = body::read(&request, payload, T::limit(&app.limits), app.limits.body_wait).await?;
+            if !bytes.is_empty() {
+                body::check_media_type(&request)?;
+            }
+            let body = body::parse(&bytes)?;
+            let key = match key {
+                Some(key) => {
+                    let fingerprint = body::fingerprint(request.method().as_str(), request.path(), &bytes)?;
+                    Some(IdempotencyKey { key, fingerprint })
+                }
+                None => None,
+            };
+            let context = Context {
+                actor: caller.subject.clone(),
+                role: caller.role.as_str().to_owned(),
+                source: request.peer_addr().map(|address| address.ip().to_string()),
+                request_id: headers::request_id(&request),
+                traceparent: headers::traceparent(request.headers()),
+            };
+            Ok(Self { body, writer: Writer { app, caller, context, key } })
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! The description of the API, generated from the code.
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::problem::ProblemBody;
+use crate::{health, v1};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Counterfoil",
+        description = "An event-sourced, multi-tenant, double-entry ledger. Amounts are decimal strings; errors are \
+                       problem details (RFC 9457) with stable codes.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        v1::tenants::create, v1::tenants::list, v1::tenants::get,
+        v1::assets::register, v1::assets::list,
+        v1::wallets::open::open, v1::wallets::list::list, v1::wallets::get::get,
+        v1::wallets::status::freeze, v1::wallets::status::unfreeze, v1::wallets::status::close,
+        v1::wallets::adjust::adjust, v1::wallets::balance::balance, v1::wallets::entries::entries,
+        v1::transactions::create::create, v1::transactions::list::list, v1::transactions::get::get,
+        v1::transactions::step::settle, v1::transactions::step::release, v1::transactions::step::reverse,
+        v1::transactions::batch::batch,
+        v1::balances::sums, v1::balances::trial_balance,
+        v1::events::events, v1::audit::audit,
+        health::alive, health::ready, health::metrics,
+    ),
+    components(schemas(ProblemBody)),
+    security(("bearer" = [])),
+    modifiers(&Bearer)
+)]
+struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.bearer_format = Some("JWT".to_owned());
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The description of the API, OpenAPI 3.1.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_description_in_the_docs_is_that_of_the_code() {
+        let mut text = super::openapi().to_pretty_json().unwrap();
+        text.push('\n');
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == text, "docs/openapi.json is not what `counterfoil openapi` prints");
+    }
+
+    #[test]
+    fn every_route_describes_its_problems() {
+        let description = serde_json::to_value(super::openapi()).unwrap();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let problem = &operation["responses"]["default"]["content"]["application/problem+json"];
+                assert_eq!(problem.is_object(), path.starts_with("/v1/"), "{method} {path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Every code that a problem can have, with its status. The table of `docs/API.md` lists the same ones, and a
+//! test compares them.
+
+use actix_web::http::StatusCode;
+
+/// A kind of problem. Its name is stable: clients may branch on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// The stable name.
+    pub name: &'static str,
+    /// The HTTP status it is answered with.
+    pub status: StatusCode,
+    /// What it means, the same for every occurrence.
+    pub title: &'static str,
+}
+
+impl Code {
+    /// The code called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        ALL.iter().copied().find(|code| code.name == name)
+    }
+}
+
+macro_rules! codes {
+    ($($constant:ident $name:literal $status:ident $title:literal)*) => {
+        $(
+            #[doc = $title]
+            pub const $constant: Code = Code { name: $name, status: StatusCode::$status, title: $title };
+        )*
+        /// All of them, in the order of the documentation.
+        pub const ALL: &[Code] = &[$($constant),*];
+    };
+}
+
+codes! {
+    // The request as such.
+    MALFORMED_REQUEST "malformed_request" BAD_REQUEST "The request is not valid HTTP"
+    MALFORMED_JSON "malformed_json" BAD_REQUEST "The body is not valid JSON"
+    ROUTE_NOT_FOUND "route_not_found" NOT_FOUND "There is nothing at this address"
+    METHOD_NOT_ALLOWED "method_not_allowed" METHOD_NOT_ALLOWED "The address does not know this method"
+    REQUEST_TIMEOUT "request_timeout" REQUEST_TIMEOUT "The body did not arrive in time"
+    BODY_TOO_LARGE "body_too_large" PAYLOAD_TOO_LARGE "The body is too large"
+    UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body must be application/json"
+    // Who asks.
+    TOKEN_MISSING "token_missing" UNAUTHORIZED "A bearer token is needed"
+    TOKEN_MALFORMED "token_malformed" UNAUTHORIZED "The token cannot be read"
+    TOKEN_EXPIRED "token_expired" UNAUTHORIZED "The token has expired"
+    TOKEN_INVALID "token_invalid" UNAUTHORIZED "The token is not valid here"
+    FORBIDDEN "forbidden" FORBIDDEN "The role does not allow this"
+    // The form of what is asked.
+    INVALID_BODY "invalid_body" UNPROCESSABLE_ENTITY "A field of the body has the wrong type"
+    UNKNOWN_FIELD "unknown_field" UNPROCESSABLE_ENTITY "The body has a field that is not known"
+    MISSING_FIELD "missing_field" UNPROCESSABLE_ENTITY "The body lacks a field"
+    INVALID_AMOUNT "invalid_amount" UNPROCESSABLE_ENTITY "An amount is not a decimal number in a string"
+    AMOUNT_TOO_PRECISE "amount_too_precise" UNPROCESSABLE_ENTITY "An amount has more digits than its asset"
+    AMOUNT_TOO_LARGE "amount_too_large" UNPROCESSABLE_ENTITY "An amount is too large to be kept"
+    AMOUNT_NOT_POSITIVE "amount_not_positive" UNPROCESSABLE_ENTITY "An amount must be positive"
+    INVALID_SCALE "invalid_scale" UNPROCESSABLE_ENTITY "A scale is a whole number from 0 to 18"
+    INVALID_SLUG "invalid_slug" UNPROCESSABLE_ENTITY "A slug does not have its form"
+    INVALID_NAME "invalid_name" UNPROCESSABLE_ENTITY "A name does not have its form"
+    INVALID_ASSET "invalid_asset" UNPROCESSABLE_ENTITY "An asset code does not have its form"
+    INVALID_PATH "invalid_path" UNPROCESSABLE_ENTITY "A wallet path does not have its form"
+    INVALID_REFERENCE "invalid_reference" UNPROCESSABLE_ENTITY "A reference does not have its form"
+    INVALID_REASON "invalid_reason" UNPROCESSABLE_ENTITY "A reason does not have its form"
+    INVALID_METADATA "invalid_metadata" UNPROCESSABLE_ENTITY "Metadata is not an object that can be kept"
+    INVALID_TIME "invalid_time" UNPROCESSABLE_ENTITY "A time is not RFC 3339"
+    INVALID_IDEMPOTENCY_KEY "invalid_idempotency_key" UNPROCESSABLE_ENTITY "The idempotency key does not have its form"
+    INVALID_QUERY "invalid_query" UNPROCESSABLE_ENTITY "A query parameter is not known or does not have its form"
+    INVALID_LIMIT "invalid_limit" UNPROCESSABLE_ENTITY "A limit is a whole number from 1 to 100"
+    INVALID_CURSOR "invalid_cursor" UNPROCESSABLE_ENTITY "The cursor was not made by this list"
+    INVALID_POSITION "invalid_position" UNPROCESSABLE_ENTITY "The position is not one of this tenant"
+    INVALID_STATUS "invalid_status" UNPROCESSABLE_ENTITY "A status is not one of those known"
+    BATCH_TOO_LARGE "batch_too_large" UNPROCESSABLE_ENTITY "A batch has 1 to 1,000 transactions"
+    // What is not there.
+    TENANT_NOT_FOUND "tenant_not_found" NOT_FOUND "The tenant does not exist"
+    WALLET_NOT_FOUND "wallet_not_found" NOT_FOUND "The wallet does not exist"
+    TRANSACTION_NOT_FOUND "transaction_not_found" NOT_FOUND "The transaction does not exist"
+    // What the state does not allow.
+    TENANT_EXISTS "tenant_exists" CONFLICT "The slug is taken"
+    ASSET_EXISTS "asset_exists" CONFLICT "The asset is registered already"
+    WALLET_EXISTS "wallet_exists" CONFLICT "The path is taken"
+    WALLET_CLOSED "wallet_closed" CONFLICT "The wallet is closed"
+    WALLET_FROZEN "wallet_frozen" CONFLICT "The wallet is frozen"
+    WALLET_NOT_FROZEN "wallet_not_frozen" CONFLICT "The wallet is not frozen"
+    WALLET_NOT_EMPTY "wallet_not_empty" CONFLICT "The wallet is not empty"
+    REFERENCE_TAKEN "reference_taken" CONFLICT "The reference is taken"
+    HOLD_EXPIRED "hold_expired" CONFLICT "The hold has expired"
+    HOLD_NOT_DUE "hold_not_due" CONFLICT "The hold is not due to expire"
+    TRANSACTION_NOT_PENDING "transaction_not_pending" CONFLICT "The transaction is not pending"
+    TRANSACTION_NOT_REVERSIBLE "transaction_not_reversible" CONFLICT "The transaction cannot be reversed"
+    NOTHING_TO_REVERSE "nothing_to_reverse" CONFLICT "There is nothing to reverse"
+    IDEMPOTENCY_KEY_REUSED "idempotency_key_reused" CONFLICT "The idempotency key was used for another request"
+    // What the amounts and postings do not allow.
+    UNKNOWN_ASSET "unknown_asset" UNPROCESSABLE_ENTITY "The asset is not registered"
+    ASSET_MISMATCH "asset_mismatch" UNPROCESSABLE_ENTITY "The wallet holds another asset"
+    INSUFFICIENT_FUNDS "insufficient_funds" UNPROCESSABLE_ENTITY "There is not enough available"
+    BALANCE_OVERFLOW "balance_overflow" UNPROCESSABLE_ENTITY "The balance would be too large"
+    POSTINGS_EMPTY "postings_empty" UNPROCESSABLE_ENTITY "A transaction needs postings"
+    POSTINGS_TOO_MANY "postings_too_many" UNPROCESSABLE_ENTITY "A transaction has too many postings"
+    POSTING_TO_SAME_WALLET "posting_to_same_wallet" UNPROCESSABLE_ENTITY "A posting leads from a wallet to itself"
+    EXPIRY_WITHOUT_HOLD "expiry_without_hold" UNPROCESSABLE_ENTITY "Only a pending transaction expires"
+    EXPIRY_IN_THE_PAST "expiry_in_the_past" UNPROCESSABLE_ENTITY "The expiry must be in the future"
+    AMOUNTS_MISMATCH "amounts_mismatch" UNPROCESSABLE_ENTITY "There must be one amount per posting"
+    SETTLEMENT_EXCEEDS_HOLD "settlement_exceeds_hold" UNPROCESSABLE_ENTITY "The settlement is more than is held"
+    REVERSAL_EXCEEDS_ORIGINAL "reversal_exceeds_original" UNPROCESSABLE_ENTITY "The reversal is more than is left"
+    // What is wrong on this side.
+    HOLD_MISSING "hold_missing" INTERNAL_SERVER_ERROR "A hold is not where it should be"
+    INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong here"
+    OVERLOADED "overloaded" SERVICE_UNAVAILABLE "There is too much to do at the moment"
+    UNAVAILABLE "unavailable" SERVICE_UNAVAILABLE "A server that is needed cannot be reached"
+    READ_MODEL_LAGGING "read_model_lagging" SERVICE_UNAVAILABLE "The read model has not got there yet"
+    TIMEOUT "timeout" GATEWAY_TIMEOUT "The answer took too long"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUIDE: &str = include_str!("../../../docs/API.md");
+
+    #[test]
+    fn the_guide_lists_every_code_with_its_status_and_nothing_else() {
+        let listed: Vec<(&str, &str)> = GUIDE
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| `")?.split('|');
+                let name = cells.next()?.trim().strip_suffix('`')?;
+                let status = cells.next()?.trim();
+                status.parse::<u16>().ok().map(|_| (name, status))
+            })
+            .collect();
+        let known: Vec<(&str, &str)> = ALL.iter().map(|code| (code.name, code.status.as_str())).collect();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn every_rejection_of_the_domain_has_a_code_here() {
+        let sources = [
+            include_str!("../../../domain/src/tenant/rejection.rs"),
+            include_str!("../../../domain/src/wallet/rejection.rs"),
+            include_str!("../../../domain/src/transaction/rejection.rs"),
+            include_str!("../../../commands/src/request.rs").split_once("impl Rejection {").unwrap().1,
+        ];
+        let mut found = 0;
+        for line in sources.into_iter().flat_map(str::lines) {
+            let Some((_, rest)) = line.split_once("=> \"") else { continue };
+            let Some((name, _)) = rest.split_once('"') else { continue };
+            assert!(Code::named(name).is_some(), "{name}");
+            found += 1;
+        }
+        assert!(found > 30, "{found}");
+    }
+
+    #[test]
+    fn a_code_is_listed_once() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|code| code.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

@@ -1,0 +1,143 @@
+//! Every address of the API: one table of method, pattern, what it needs, and its handler. Registration, the checks
+//! of roles and the tests go by this table.
+
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, Route};
+
+use crate::access::Access;
+use crate::answer::Answer;
+use crate::problem::{Problem, code};
+use crate::{health, v1};
+
+/// One line of the table.
+pub struct Line {
+    /// The method.
+    pub method: Method,
+    /// The address, variable parts in braces.
+    pub pattern: &'static str,
+    /// What it needs.
+    pub access: Access,
+    handler: fn() -> Route,
+}
+
+macro_rules! table {
+    ($($method:ident $pattern:literal $access:ident $handler:path;)*) => {
+        &[$(Line {
+            method: Method::$method,
+            pattern: $pattern,
+            access: Access::$access,
+            handler: || web::method(Method::$method).to($handler),
+        }),*]
+    };
+}
+
+/// Where a pattern with a variable part could also match a fixed one, the fixed one stands first.
+pub const TABLE: &[Line] = table! {
+    GET "/healthz" Public health::alive;
+    GET "/readyz" Public health::ready;
+    GET "/metrics" Public health::metrics;
+    POST "/v1/tenants" Platform v1::tenants::create;
+    GET "/v1/tenants" Platform v1::tenants::list;
+    GET "/v1/tenants/{slug}" Platform v1::tenants::get;
+    POST "/v1/assets" Administer v1::assets::register;
+    GET "/v1/assets" Read v1::assets::list;
+    POST "/v1/wallets" Administer v1::wallets::open::open;
+    GET "/v1/wallets" Read v1::wallets::list::list;
+    GET "/v1/wallets/{path}" Read v1::wallets::get::get;
+    POST "/v1/wallets/{path}/freeze" Administer v1::wallets::status::freeze;
+    POST "/v1/wallets/{path}/unfreeze" Administer v1::wallets::status::unfreeze;
+    POST "/v1/wallets/{path}/close" Administer v1::wallets::status::close;
+    POST "/v1/wallets/{path}/adjust" Administer v1::wallets::adjust::adjust;
+    GET "/v1/wallets/{path}/balance" Read v1::wallets::balance::balance;
+    GET "/v1/wallets/{path}/entries" Read v1::wallets::entries::entries;
+    POST "/v1/transactions/batch" Transact v1::transactions::batch::batch;
+    POST "/v1/transactions" Transact v1::transactions::create::create;
+    GET "/v1/transactions" Read v1::transactions::list::list;
+    GET "/v1/transactions/{id}" Read v1::transactions::get::get;
+    POST "/v1/transactions/{id}/settle" Transact v1::transactions::step::settle;
+    POST "/v1/transactions/{id}/release" Transact v1::transactions::step::release;
+    POST "/v1/transactions/{id}/reverse" Transact v1::transactions::step::reverse;
+    GET "/v1/balances" Read v1::balances::sums;
+    GET "/v1/trial-balance" Read v1::balances::trial_balance;
+    GET "/v1/events" Audit v1::events::events;
+    GET "/v1/audit" Audit v1::audit::audit;
+};
+
+/// What a route needs; `None` for what is not in the table.
+pub fn access(method: &Method, pattern: Option<&str>) -> Option<Access> {
+    let line = TABLE.iter().find(|line| line.method == *method && Some(line.pattern) == pattern);
+    line.map(|line| line.access)
+}
+
+/// Registers the table. A known address with another method is answered with the methods that it knows.
+pub fn register(config: &mut ServiceConfig) {
+    let mut seen: Vec<&str> = Vec::new();
+    for line in TABLE {
+        if seen.contains(&line.pattern) {
+            continue;
+        }
+        seen.push(line.pattern);
+        let alike = TABLE.iter().filter(|other| other.pattern == line.pattern);
+        let resource =
+            alike.fold(web::resource(line.pattern), |resource, line| resource.route((line.handler)()));
+        config.service(resource.default_service(web::to(other_method)));
+    }
+}
+
+/// Nothing is at the address.
+pub async fn nothing_here(request: HttpRequest) -> Answer {
+    Err(Problem::new(code::ROUTE_NOT_FOUND, format!("there is nothing at {}", request.path())))
+}
+
+async fn other_method(request: HttpRequest) -> Answer {
+    let pattern = request.match_pattern();
+    let alike = TABLE.iter().filter(|line| Some(line.pattern) == pattern.as_deref());
+    let methods: Vec<&str> = alike.map(|line| line.method.as_str()).collect();
+    let allow = methods.join(", ");
+    let detail = format!("{} is not known here, only {allow}", request.method());
+    Err(Problem { allow: Some(allow.into_boxed_str()), ..Problem::new(code::METHOD_NOT_ALLOWED, detail) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_documented_and_nothing_else() {
+        let documented: BTreeSet<String> = serde_json::to_value(crate::openapi()).unwrap()["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods: Vec<_> = item.as_object().unwrap().keys().collect();
+                methods
+                    .into_iter()
+                    .map(|method| format!("{} {path}", method.to_uppercase()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let known: BTreeSet<String> =
+            TABLE.iter().map(|line| format!("{} {}", line.method, line.pattern)).collect();
+        assert_eq!(documented, known);
+    }
+
+    #[test]
+    fn nothing_under_v1_is_public_and_no_write_is_a_readers() {
+        for line in TABLE {
+            let version = line.pattern.starts_with("/v1/");
+            assert_eq!(version, line.access != Access::Public, "{}", line.pattern);
+            let reads = matches!(line.access, Access::Read | Access::Audit);
+            assert!(!(reads && line.method != Method::GET), "{} {}", line.method, line.pattern);
+        }
+    }
+
+    #[test]
+    fn a_route_that_is_not_in_the_table_needs_what_nobody_has() {
+        assert_eq!(access(&Method::PUT, Some("/v1/wallets")), None);
+        assert_eq!(access(&Method::GET, None), None);
+        assert_eq!(access(&Method::GET, Some("/v1/audit")), Some(Access::Audit));
+    }
+}

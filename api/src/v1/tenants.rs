@@ -1,0 +1,83 @@
+//! Tenants, for operators of the platform.
+
+use actix_web::http::StatusCode;
+use domain::{Slug, TenantName};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::answer::{self, Answer};
+use crate::cursor::Cursor;
+use crate::extract::{After, Document, Limit, NoQuery, Parameters, Platform, TenantAt, Write};
+use crate::field::Field;
+use crate::problem::{Problem, ProblemBody, code};
+use crate::resource::{List, TenantBody};
+
+const LIST: &str = "tenants";
+
+/// A tenant to be created.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateTenant {
+    /// Its short name: 2 to 63 of a-z, 0-9 and -.
+    #[schema(value_type = String, example = "acme")]
+    pub slug: Field<Slug>,
+    /// Its display name.
+    #[schema(value_type = String, example = "Acme Ltd")]
+    pub name: Field<TenantName>,
+}
+
+impl Document for CreateTenant {}
+
+/// Creates a tenant.
+#[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", request_body = CreateTenant,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    responses(
+        (status = 201, description = "The tenant was created", body = TenantBody),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
+    ))]
+pub async fn create(Write { body, writer }: Write<CreateTenant>) -> Answer {
+    let outcome = writer.create_tenant(body.slug.0, body.name.0).await?;
+    answer::done(outcome, StatusCode::CREATED, TenantBody::try_from)
+}
+
+/// Which tenants to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListTenants {
+    /// Where to go on: `next` of an earlier answer.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Field<Cursor>>,
+    /// How many at the most, 1 to 100; 50 by default.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<Field<Limit>>,
+}
+
+impl Parameters for ListTenants {}
+
+/// Lists the tenants by slug.
+#[utoipa::path(get, path = "/v1/tenants", tag = "Tenants", params(ListTenants, After), responses(
+    (status = 200, description = "Tenants", body = List<TenantBody>),
+    (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
+))]
+pub async fn list(platform: Platform<ListTenants>) -> Answer {
+    let ListTenants { cursor, limit } = &platform.query;
+    let limit = limit.as_ref().map_or(Limit::default(), |limit| limit.0).0;
+    let after = cursor.as_ref().map(|cursor| cursor.0.last::<String>(LIST)).transpose()?;
+    let tenants = platform.directory().tenants(after.as_deref(), limit).await?;
+    let items = tenants.into_iter().map(TenantBody::from).collect();
+    platform.answer(None, &List::page(LIST, items, limit, |last: &TenantBody| last.slug.clone()))
+}
+
+/// Shows a tenant.
+#[utoipa::path(get, path = "/v1/tenants/{slug}", tag = "Tenants",
+    params(("slug" = String, Path, description = "The tenant's short name"), After), responses(
+    (status = 200, description = "The tenant", body = TenantBody),
+    (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
+))]
+pub async fn get(platform: Platform<NoQuery>, TenantAt(slug): TenantAt) -> Answer {
+    let found = platform.directory().tenant_by_slug(&slug).await?;
+    let absent = || Problem::new(code::TENANT_NOT_FOUND, format!("the tenant {slug} does not exist"));
+    let tenant = found.value.ok_or_else(absent)?;
+    platform.answer(Some(found.position), &TenantBody::from(tenant))
+}

@@ -1,0 +1,7 @@
+//! Transactions.
+
+pub mod batch;
+pub mod create;
+pub mod get;
+pub mod list;
+pub mod step;

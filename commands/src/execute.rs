@@ -1,0 +1,168 @@
+//! Deciding one command on speculative state. In memory, without waiting; every check is here or in the domain.
+
+mod transact;
+
+use domain::tenant::{TenantCommand, TenantRejection};
+use domain::wallet::{WalletCommand, WalletRejection};
+use domain::{Amount, AssetCode, Metadata, Tenant, TenantId, TransactionId, Wallet, WalletId, WalletPath};
+use uuid::Uuid;
+
+use crate::request::{Command, Rejection, Resource};
+use crate::workspace::{Stop, Workspace};
+
+/// The command that is being decided: whose, and under which ids.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deciding {
+    pub(crate) tenant: TenantId,
+    /// The id that all its events carry. Transactions without a reference derive theirs from it.
+    pub(crate) command_id: Uuid,
+}
+
+impl Deciding {
+    /// The id of the `index`-th transaction that the command makes without a reference: the command's own id
+    /// for the first, derived ones for the rest. The same at every attempt.
+    fn transaction_id(&self, index: usize) -> TransactionId {
+        if index == 0 {
+            return TransactionId(self.command_id);
+        }
+        TransactionId(Uuid::new_v5(&self.command_id, &index.to_be_bytes()))
+    }
+}
+
+/// The streams that a command is sure to need, for loading them with the rest of its batch.
+pub(crate) fn needs(tenant: TenantId, command: &Command, ids: &mut Vec<Uuid>) {
+    ids.push(tenant.0);
+    match command {
+        Command::CreateTenant { .. } | Command::RegisterAsset { .. } => {}
+        Command::OpenWallet { path, .. }
+        | Command::FreezeWallet { path }
+        | Command::UnfreezeWallet { path }
+        | Command::CloseWallet { path } => ids.push(WalletId::of(tenant, path).0),
+        Command::Transact(request) => transact::needs(tenant, request, ids),
+        Command::Batch(requests) => {
+            for request in requests {
+                transact::needs(tenant, request, ids);
+            }
+        }
+        Command::Settle { id, .. }
+        | Command::Release { id }
+        | Command::Expire { id }
+        | Command::Reverse { id, .. } => ids.push(id.0),
+    }
+}
+
+/// Decides `command`: its events are in the workspace, and what it made or changed is returned.
+pub(crate) fn execute(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    command: &Command,
+) -> Result<Resource, Stop> {
+    let tenant = deciding.tenant;
+    match command {
+        Command::CreateTenant { slug, name } => {
+            let create = TenantCommand::Create { slug: slug.clone(), name: name.clone() };
+            change_tenant(workspace, deciding, create)
+        }
+        Command::RegisterAsset { code, scale } => {
+            let register = TenantCommand::RegisterAsset { code: code.clone(), scale: *scale };
+            change_tenant(workspace, deciding, register)
+        }
+        Command::OpenWallet { path, asset, minimum, metadata } => {
+            let known = existing_tenant(workspace, tenant)?;
+            let open = opening(&known, path, asset, *minimum, metadata.clone())?;
+            change_wallet(workspace, deciding, path, open)
+        }
+        Command::FreezeWallet { path } => existing_wallet(workspace, deciding, path, WalletCommand::Freeze),
+        Command::UnfreezeWallet { path } => {
+            existing_wallet(workspace, deciding, path, WalletCommand::Unfreeze)
+        }
+        Command::CloseWallet { path } => existing_wallet(workspace, deciding, path, WalletCommand::Close),
+        Command::Transact(request) => {
+            let made = transact::make(workspace, deciding, 0, request)?;
+            Ok(Resource::Transactions(vec![made]))
+        }
+        Command::Batch(requests) => {
+            let mut made = Vec::with_capacity(requests.len());
+            for (index, request) in requests.iter().enumerate() {
+                made.push(transact::make(workspace, deciding, index, request).map_err(
+                    |stop| match stop {
+                        Stop::Rejected(rejection) => {
+                            Stop::Rejected(Rejection::InBatch { index, rejection: Box::new(rejection) })
+                        }
+                        stop => stop,
+                    },
+                )?);
+            }
+            Ok(Resource::Transactions(made))
+        }
+        Command::Settle { id, amounts } => transact::settle(workspace, deciding, *id, amounts.clone()),
+        Command::Release { id } => transact::release(workspace, deciding, *id),
+        Command::Expire { id } => transact::expire(workspace, deciding, *id),
+        Command::Reverse { id, amounts } => transact::reverse(workspace, deciding, *id, amounts.clone()),
+    }
+}
+
+fn existing_tenant(workspace: &mut Workspace<'_>, id: TenantId) -> Result<Tenant, Stop> {
+    let tenant: Tenant = workspace.get(id.0)?;
+    if tenant.exists() { Ok(tenant) } else { Err(TenantRejection::NotFound.into()) }
+}
+
+fn change_tenant(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    command: TenantCommand,
+) -> Result<Resource, Stop> {
+    let Deciding { tenant, command_id } = deciding;
+    let event = workspace.get::<Tenant>(tenant.0)?.decide(command)?;
+    let changed = workspace.emit::<Tenant>(tenant.0, command_id, tenant.0, event)?;
+    Ok(Resource::Tenant(tenant, changed))
+}
+
+/// The command that opens a wallet, its asset looked up and its minimum brought to the asset's scale.
+fn opening(
+    tenant: &Tenant,
+    path: &WalletPath,
+    asset: &AssetCode,
+    minimum: Option<Amount>,
+    metadata: Metadata,
+) -> Result<WalletCommand, Stop> {
+    let scale = *tenant.assets.get(asset).ok_or_else(|| Rejection::UnknownAsset(asset.clone()))?;
+    let minimum = match minimum {
+        Some(amount) => Some(amount.at_scale(scale).map_err(Rejection::Minimum)?),
+        None if path.is_system() => None,
+        None => Some(Amount::zero(scale)),
+    };
+    Ok(WalletCommand::Open { path: path.clone(), asset: asset.clone(), scale, minimum, metadata })
+}
+
+fn existing_wallet(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    path: &WalletPath,
+    command: WalletCommand,
+) -> Result<Resource, Stop> {
+    existing_tenant(workspace, deciding.tenant)?;
+    let wallet: Wallet = workspace.get(WalletId::of(deciding.tenant, path).0)?;
+    if !wallet.exists() {
+        // Before it exists the aggregate does not know its own path.
+        return Err(WalletRejection::NotFound(path.clone()).into());
+    }
+    let due: Vec<_> = wallet.due(workspace.now).collect();
+    if !due.is_empty() {
+        return Err(Stop::Due(due));
+    }
+    change_wallet(workspace, deciding, path, command)
+}
+
+fn change_wallet(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    path: &WalletPath,
+    command: WalletCommand,
+) -> Result<Resource, Stop> {
+    let Deciding { tenant, command_id } = deciding;
+    let id = WalletId::of(tenant, path);
+    let event = workspace.get::<Wallet>(id.0)?.decide(command)?;
+    let changed = workspace.emit::<Wallet>(tenant.0, command_id, id.0, event)?;
+    Ok(Resource::Wallet(id, changed))
+}

@@ -1,0 +1,290 @@
+//! The relay: publishes every committed event to JetStream, in the order of its partition, once.
+//!
+//! The writer hands committed batches over in memory; whatever does not arrive that way (at start, when the
+//! relay lags, after a fault) is read from the journal. Where to continue is asked of the stream itself: the
+//! last message of the partition says which events JetStream has. What JetStream has of a partition is
+//! always its beginning, for messages are published in order on one connection and a failed one ends the
+//! session. So nothing is published twice and nothing is left out, with or without duplicate detection.
+//!
+//! NATS is never the truth: a wiped stream is made again and filled from position 1.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, StorageType, Stream};
+use async_nats::jetstream::{self, Context};
+use domain::Partition;
+use journal::{Journal, Lease, Recorded, cloudevent};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The name of the JetStream stream.
+pub const STREAM: &str = "JOURNAL";
+
+/// How many batches may wait in memory; what does not fit is read from the journal later.
+const WAITING_BATCHES: usize = 256;
+/// How many events are read from the journal, or published before their acknowledgements are awaited.
+const READ_EVENTS: i64 = 1_000;
+/// How often the journal is asked whether something was missed.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an acknowledgement may take.
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the writers use to hand over committed batches.
+#[derive(Debug, Clone)]
+pub struct Announcer {
+    partitions: Vec<mpsc::Sender<Vec<Recorded>>>,
+}
+
+impl Announcer {
+    /// To nobody: for a program without a relay, which another one on the same database makes up for.
+    pub const fn silent() -> Self {
+        Self { partitions: Vec::new() }
+    }
+
+    pub(crate) fn of(&self, partition: Partition) -> Announce {
+        let index = usize::try_from(partition.0).unwrap_or(usize::MAX);
+        Announce { queue: self.partitions.get(index).cloned() }
+    }
+}
+
+/// One partition's way to the relay.
+#[derive(Debug)]
+pub(crate) struct Announce {
+    queue: Option<mpsc::Sender<Vec<Recorded>>>,
+}
+
+impl Announce {
+    /// Hands a batch over. Never waits: a relay that lags reads the journal instead.
+    pub(crate) fn send(&self, batch: Vec<Recorded>) {
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(batch);
+        }
+    }
+}
+
+/// The relay of all partitions.
+#[derive(Debug)]
+pub struct Relay {
+    journal: Journal,
+    lanes: Vec<Lane>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(
+        "the stream {STREAM} belongs to the database {found:?}, not to {own:?}; give this database a NATS account of its own, or delete the stream"
+    )]
+    Foreign { found: String, own: String },
+    #[error(
+        "the stream has partition {partition} up to {stream}, the journal only up to {journal}: the database is older than the stream; delete the stream to have it filled again"
+    )]
+    Ahead { partition: Partition, stream: i64, journal: i64 },
+    #[error("message {0:?} is not one of ours")]
+    Message(String),
+    #[error("NATS: {0}")]
+    Nats(String),
+    #[error("NATS had message {0} already, which it should not")]
+    Duplicate(String),
+    #[error(transparent)]
+    Event(#[from] cloudevent::CloudEventError),
+    #[error("the journal: {0}")]
+    Journal(#[from] journal::DatabaseError),
+}
+
+fn nats(error: impl std::fmt::Display) -> RelayError {
+    RelayError::Nats(error.to_string())
+}
+
+impl Relay {
+    /// A relay for `journal` over `client`, and the way to it.
+    pub fn new(journal: Journal, client: async_nats::Client) -> (Self, Announcer) {
+        let context = jetstream::new(client);
+        let (partitions, lanes) = journal
+            .partitions()
+            .map(|partition| {
+                let (sender, queue) = mpsc::channel(WAITING_BATCHES);
+                let (journal, context) = (journal.clone(), context.clone());
+                (sender, Lane { journal, context, partition, queue })
+            })
+            .unzip();
+        (Self { journal, lanes }, Announcer { partitions })
+    }
+
+    /// Relays all partitions until `stop`, whatever NATS and Postgres do. Of several programs on one database
+    /// one relays, the others stand by. Returns with nothing lost: what was not published is found in the
+    /// journal next time.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let taken = tokio::select! {
+                () = stop.cancelled() => return,
+                taken = Lease::take(self.journal.pool(), "relay") => taken,
+            };
+            match taken {
+                Ok(Some(lease)) => self.relay(lease, &stop).await,
+                Ok(None) => tracing::debug!("another program relays"),
+                Err(error) => tracing::warn!(%error, "the relay cannot ask for its lease"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Relays for as long as the lease is ours.
+    async fn relay(&mut self, mut lease: Lease, stop: &CancellationToken) {
+        let session = stop.child_token();
+        let watch = async {
+            while lease.held().await {
+                tokio::select! {
+                    () = session.cancelled() => return,
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            }
+            tracing::warn!("the relay has lost its lease");
+            session.cancel();
+        };
+        let lanes = futures_util::future::join_all(self.lanes.iter_mut().map(|lane| lane.run(&session)));
+        tokio::join!(lanes, watch);
+    }
+}
+
+/// The relay of one partition.
+#[derive(Debug)]
+struct Lane {
+    journal: Journal,
+    context: Context,
+    partition: Partition,
+    queue: mpsc::Receiver<Vec<Recorded>>,
+}
+
+impl Lane {
+    async fn run(&mut self, stop: &CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        while !stop.is_cancelled() {
+            let fault = tokio::select! {
+                () = stop.cancelled() => return,
+                fault = self.session(&mut pause) => fault,
+            };
+            let Err(error) = fault;
+            metrics::counter!("counterfoil_relay_failures_total").increment(1);
+            tracing::warn!(partition = %self.partition, %error, "the relay starts over");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
+    }
+
+    /// Publishes from where the stream stands, until a fault. May be dropped at any point: what was sent and
+    /// not acknowledged is found in the stream next time.
+    async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
+        let mut at = self.resume().await?;
+        let mut noted = at;
+        loop {
+            // All that was not handed over, or not in time.
+            loop {
+                let events = self.journal.read(self.partition, at, READ_EVENTS).await?;
+                if events.is_empty() {
+                    break;
+                }
+                at = self.publish(at, &events).await?;
+            }
+            *pause = FIRST_PAUSE;
+            loop {
+                if at != noted {
+                    self.journal.set_relayed(self.partition, at).await?;
+                    noted = at;
+                }
+                let Ok(handed) = tokio::time::timeout(LOOK, self.queue.recv()).await else {
+                    // Nothing to do: see whether the stream still has what it had.
+                    at = self.resume().await?;
+                    break;
+                };
+                let Some(batch) = handed else {
+                    // The writers are gone: one look at the journal now and then is enough.
+                    tokio::time::sleep(LOOK).await;
+                    break;
+                };
+                match batch.first() {
+                    Some(first) if first.position > at + 1 => break,
+                    _ => at = self.publish(at, &batch).await?,
+                }
+            }
+        }
+    }
+
+    /// Publishes those of `events` that come after `at`, and returns how far the stream has got.
+    async fn publish(&self, at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
+        let mut waiting: Vec<(i64, PublishAckFuture)> = Vec::with_capacity(events.len());
+        for event in events.iter().filter(|event| event.position > at) {
+            let message = PublishMessage::build()
+                .payload(cloudevent::encode(event)?.into())
+                .message_id(cloudevent::message_id(event))
+                .header("Content-Type", cloudevent::CONTENT_TYPE);
+            let sent = self.context.send_publish(cloudevent::subject(event), message).await.map_err(nats)?;
+            waiting.push((event.position, sent));
+        }
+        let mut at = at;
+        for (position, sent) in waiting {
+            let acknowledged = tokio::time::timeout(ACKNOWLEDGEMENT, sent.into_future())
+                .await
+                .map_err(nats)?
+                .map_err(nats)?;
+            if acknowledged.duplicate {
+                return Err(RelayError::Duplicate(format!("{}-{position}", self.partition)));
+            }
+            at = position;
+        }
+        metrics::counter!("counterfoil_relay_position", "partition" => self.partition.to_string())
+            .absolute(at.unsigned_abs());
+        Ok(at)
+    }
+
+    /// How far JetStream has this partition.
+    async fn resume(&self) -> Result<i64, RelayError> {
+        let mut stream = self.stream().await?;
+        let subject = format!("journal.{}.>", self.partition);
+        let at = match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => {
+                let id = message.headers.get("Nats-Msg-Id").map(ToString::to_string).unwrap_or_default();
+                let own = id.strip_prefix(&format!("{}-", self.partition));
+                own.and_then(|position| position.parse().ok()).ok_or(RelayError::Message(id))?
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                // Nothing was ever removed from the stream: then it never had any of this partition.
+                if stream.info().await.map_err(nats)?.state.first_sequence <= 1 {
+                    0
+                } else {
+                    self.journal.relayed(self.partition).await?
+                }
+            }
+            Err(error) => return Err(nats(error)),
+        };
+        let head = self.journal.head(self.partition).await?.position;
+        if at > head {
+            return Err(RelayError::Ahead { partition: self.partition, stream: at, journal: head });
+        }
+        Ok(at)
+    }
+
+    /// The stream, made where it is not there.
+    async fn stream(&self) -> Result<Stream, RelayError> {
+        let own = format!("counterfoil {}", self.journal.database_id());
+        let config = Config {
+            name: STREAM.to_owned(),
+            description: Some(own.clone()),
+            subjects: vec!["journal.>".to_owned()],
+            storage: StorageType::File,
+            ..Config::default()
+        };
+        let stream = self.context.get_or_create_stream(config).await.map_err(nats)?;
+        let found = stream.cached_info().config.description.clone().unwrap_or_default();
+        if found == own { Ok(stream) } else { Err(RelayError::Foreign { found, own }) }
+    }
+}

@@ -1,0 +1,75 @@
+//! The first answer again: what a command came to, folded from the journal.
+
+use cqrs_es::Aggregate;
+use domain::{TenantId, Transaction, TransactionId, WalletId};
+use journal::{Journal, Position, Recorded};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::request::{Context, Outcome, Resource};
+use crate::state::{State, Stream};
+
+/// What the first event of a command says about the command: a flat object of strings, as postgres-es wants.
+#[derive(Serialize)]
+pub(crate) struct Metadata<'a> {
+    /// The command's name.
+    pub(crate) command: &'a str,
+    /// How many events it made, itself included.
+    pub(crate) events: String,
+    #[serde(flatten)]
+    pub(crate) context: &'a Context,
+}
+
+#[derive(Deserialize)]
+struct Extent {
+    events: String,
+}
+
+/// How many events the command made whose first event is `lead`.
+fn extent(lead: &Recorded) -> Option<i64> {
+    let metadata = &lead.lead.as_ref()?.metadata;
+    serde_json::from_str::<Extent>(metadata).ok()?.events.parse().ok()
+}
+
+/// Folds the outcome of the command whose first event is `lead`.
+///
+/// # Errors
+/// In words: the journal could not be read, or holds what this program does not know.
+pub(crate) async fn outcome(journal: &Journal, lead: &Recorded) -> Result<Outcome, String> {
+    let partition = lead.partition;
+    let extent = extent(lead).ok_or("the metadata of the command cannot be read")?;
+    let events =
+        journal.read(partition, lead.position - 1, extent).await.map_err(|error| error.to_string())?;
+    let last = events.last().ok_or("the events of the command are not there")?;
+    let position = Position { partition, position: last.position };
+    let mut transactions: Vec<(Uuid, i64)> = Vec::new();
+    for text in events.iter().map(|event| &event.text) {
+        if text.aggregate_type == Transaction::TYPE {
+            transactions.push((text.aggregate_id, text.sequence));
+        }
+    }
+    if transactions.is_empty() {
+        let resource = match folded(journal, lead, lead.text.aggregate_id, lead.text.sequence).await? {
+            State::Tenant(tenant) => Resource::Tenant(TenantId(lead.text.aggregate_id), tenant),
+            State::Wallet(wallet) => Resource::Wallet(WalletId(lead.text.aggregate_id), wallet),
+            State::Transaction(_) => return Err("a transaction leads no transaction".into()),
+        };
+        return Ok(Outcome { resource, position, replayed: true });
+    }
+    let mut resources = Vec::with_capacity(transactions.len());
+    for (id, sequence) in transactions {
+        if let State::Transaction(transaction) = folded(journal, lead, id, sequence).await? {
+            resources.push((TransactionId(id), transaction));
+        }
+    }
+    Ok(Outcome { resource: Resource::Transactions(resources), position, replayed: true })
+}
+
+async fn folded(journal: &Journal, lead: &Recorded, id: Uuid, sequence: i64) -> Result<State, String> {
+    let events = journal.stream(lead.partition, id, sequence).await.map_err(|error| error.to_string())?;
+    let mut stream = Stream::default();
+    for event in &events {
+        stream.fold(event).map_err(|error| error.to_string())?;
+    }
+    stream.state.ok_or_else(|| format!("stream {id} is empty"))
+}

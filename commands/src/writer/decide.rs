@@ -1,0 +1,216 @@
+//! Prefetch and execute: the first two phases of a batch.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{TenantId, TransactionId};
+use journal::{EventText, Head, Lead, NewEvent, Position, Recorded};
+use uuid::Uuid;
+
+use super::{Decided, SNAPSHOTS, Trouble, Writer, unreachable};
+use crate::execute::{Deciding, execute, needs};
+use crate::pipeline::Waiting;
+use crate::replay::{self, Metadata};
+use crate::request::{Command, Context, Failure, IdempotencyKey, Outcome, Request, Resource};
+use crate::workspace::{Stop, Workspace};
+
+/// More rounds than any command can need; a bound in case the program is wrong about itself.
+const MOST_ROUNDS: usize = 10_000;
+
+/// The first events of commands that were given a key, by tenant and key.
+type Leads = HashMap<(Uuid, String), Recorded>;
+
+/// What a command came to before it is committed.
+enum Verdict {
+    Stands(Resource),
+    Falls(Failure),
+}
+
+impl Writer {
+    /// Prefetches for and executes a whole batch on top of `head`.
+    pub(super) async fn decide(&mut self, head: Head, batch: &[Waiting]) -> Result<Decided, Trouble> {
+        let leads = self.prefetch(batch).await?;
+        let clock = self.clock.now();
+        let now = head.recorded_at.map_or(clock, |last| clock.max(last));
+        let (journal, ids, partition) = (self.journal.clone(), self.ids.clone(), self.partition);
+        let mut deciding = Batch {
+            journal,
+            ids,
+            head,
+            workspace: Workspace::new(&mut self.cache, now),
+            events: Vec::new(),
+            used: HashMap::new(),
+        };
+        let mut answers: Vec<Result<Outcome, Failure>> = Vec::with_capacity(batch.len());
+        for (index, one) in batch.iter().enumerate() {
+            let answer = match deciding.seen_before(&one.request, &leads, &answers).await? {
+                Some(answer) => answer,
+                None => deciding.one(index, one).await?,
+            };
+            answers.push(answer);
+        }
+        debug_assert_eq!(partition, head.partition);
+        let events = deciding.events;
+        let changes = deciding.workspace.into_changes();
+        Ok(Decided { head, now, answers, events, changes })
+    }
+
+    /// One query for the keys of the batch and for the streams that are not in memory.
+    async fn prefetch(&mut self, batch: &[Waiting]) -> Result<Leads, Trouble> {
+        let mut wanted = Vec::new();
+        for one in batch {
+            needs(one.request.tenant, &one.request.command, &mut wanted);
+        }
+        let mut asked = HashSet::new();
+        wanted.retain(|id| !self.cache.contains(*id) && asked.insert(*id));
+        let keys: Vec<(Uuid, &str)> = batch
+            .iter()
+            .filter_map(|one| one.request.key.as_ref().map(|key| (one.request.tenant.0, key.key.as_str())))
+            .collect();
+        if wanted.is_empty() && keys.is_empty() {
+            return Ok(Leads::new());
+        }
+        let found =
+            self.journal.prefetch(self.partition, &keys, &wanted, SNAPSHOTS).await.map_err(unreachable)?;
+        self.cache.load(&wanted, &found).map_err(unreachable)?;
+        let leads = found.leads.into_iter().filter_map(|recorded| {
+            let (key, _) = recorded.lead.as_ref()?.key.as_ref()?;
+            Some(((recorded.text.tenant_id, key.clone()), recorded))
+        });
+        Ok(leads.collect())
+    }
+}
+
+/// A batch that is being decided.
+struct Batch<'a> {
+    journal: journal::Journal,
+    ids: std::sync::Arc<dyn domain::Ids>,
+    head: Head,
+    workspace: Workspace<'a>,
+    events: Vec<NewEvent>,
+    /// The keys that commands of this batch have used, with the index of the command.
+    used: HashMap<(TenantId, String), (usize, Vec<u8>)>,
+}
+
+impl Batch<'_> {
+    /// The answer to a command whose key was used before, in the journal or earlier in this batch.
+    async fn seen_before(
+        &self,
+        request: &Request,
+        leads: &Leads,
+        answers: &[Result<Outcome, Failure>],
+    ) -> Result<Option<Result<Outcome, Failure>>, Trouble> {
+        let Some(IdempotencyKey { key, fingerprint }) = &request.key else {
+            return Ok(None);
+        };
+        if let Some((index, used_for)) = self.used.get(&(request.tenant, key.clone())) {
+            let first = answers.get(*index).and_then(|answer| answer.as_ref().ok());
+            return Ok(Some(match first {
+                Some(first) if used_for == fingerprint => Ok(Outcome { replayed: true, ..first.clone() }),
+                _ => Err(Failure::KeyReused),
+            }));
+        }
+        let Some(lead) = leads.get(&(request.tenant.0, key.clone())) else {
+            return Ok(None);
+        };
+        let used_for = lead.lead.as_ref().and_then(|lead| lead.key.as_ref()).map(|(_, print)| print);
+        if used_for != Some(fingerprint) {
+            return Ok(Some(Err(Failure::KeyReused)));
+        }
+        Ok(Some(Ok(replay::outcome(&self.journal, lead).await.map_err(Trouble::Unreachable)?)))
+    }
+
+    async fn one(&mut self, index: usize, one: &Waiting) -> Result<Result<Outcome, Failure>, Trouble> {
+        let request = &one.request;
+        let deciding = Deciding { tenant: request.tenant, command_id: one.command_id };
+        let mut rounds = 0;
+        let verdict = loop {
+            rounds += 1;
+            if rounds > MOST_ROUNDS {
+                break Verdict::Falls(Failure::Unavailable("the command never comes to an end".into()));
+            }
+            let stop = match execute(&mut self.workspace, deciding, &request.command) {
+                Ok(resource) => break Verdict::Stands(resource),
+                Err(stop) => stop,
+            };
+            self.workspace.discard();
+            match stop {
+                Stop::Rejected(rejection) => break Verdict::Falls(rejection.into()),
+                Stop::Broken(message) => break Verdict::Falls(Failure::Unavailable(message)),
+                Stop::Missing => self.load().await?,
+                Stop::Due(due) => {
+                    for id in due {
+                        if let Err(failure) = self.expire(request.tenant, id).await? {
+                            return Ok(Err(failure));
+                        }
+                    }
+                }
+            }
+        };
+        let resource = match verdict {
+            Verdict::Stands(resource) => resource,
+            Verdict::Falls(failure) => return Ok(Err(failure)),
+        };
+        let texts = self.workspace.accept();
+        if let Err(error) = self.record(&request.command, &request.context, request.key.as_ref(), texts) {
+            return Err(Trouble::Refused(error.to_string()));
+        }
+        if let Some(IdempotencyKey { key, fingerprint }) = &request.key {
+            self.used.insert((request.tenant, key.clone()), (index, fingerprint.clone()));
+        }
+        Ok(Ok(Outcome { resource, position: self.position(), replayed: false }))
+    }
+
+    /// Lets a due hold expire, a command of its own. The outer result is about the journal, the inner one
+    /// about the hold.
+    async fn expire(&mut self, tenant: TenantId, id: TransactionId) -> Result<Result<(), Failure>, Trouble> {
+        let command = Command::Expire { id };
+        let deciding = Deciding { tenant, command_id: self.ids.next() };
+        loop {
+            match execute(&mut self.workspace, deciding, &command) {
+                Ok(_) => break,
+                Err(Stop::Missing) => {
+                    self.workspace.discard();
+                    self.load().await?;
+                }
+                Err(stop) => {
+                    self.workspace.discard();
+                    tracing::error!(transaction = %id, ?stop, "a due hold cannot expire");
+                    return Ok(Err(Failure::Unavailable(format!("the due hold {id} cannot expire"))));
+                }
+            }
+        }
+        let texts = self.workspace.accept();
+        self.record(&command, &Context::system("expiry"), None, texts)
+            .map_err(|error| Trouble::Refused(error.to_string()))?;
+        Ok(Ok(()))
+    }
+
+    async fn load(&mut self) -> Result<(), Trouble> {
+        let ids = std::mem::take(&mut self.workspace.missing);
+        let found =
+            self.journal.prefetch(self.head.partition, &[], &ids, SNAPSHOTS).await.map_err(unreachable)?;
+        self.workspace.cache().load(&ids, &found).map_err(unreachable)
+    }
+
+    /// Adds the events of a command that stands; the first one leads.
+    fn record(
+        &mut self,
+        command: &Command,
+        context: &Context,
+        key: Option<&IdempotencyKey>,
+        texts: Vec<EventText>,
+    ) -> Result<(), serde_json::Error> {
+        let metadata = Metadata { command: command.name(), events: texts.len().to_string(), context };
+        let metadata = serde_json::to_string(&metadata)?;
+        let key = key.map(|key| (key.key.clone(), key.fingerprint.clone()));
+        let mut lead = Some(Lead { metadata, key });
+        self.events.extend(texts.into_iter().map(|text| NewEvent { text, lead: lead.take() }));
+        Ok(())
+    }
+
+    /// The position of the newest event so far.
+    fn position(&self) -> Position {
+        let count = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
+        Position { partition: self.head.partition, position: self.head.position.saturating_add(count) }
+    }
+}

@@ -1,0 +1,227 @@
+//! `counterfoil import`: usage recorded elsewhere becomes holds and settlements over the HTTP API.
+//!
+//! Limits: rows are streamed; what stays in memory is one count per distinct row (see [`trace`]) and at most
+//! `--concurrency` rows under way, with twice as many waiting.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+
+mod charge;
+mod client;
+mod flow;
+mod key;
+mod price;
+mod progress;
+mod summary;
+mod trace;
+
+use charge::Charge;
+use client::{Client, ClientError, Failure};
+use key::Account;
+use price::{Price, Tariff, TariffError};
+use progress::Progress;
+use summary::{End, Summary, Tally};
+use trace::{Trace, TraceError};
+
+/// Exit status of an import that was refused before its first row.
+const UNUSABLE: u8 = 2;
+
+/// What can be imported.
+#[derive(Debug, clap::Subcommand)]
+pub enum Import {
+    /// Charge a wallet for each request of a usage trace: a hold for the most it could cost, then its settlement.
+    ///
+    /// The file is CSV; its header names `TIMESTAMP`, `ContextTokens` and `GeneratedTokens`. It is safe to
+    /// interrupt and to run again: a row that is settled is recognised and not charged again.
+    LlmTrace(LlmTrace),
+}
+
+/// Arguments of `counterfoil import llm-trace`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LlmTrace {
+    /// The trace.
+    pub file: PathBuf,
+    /// Address of the server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// Access token; better given by the environment, where other users of the machine do not see it.
+    #[arg(long, env = "COUNTERFOIL_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// Path of the wallet that pays; it must exist.
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub wallet: String,
+    /// Path of the wallet that is paid; it is opened if it does not exist.
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub revenue: String,
+    /// Code of the asset.
+    #[arg(long)]
+    pub asset: String,
+    /// Price of a million context tokens, such as 0.50.
+    #[arg(long)]
+    pub input_price: Price,
+    /// Price of a million generated tokens, such as 1.50.
+    #[arg(long)]
+    pub output_price: Price,
+    /// The answer, in tokens, that a hold allows for; a row that generated more holds for what it generated.
+    #[arg(long, default_value_t = 4096)]
+    pub max_output_tokens: u64,
+    /// Rows under way at a time.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// How long to go on trying when the server does not answer, such as 60s or 5m.
+    #[arg(long, default_value = "60s", value_parser = seconds)]
+    pub retry_for: Duration,
+}
+
+/// Why an import was refused before its first row.
+#[derive(Debug, Error)]
+enum Unusable {
+    #[error("{}: {}", .0.display(), .1)]
+    File(PathBuf, TraceError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{0}")]
+    Server(#[from] Failure),
+    #[error("--asset: the tenant has no asset {0}")]
+    NoAsset(String),
+    #[error("--wallet: there is no wallet {0}; open and fund it first")]
+    NoWallet(String),
+    #[error("{option}: the wallet {path} holds {found}, not {asked}")]
+    OtherAsset { option: &'static str, path: String, found: String, asked: String },
+    #[error("--wallet and --revenue are the same wallet")]
+    SameWallet,
+    #[error(transparent)]
+    Tariff(#[from] TariffError),
+}
+
+/// Runs an import, reports on standard output and error, and returns the exit status: 0 all done, 1 some rows were
+/// bad or refused (the others are imported), 2 nothing was begun, 3 stopped before the end, 130 interrupted.
+pub async fn run(import: Import) -> ExitCode {
+    let Import::LlmTrace(arguments) = import;
+    let mut signal = match signal(SignalKind::interrupt()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: cannot watch for interrupts: {error}");
+            return ExitCode::from(UNUSABLE);
+        }
+    };
+    let interrupts = futures_util::stream::poll_fn(|context| signal.poll_recv(context));
+    let mut out = io::stdout();
+    ExitCode::from(match llm_trace(&arguments, interrupts, &mut out).await {
+        Ok(status) => status,
+        Err(unusable) => {
+            let _ = writeln!(io::stderr(), "error: {unusable}");
+            UNUSABLE
+        }
+    })
+}
+
+async fn llm_trace(
+    arguments: &LlmTrace,
+    mut interrupts: impl Stream<Item = ()> + Unpin,
+    out: &mut dyn io::Write,
+) -> Result<u8, Unusable> {
+    if arguments.wallet == arguments.revenue {
+        return Err(Unusable::SameWallet);
+    }
+    let account = Account {
+        wallet: arguments.wallet.clone(),
+        revenue: arguments.revenue.clone(),
+        asset: arguments.asset.clone(),
+    };
+    let file = |error: TraceError| Unusable::File(arguments.file.clone(), error);
+    let (total, trace) = open(&arguments.file).map_err(file)?;
+
+    let progress = Progress::new(total);
+    let notices = progress.clone();
+    let notice = Box::new(move |text: &str| notices.say(text));
+    let client = Client::new(&arguments.url, &arguments.token, arguments.retry_for, notice)?;
+    let tariff = tokio::select! {
+        tariff = preflight(&client, &account, arguments) => {
+            tariff.inspect_err(|_| { progress.finish(); })?
+        }
+        Some(()) = interrupts.next() => {
+            progress.finish();
+            return Ok(Tally::default().exit_status(&End::Interrupted));
+        }
+    };
+
+    let charge = Charge {
+        client: &client,
+        account: &account,
+        tariff: &tariff,
+        max_output_tokens: arguments.max_output_tokens,
+    };
+    let concurrency = usize::from(arguments.concurrency);
+    let rows = flow::read_ahead(trace, 2 * concurrency).map_err(|error| file(error.into()))?;
+    let mut tally = Tally::default();
+    let end = flow::charge_all(&charge, rows, concurrency, &mut interrupts, &progress, &mut tally).await;
+    let summary = Summary {
+        tally: &tally,
+        end: &end,
+        tariff: &tariff,
+        asset: &account.asset,
+        elapsed: progress.finish(),
+    };
+    // The status tells the outcome even where nobody reads the summary.
+    let _ = write!(out, "{summary}").and_then(|()| out.flush());
+    Ok(tally.exit_status(&end))
+}
+
+/// Opens a trace and counts its rows; a pipe can be read only once and is not counted.
+fn open(path: &PathBuf) -> Result<(Option<u64>, Trace<BufReader<File>>), TraceError> {
+    let file = File::open(path)?;
+    let total = if file.metadata()?.is_file() {
+        Some(trace::count_rows(BufReader::new(File::open(path)?))?)
+    } else {
+        None
+    };
+    Ok((total, Trace::open(BufReader::new(file))?))
+}
+
+/// Makes sure that rows can be charged at all, and fixes what a token costs.
+async fn preflight(client: &Client, account: &Account, arguments: &LlmTrace) -> Result<Tariff, Unusable> {
+    let scale = client.asset_scale(&account.asset).await?;
+    let scale = scale.ok_or_else(|| Unusable::NoAsset(account.asset.clone()))?;
+    let tariff = Tariff::new(arguments.input_price, arguments.output_price, scale)?;
+    let paying = client.wallet(&account.wallet).await?;
+    let paying = paying.ok_or_else(|| Unusable::NoWallet(account.wallet.clone()))?;
+    let paid = client.wallet(&account.revenue).await?;
+    let wallets = [("--wallet", &account.wallet, Some(paying)), ("--revenue", &account.revenue, paid)];
+    for (option, path, wallet) in wallets {
+        if let Some(wallet) = wallet.filter(|wallet| wallet.asset != account.asset) {
+            return Err(Unusable::OtherAsset {
+                option,
+                path: path.clone(),
+                found: wallet.asset,
+                asked: account.asset.clone(),
+            });
+        }
+    }
+    Ok(tariff)
+}
+
+/// A duration in whole seconds or minutes.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let (digits, factor) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|seconds| *seconds <= 7 * 24 * 3600)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "a duration is written like 60s or 5m, a week at the most".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

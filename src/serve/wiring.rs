@@ -1,0 +1,324 @@
+//! The parts of the ledger, put together.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::credential::{Grant, Role, Signer, Verifier};
+use api::{App, Check, CheckState, HealthCheck, Limits};
+use async_nats::connection::State as NatsState;
+use chrono::TimeDelta;
+use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
+use domain::{Clock, Ids, Slug, TenantId, TenantName};
+use journal::{Journal, Role as Act};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use projections::{Due, Kind, Progress, Projectors, Reader, Settings, State};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Demo;
+use crate::cli::{Failure, say};
+use crate::config::Config;
+use crate::demo;
+use crate::lifecycle::Lifecycle;
+use crate::servers::{Addresses, connect_nats, make_data_dir};
+use crate::system::{SystemClock, SystemIds};
+
+/// How many due holds are swept at a time in a partition.
+const SWEEP: i64 = 500;
+/// A read model that is further behind than this many events is worth a word to operators.
+const LAGGING: i64 = 10_000;
+/// Upper bounds of the latency histograms, in seconds.
+const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The ledger at work: writers, relay, projectors and sweeper.
+pub struct Ledger {
+    pipeline: Pipeline,
+    reader: Reader,
+    journal: Journal,
+    progress: Progress,
+    nats: async_nats::Client,
+    metrics: PrometheusHandle,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    writers: TaskTracker,
+    sweeping: CancellationToken,
+    followers: TaskTracker,
+    following: CancellationToken,
+}
+
+impl Ledger {
+    /// Starts everything but the API, on a migrated database.
+    pub async fn start(config: &Config, addresses: &Addresses) -> Result<Self, Failure> {
+        let url = addresses.database_url.as_deref().ok_or("the address of the database is not known")?;
+        let options = PgConnectOptions::from_str(url)?;
+        let writer_connections = config.database.writer_connections.get();
+        let writer = journal::connect(options.clone(), Act::Writer, "views", writer_connections).await?;
+        let reader_connections = config.database.reader_connections.get();
+        let reader = journal::connect(options.clone(), Act::Reader, "views", reader_connections).await?;
+        let journal = Journal::open(writer.clone()).await?;
+        if journal.partition_count().0 != config.journal.partitions {
+            tracing::info!(partitions = %journal.partition_count(), "the database keeps its number of partitions");
+        }
+        let nats = addresses.nats_url.as_deref().ok_or("the address of nats-server is not known")?;
+        let connecting = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let nats = connect_nats(nats, connecting).await?;
+        let metrics = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?
+            .install_recorder()?;
+
+        let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(SystemClock), Arc::new(SystemIds));
+        let (writers, followers) = (TaskTracker::new(), TaskTracker::new());
+        let (sweeping, following) = (CancellationToken::new(), CancellationToken::new());
+        let (relay, announcer) = Relay::new(journal.clone(), nats.clone());
+        let pipeline =
+            Pipeline::start(&journal, &clock, &ids, &pipeline_options(config), &announcer, &writers);
+        followers.spawn(relay.run(following.clone()));
+        let progress = Progress::new(journal.partition_count());
+        let projectors = Projectors {
+            database: options,
+            pool: writer.clone(),
+            journal: journal.clone(),
+            nats: Some(async_nats::jetstream::new(nats.clone())),
+            progress: progress.clone(),
+            settings: Settings {
+                batch: usize::try_from(config.projections.batch_events.get())?,
+                ..Settings::default()
+            },
+        };
+        followers.spawn(projectors.run(following.clone()));
+        let sweep = sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
+        writers.spawn(sweep);
+        followers.spawn(upkeep(metrics.clone(), following.clone()));
+        let reader = Reader::new(reader, journal.partition_count(), progress.clone());
+        Ok(Self {
+            pipeline,
+            reader,
+            journal,
+            progress,
+            nats,
+            metrics,
+            clock,
+            ids,
+            writers,
+            sweeping,
+            followers,
+            following,
+        })
+    }
+
+    /// What the API is made with.
+    pub fn app(&self, config: &Config) -> Result<App, Failure> {
+        make_data_dir(&config.data_dir())?;
+        let signer = Signer::open(&config.signing_key(), &config.auth.issuer, &config.auth.audience)?;
+        let mut verifier = Verifier::new(&config.auth.issuer, &config.auth.audience, Arc::clone(&self.clock));
+        verifier.trust(&signer)?;
+        for file in &config.auth.public_keys {
+            let pem = std::fs::read_to_string(file)
+                .map_err(|error| format!("auth.public_keys: cannot read {}: {error}", file.display()))?;
+            let id = file.file_stem().and_then(|stem| stem.to_str());
+            let id = id.ok_or_else(|| format!("auth.public_keys: {} has no name", file.display()))?;
+            verifier.trust_pem(id, &pem)?;
+        }
+        let body = config.api.body_limit_bytes.get();
+        Ok(App {
+            pipeline: self.pipeline.clone(),
+            reader: self.reader.clone(),
+            verifier,
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            partitions: self.journal.partition_count(),
+            limits: Limits {
+                body_bytes: body.min(Limits::default().body_bytes),
+                batch_bytes: body,
+                read_wait: Duration::from_millis(config.api.wait_ms_max),
+                answer_wait: Duration::from_millis(config.api.request_timeout_ms.get()),
+                ..Limits::default()
+            },
+            health: self.health(),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    /// How many threads answer requests.
+    #[must_use]
+    pub fn workers(&self, config: &Config) -> usize {
+        match config.api.workers {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            workers => workers,
+        }
+    }
+
+    /// Makes the tenant `demo` and shows the way in. The traffic that follows is returned, to be awaited.
+    pub async fn welcome(
+        &self,
+        config: &Config,
+        address: SocketAddr,
+        demo: Demo,
+        lifecycle: &Lifecycle,
+    ) -> Result<impl Future<Output = ()> + use<>, Failure> {
+        let mut traffic = None;
+        if demo == Demo::None {
+            say(&format!("Counterfoil serves http://{address}  (documentation at http://{address}/docs)"))?;
+        } else {
+            let slug = Slug::new("demo")?;
+            self.make_tenant(&slug).await?;
+            if demo == Demo::Traffic {
+                let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+                let prepared = demo::Demo::new(self.pipeline.clone(), clock, ids, &slug)?;
+                prepared.prepare().await?;
+                traffic = Some(prepared);
+            }
+            let key = config.signing_key();
+            let signer = Signer::open(&key, &config.auth.issuer, &config.auth.audience)?;
+            let grant =
+                Grant { subject: "demo", tenant: &slug, role: Role::Admin, lifetime: TimeDelta::hours(12) };
+            let token = signer.issue(&grant, &SystemClock, &SystemIds)?;
+            say(&greeting(address, &token, &config.data_dir(), demo))?;
+        }
+        let stop = lifecycle.soft().clone();
+        Ok(async move {
+            if let Some(traffic) = traffic
+                && let Err(error) = traffic.run(&stop).await
+            {
+                tracing::warn!(%error, "the demonstration has ended early");
+            }
+        })
+    }
+
+    async fn make_tenant(&self, slug: &Slug) -> Result<(), Failure> {
+        let command = Command::CreateTenant { slug: slug.clone(), name: TenantName::new("Demonstration")? };
+        let context = Context::system("first start");
+        let request = Request { tenant: TenantId::of(slug), command, context, key: None };
+        match self.pipeline.submit(request).await {
+            Err(CommandFailure::Rejected(rejection)) if rejection.code() == "tenant_exists" => Ok(()),
+            made => Ok(made.map(drop)?),
+        }
+    }
+
+    /// Ends in order: what waits is written, then relayed and projected as far as it goes at once.
+    pub async fn stop(self) {
+        let Self { pipeline, reader, writers, sweeping, followers, following, .. } = self;
+        sweeping.cancel();
+        drop((pipeline, reader));
+        writers.close();
+        writers.wait().await;
+        following.cancel();
+        followers.close();
+        followers.wait().await;
+    }
+
+    /// Looks at the database, at NATS and at every read model.
+    fn health(&self) -> HealthCheck {
+        let (journal, progress, nats) = (self.journal.clone(), self.progress.clone(), self.nats.clone());
+        Arc::new(move || {
+            let (journal, progress, nats) = (journal.clone(), progress.clone(), nats.clone());
+            Box::pin(async move {
+                let connected = nats.connection_state() == NatsState::Connected;
+                let detail = "not connected; events wait in the journal";
+                let mut checks = vec![check("nats", !connected, detail)];
+                let limit = Duration::from_secs(2);
+                let asking = projections::status(journal.pool(), &journal, Some(&progress));
+                match tokio::time::timeout(limit, asking).await {
+                    Ok(Ok(status)) => {
+                        checks.push(Check { name: "database".into(), state: CheckState::Ok, detail: None });
+                        checks.extend(Kind::ALL.into_iter().map(|kind| projection(kind, &status)));
+                    }
+                    Ok(Err(error)) => checks.push(gone(&error.to_string())),
+                    Err(_) => checks.push(gone("no answer")),
+                }
+                checks
+            })
+        })
+    }
+}
+
+fn gone(detail: &str) -> Check {
+    Check { name: "database".into(), state: CheckState::Failed, detail: Some(detail.to_owned()) }
+}
+
+fn check(name: &str, impaired: bool, detail: &str) -> Check {
+    let state = if impaired { CheckState::Degraded } else { CheckState::Ok };
+    Check { name: name.to_owned(), state, detail: impaired.then(|| detail.to_owned()) }
+}
+
+/// How one read model is over all partitions.
+fn projection(kind: Kind, status: &[projections::ProjectionStatus]) -> Check {
+    let name = format!("projection {}", kind.name());
+    let own = || status.iter().filter(|one| one.projection == kind);
+    let stopped = own().find_map(|one| match &one.state {
+        State::Stopped { at, reason } => Some(format!("stopped at p{}:{at}: {reason}", one.partition)),
+        _ => None,
+    });
+    let lag: i64 = own().map(|one| one.lag).sum();
+    match stopped {
+        Some(detail) => check(&name, true, &detail),
+        None => check(&name, lag > LAGGING, &format!("{lag} events behind")),
+    }
+}
+
+fn pipeline_options(config: &Config) -> PipelineOptions {
+    PipelineOptions {
+        max_batch_events: config.pipeline.max_batch_events.get(),
+        queue_commands: config.pipeline.queue_commands.get(),
+        cache_aggregates: config.pipeline.cache_aggregates.get(),
+        ..PipelineOptions::default()
+    }
+}
+
+fn sweep(
+    config: &Config,
+    journal: &Journal,
+    pool: PgPool,
+    pipeline: Pipeline,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (journal, due) = (journal.clone(), Due::new(pool));
+    let interval = Duration::from_millis(config.sweep.interval_ms.get());
+    commands::sweep(pipeline, clock, interval, stop, move |now| {
+        let (journal, due) = (journal.clone(), due.clone());
+        async move {
+            let mut found = Vec::new();
+            for partition in journal.partitions() {
+                let more = due.due(partition, now, SWEEP).await;
+                found.extend(more.map_err(|error| error.to_string())?);
+            }
+            Ok(found)
+        }
+    })
+}
+
+/// Keeps the histograms from growing.
+async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
+    loop {
+        metrics.run_upkeep();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
+/// What is printed when everything is ready.
+fn greeting(address: SocketAddr, token: &str, data_dir: &Path, demo: Demo) -> String {
+    let curl = format!("curl -sS -H 'Authorization: Bearer {token}'");
+    let json = "-H 'Content-Type: application/json' -d";
+    let base = format!("http://{address}");
+    let posting = r#"{"postings":[{"from":"@world","to":"customers:you:credits","amount":"10","asset":"USD"}],"open_wallets":true}"#;
+    let asset = r#"{"code":"USD","scale":9}"#;
+    let first = match demo {
+        Demo::Traffic => format!("{curl} '{base}/v1/wallets?prefix=customers:'"),
+        Demo::Tenant | Demo::None => format!("{curl} {json} '{asset}' {base}/v1/assets"),
+    };
+    format!(
+        "Counterfoil is ready at {base}\n\n  documentation  {base}/docs\n  data           {}\n  tenant         demo\n  \
+         token          {token}\n\nThree things to try:\n\n{first}\n\n{curl} {json} '{posting}' \
+         {base}/v1/transactions\n\n{curl} {base}/v1/trial-balance\n\nctrl-C stops everything; the data stays.",
+        data_dir.display()
+    )
+}

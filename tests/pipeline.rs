@@ -1,0 +1,260 @@
+//! The pipeline on a real Postgres: what is acknowledged is recorded once, in order, and what is refused is not.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+mod support;
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use commands::{Command, Failure, Resource, TransactionRequest};
+use domain::transaction::{TransactionRejection, TransactionStatus};
+use domain::wallet::WalletRejection;
+use domain::{Reference, WalletPath};
+use support::ledger::{Ledger, amount, key, posting, transfer};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_parallel_appends_are_all_there() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let before = ledger.events().await.len();
+    let posts = (0..20).map(|_| ledger.submit(transfer("a", "b", "0.01")));
+    let outcomes = futures_util::future::join_all(posts).await;
+    let mut positions: Vec<i64> =
+        outcomes.iter().map(|one| one.as_ref().unwrap().position.position).collect();
+    positions.sort_unstable();
+    positions.dedup();
+    assert_eq!(positions.len(), 20, "every command has a position of its own");
+    let events = ledger.events().await;
+    assert_eq!(events.len(), before + 61, "three events a transfer, and b was opened by the first");
+    assert!(events.iter().zip(1..).all(|(event, position)| event.position == position), "no gaps");
+    assert_eq!(ledger.wallet("b").await.balance.posted, amount("0.20"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_open_append_hides_no_event_from_a_reader() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let head = ledger.journal.head(ledger.partition()).await.unwrap().position;
+    // Another writer is in the middle of an append: it has taken its position and not committed yet.
+    let pool = ledger.database.pool(journal::Role::Owner, 1).await;
+    let mut other = pool.begin().await.unwrap();
+    let taken = sqlx::query("UPDATE journal.heads SET position = position WHERE partition = $1")
+        .bind(ledger.partition().0)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    assert_eq!(taken.rows_affected(), 1);
+    let (waiting, ()) = tokio::join!(
+        async {
+            tokio::time::timeout(Duration::from_secs(30), ledger.submit(transfer("a", "b", "1.00"))).await
+        },
+        async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let seen = ledger.journal.read(ledger.partition(), head, 10).await.unwrap();
+            assert!(seen.is_empty(), "nothing may overtake the append that is in flight");
+            other.commit().await.unwrap();
+        }
+    );
+    assert!(waiting.unwrap().is_ok());
+    let seen = ledger.journal.read(ledger.partition(), head, 10).await.unwrap();
+    assert_eq!(seen.first().unwrap().position, head + 1, "the reader misses nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_concurrent_settlements_of_one_hold_one_wins() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let hold = TransactionRequest { pending: true, ..transfer("a", "b", "5.00") };
+    let id = ledger.transaction(hold).await.unwrap().0;
+    let settle = || ledger.run(Command::Settle { id, amounts: Some(vec![amount("3.00")]) }, None);
+    let (first, second) = tokio::join!(settle(), settle());
+    let refused = [first, second].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert_eq!(refused.len(), 1);
+    let not_pending = TransactionRejection::NotPending(TransactionStatus::Settled);
+    assert_eq!(refused[0], Failure::Rejected(not_pending.into()));
+    let wallet = ledger.wallet("a").await;
+    assert_eq!(wallet.balance.posted, amount("97.00"));
+    assert!(wallet.balance.held.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_reversal_has_no_second_effect() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let id = ledger.transaction(transfer("a", "b", "5.00")).await.unwrap().0;
+    let reverse = || Command::Reverse { id, amounts: None };
+    let first = ledger.run(reverse(), key("refund", "1")).await.unwrap();
+    let again = ledger.run(reverse(), key("refund", "1")).await.unwrap();
+    assert!(again.replayed && !first.replayed);
+    assert_eq!((first.resource, first.position), (again.resource, again.position));
+    assert!(ledger.run(reverse(), None).await.is_err(), "without the key it is refused");
+    assert_eq!(ledger.wallet("a").await.balance.posted, amount("100.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_another_body_is_refused() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let post = |text: &str| Command::Transact(transfer("a", "b", text));
+    let first = ledger.run(post("1.00"), key("k", "one")).await.unwrap();
+    assert_eq!(ledger.run(post("2.00"), key("k", "two")).await, Err(Failure::KeyReused));
+    // Also when the writer has forgotten everything, and within one batch.
+    let other = ledger.restarted().await;
+    let again = other.run(post("1.00"), key("k", "one")).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.resource, first.resource);
+    assert_eq!(other.run(post("2.00"), key("k", "two")).await, Err(Failure::KeyReused));
+    let results = other
+        .run_all(vec![
+            (post("1.00"), key("n", "one")),
+            (post("2.00"), key("n", "two")),
+            (post("1.00"), key("n", "one")),
+        ])
+        .await;
+    assert!(results[0].as_ref().is_ok_and(|one| !one.replayed));
+    assert_eq!(results[1], Err(Failure::KeyReused));
+    assert!(results[2].as_ref().is_ok_and(|one| one.replayed));
+    assert_eq!(other.wallet("b").await.balance.posted, amount("2.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_command_leaves_no_trace_and_keeps_its_key_free() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let before = ledger.events().await.len();
+    let too_much = Command::Transact(transfer("a", "b", "100.01"));
+    let refused = ledger.run(too_much, key("k", "x")).await.unwrap_err();
+    let funds = WalletRejection::InsufficientFunds {
+        path: WalletPath::new("a").unwrap(),
+        available: amount("100.00"),
+        needed: amount("100.01"),
+    };
+    assert_eq!(refused, Failure::Rejected(funds.into()));
+    assert_eq!(ledger.events().await.len(), before);
+    assert!(ledger.run(Command::Transact(transfer("a", "b", "1.00")), key("k", "y")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_one_batch_see_each_other_and_an_atomic_one_stands_or_falls_whole() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let results = ledger
+        .run_all(vec![
+            (Command::Transact(transfer("a", "b", "100.00")), None),
+            (Command::Transact(transfer("a", "b", "0.01")), None),
+            (Command::Transact(transfer("b", "a", "40.00")), None),
+        ])
+        .await;
+    assert!(results[0].is_ok() && results[1].is_err() && results[2].is_ok());
+    let before = ledger.events().await.len();
+    let atomic = Command::Batch(vec![transfer("a", "b", "40.00"), transfer("a", "b", "0.01")]);
+    let Err(Failure::Rejected(rejection)) = ledger.run(atomic, None).await else {
+        panic!("the second transaction cannot be paid");
+    };
+    assert_eq!((rejection.index(), rejection.code()), (Some(1), "insufficient_funds"));
+    assert_eq!(ledger.events().await.len(), before);
+    let whole = Command::Batch(vec![transfer("a", "b", "39.00"), transfer("a", "b", "1.00")]);
+    let done = ledger.run(whole.clone(), key("batch", "1")).await.unwrap();
+    let replayed = ledger.restarted().await.run(whole, key("batch", "1")).await.unwrap();
+    assert!(matches!(&done.resource, Resource::Transactions(made) if made.len() == 2));
+    assert_eq!((replayed.resource, replayed.position), (done.resource, done.position));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_is_taken_once() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let with_reference = || TransactionRequest {
+        reference: Some(Reference::new("invoice 7").unwrap()),
+        ..transfer("a", "b", "1.00")
+    };
+    let made = ledger.transaction(with_reference()).await.unwrap();
+    assert_eq!(made.0, domain::TransactionId::of(ledger.tenant, &Reference::new("invoice 7").unwrap()));
+    let refused = ledger.transaction(with_reference()).await.unwrap_err();
+    assert_eq!(refused, Failure::Rejected(TransactionRejection::AlreadyExists.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_hold_gives_back_what_it_held_when_the_wallet_is_touched() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let expires_at = Some(ledger.clock.get() + TimeDelta::seconds(60));
+    let hold = TransactionRequest { pending: true, expires_at, ..transfer("a", "b", "80.00") };
+    let id = ledger.transaction(hold).await.unwrap().0;
+    assert!(ledger.submit(transfer("a", "b", "30.00")).await.is_err(), "the hold is in the way");
+    ledger.clock.advance(TimeDelta::seconds(60));
+    ledger.submit(transfer("a", "b", "30.00")).await.unwrap();
+    let wallet = ledger.wallet("a").await;
+    assert_eq!((wallet.balance.posted, wallet.balance.held), (amount("70.00"), amount("0.00")));
+    let refused = ledger.run(Command::Settle { id, amounts: None }, None).await.unwrap_err();
+    assert_eq!(refused, Failure::Rejected(TransactionRejection::HoldExpired.into()));
+    let expiry = ledger.events().await.into_iter().filter(|event| event.text.event_type == "expired").count();
+    assert_eq!(expiry, 3, "the transaction and both wallets");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_time_never_runs_backwards() {
+    let ledger = Ledger::funded(&["a"]).await;
+    ledger.submit(transfer("a", "b", "1.00")).await.unwrap();
+    ledger.clock.advance(TimeDelta::hours(-5));
+    ledger.submit(transfer("a", "b", "1.00")).await.unwrap();
+    let other = ledger.restarted().await;
+    other.submit(transfer("a", "b", "1.00")).await.unwrap();
+    let times: Vec<DateTime<Utc>> = other.events().await.iter().map(|event| event.recorded_at).collect();
+    assert!(times.is_sorted());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_on_one_partition_lose_nothing() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let other = ledger.restarted().await;
+    for _ in 0..10 {
+        let (one, two) =
+            tokio::join!(ledger.submit(transfer("a", "b", "1.00")), other.submit(transfer("a", "b", "1.00")));
+        assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    }
+    assert_eq!(ledger.restarted().await.wallet("a").await.balance.posted, amount("80.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_cache_changes_no_outcome() {
+    let ledger = Ledger::with_cache(2).await;
+    for number in 0..12 {
+        let from = format!("w{}", number % 6);
+        ledger.submit(transfer("@world", &from, "1.00")).await.unwrap();
+    }
+    for number in 0..6 {
+        assert_eq!(ledger.wallet(&format!("w{number}")).await.balance.posted, amount("2.00"));
+    }
+    assert_eq!(ledger.wallet("@world").await.balance.posted, amount("-12.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_may_wait_is_refused_at_once() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let many = (0..=Ledger::QUEUE).map(|_| (Command::Transact(transfer("a", "b", "0.01")), None)).collect();
+    let results = ledger.run_all(many).await;
+    assert!(results.iter().all(|result| *result == Err(Failure::Overloaded)));
+    assert!(ledger.submit(transfer("a", "b", "0.01")).await.is_ok(), "and the next one is served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_named_and_changes_nothing() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let before = ledger.events().await.len();
+    let cases = [
+        (transfer("a", "b", "0.001"), "amount_too_precise"),
+        (transfer("a", "b", "0.00"), "amount_not_positive"),
+        (transfer("a", "b", "-1.00"), "amount_not_positive"),
+        (transfer("a", "a", "1.00"), "posting_to_same_wallet"),
+        (TransactionRequest { open_wallets: false, ..transfer("a", "nowhere", "1.00") }, "wallet_not_found"),
+        (TransactionRequest { postings: vec![], ..transfer("a", "b", "1.00") }, "postings_empty"),
+        (
+            TransactionRequest {
+                postings: vec![posting("a", "b", "1.00", "NONE")],
+                ..transfer("a", "b", "1.00")
+            },
+            "unknown_asset",
+        ),
+        (transfer("a", "b", "170141183460469231731687303715884105727"), "amount_too_large"),
+    ];
+    for (request, code) in cases {
+        match ledger.submit(request).await {
+            Err(Failure::Rejected(rejection)) => assert_eq!(rejection.code(), code),
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+    assert_eq!(ledger.events().await.len(), before);
+}

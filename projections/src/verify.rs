@@ -142,12 +142,8 @@ impl Pass<'_> {
                 break;
             }
             // Never past a position at which something is compared.
-            let stops = [tenants, balances, head]
-                .into_iter()
-                .filter(|stop| *stop > fold.position);
-            let limit = stops
-                .min()
-                .map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
+            let stops = [tenants, balances, head].into_iter().filter(|stop| *stop > fold.position);
+            let limit = stops.min().map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
             let batch = decode_all(self.journal.read(partition, fold.position, limit).await?);
             if batch.is_empty() {
                 let place = format!("p{partition}:{}", fold.position + 1);
@@ -161,11 +157,7 @@ impl Pass<'_> {
             report.events += i64::try_from(batch.len()).unwrap_or(i64::MAX);
             observer(report.events);
         }
-        same(
-            || format!("the head of partition {partition}"),
-            &fold.recorded_at,
-            &recorded_at,
-        )?;
+        same(|| format!("the head of partition {partition}"), &fold.recorded_at, &recorded_at)?;
         fold.finish()?;
         transactions::none_more(&mut self.tx, partition, made).await?;
         report.transactions += made;
@@ -189,18 +181,9 @@ impl Pass<'_> {
     async fn checkpoint(&mut self, kind: Kind, head: i64) -> Result<i64, VerifyError> {
         let position = models::checkpoint(&mut self.tx, kind, self.partition).await?;
         if position > head {
-            let place = format!(
-                "the checkpoint of {} in partition {}",
-                kind.name(),
-                self.partition
-            );
+            let place = format!("the checkpoint of {} in partition {}", kind.name(), self.partition);
             let expected = format!("at most {head}");
-            return Err(Difference {
-                place,
-                expected,
-                found: position.to_string(),
-            }
-            .into());
+            return Err(Difference { place, expected, found: position.to_string() }.into());
         }
         Ok(position)
     }

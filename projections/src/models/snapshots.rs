@@ -71,10 +71,7 @@ async fn take<A: Aggregate<Event: Event>>(
     }
     let ids: Vec<Uuid> = ours.iter().map(|(id, _)| *id).collect();
     let mut states = kept::<A>(connection, partition, &ids).await?;
-    let after: Vec<i64> = ids
-        .iter()
-        .map(|id| states.get(id).map_or(0, |(sequence, _)| *sequence))
-        .collect();
+    let after: Vec<i64> = ids.iter().map(|id| states.get(id).map_or(0, |(sequence, _)| *sequence)).collect();
     let upto: Vec<i64> = ours.iter().map(|(_, grown)| grown.to).collect();
     let events = sqlx::query!(
         r#"SELECT e.aggregate_id, e.position, e.sequence, e.event_type, e.event_version,
@@ -138,11 +135,7 @@ async fn kept<A: Aggregate>(
     Ok(states)
 }
 
-async fn keep(
-    connection: &mut PgConnection,
-    partition: Partition,
-    taken: &[Taken],
-) -> Result<(), Fault> {
+async fn keep(connection: &mut PgConnection, partition: Partition, taken: &[Taken]) -> Result<(), Fault> {
     let tenants: Vec<Uuid> = taken.iter().map(|snapshot| snapshot.tenant_id).collect();
     let types: Vec<&str> = taken.iter().map(|snapshot| snapshot.aggregate_type).collect();
     let ids: Vec<Uuid> = taken.iter().map(|snapshot| snapshot.id).collect();

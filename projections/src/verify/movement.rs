@@ -64,11 +64,7 @@ mod tests {
     }
 
     fn balance(posted: &str, held: &str, incoming: &str) -> Balance {
-        Balance {
-            posted: amount(posted),
-            held: amount(held),
-            incoming: amount(incoming),
-        }
+        Balance { posted: amount(posted), held: amount(held), incoming: amount(incoming) }
     }
 
     #[test]
@@ -95,9 +91,6 @@ mod tests {
             effective_at: None,
             balance: Balance::default(),
         };
-        assert_eq!(
-            after(balance("0.00", "0.00", "0.00"), &said),
-            Err(MoneyError::ScaleMismatch)
-        );
+        assert_eq!(after(balance("0.00", "0.00", "0.00"), &said), Err(MoneyError::ScaleMismatch));
     }
 }

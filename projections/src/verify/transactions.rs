@@ -31,10 +31,8 @@ pub(super) async fn check(
         .filter(|e| e.text.sequence == 1 && e.position <= checkpoint)
         .map(|e| e.text.aggregate_id)
         .collect();
-    let first: HashMap<Uuid, i64> = ours()
-        .filter(|e| e.text.sequence == 1)
-        .map(|e| (e.text.aggregate_id, e.position))
-        .collect();
+    let first: HashMap<Uuid, i64> =
+        ours().filter(|e| e.text.sequence == 1).map(|e| (e.text.aggregate_id, e.position)).collect();
     let rows = sqlx::query_as!(
         Row,
         "SELECT tenant_id, transaction_id, position, sequence, status, recorded_at, effective_at, expires_at,
@@ -45,20 +43,12 @@ pub(super) async fn check(
     )
     .fetch_all(connection)
     .await?;
-    let mut rows: HashMap<Uuid, Row> = rows
-        .into_iter()
-        .map(|row| (row.transaction_id, row))
-        .collect();
+    let mut rows: HashMap<Uuid, Row> = rows.into_iter().map(|row| (row.transaction_id, row)).collect();
     for id in &begun {
         let (Some(row), Some(transaction)) = (rows.remove(id), folded.get(id)) else {
             let place = format!("the row of transaction {id}");
             let (expected, found) = ("a row".to_owned(), "none".to_owned());
-            return Err(Difference {
-                place,
-                expected,
-                found,
-            }
-            .into());
+            return Err(Difference { place, expected, found }.into());
         };
         compare(&row, transaction, first.get(id).copied().unwrap_or(0))?;
     }
@@ -98,11 +88,7 @@ fn compare(row: &Row, transaction: &Tracked<Transaction>, first: i64) -> Result<
         state.body.effective_at.unwrap_or(transaction.began),
         state.body.expires_at.filter(|_| pending),
     );
-    same(
-        place,
-        &times,
-        &(row.recorded_at, row.effective_at, row.expires_at),
-    )?;
+    same(place, &times, &(row.recorded_at, row.effective_at, row.expires_at))?;
     let metadata = &state.body.metadata;
     let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.as_map().clone()));
     same(place, &metadata, &row.metadata)

@@ -101,12 +101,7 @@ pub(super) async fn wallets(connection: &mut PgConnection, fold: &Fold) -> Resul
             let Some(wallet) = fold.wallets.get(&row.wallet_id) else {
                 let place = format!("the row of wallet {} ({})", row.wallet_id, row.path);
                 let (expected, found) = ("no such wallet".to_owned(), "a row".to_owned());
-                return Err(Difference {
-                    place,
-                    expected,
-                    found,
-                }
-                .into());
+                return Err(Difference { place, expected, found }.into());
             };
             compare(&row, wallet)?;
             count += 1;
@@ -147,29 +142,9 @@ fn compare(row: &Row, wallet: &Tracked<Wallet>) -> Result<(), Difference> {
     let amounts = [balance.posted, balance.held, balance.incoming].map(|amount| amount.to_string());
     let found = [&row.posted, &row.held, &row.incoming].map(String::as_str);
     same(place, &amounts.each_ref().map(String::as_str), &found)?;
-    same(
-        place,
-        &state.minimum.map(|minimum| minimum.to_string()),
-        &row.minimum,
-    )?;
-    let names = [
-        state.path.as_str(),
-        state.asset.as_str(),
-        wallet_status(state.status),
-    ];
-    same(
-        place,
-        &names,
-        &[row.path.as_str(), row.asset.as_str(), row.status.as_str()],
-    )?;
-    same(
-        place,
-        &i32::from(balance.posted.scale().digits()),
-        &row.scale,
-    )?;
-    same(
-        place,
-        &Value::Object(state.metadata.as_map().clone()),
-        &row.metadata,
-    )
+    same(place, &state.minimum.map(|minimum| minimum.to_string()), &row.minimum)?;
+    let names = [state.path.as_str(), state.asset.as_str(), wallet_status(state.status)];
+    same(place, &names, &[row.path.as_str(), row.asset.as_str(), row.status.as_str()])?;
+    same(place, &i32::from(balance.posted.scale().digits()), &row.scale)?;
+    same(place, &Value::Object(state.metadata.as_map().clone()), &row.metadata)
 }

@@ -18,6 +18,9 @@ use crate::app::App;
 use crate::extract::{REQUEST_ID, RequestId, sane_request_id};
 use crate::problem::{self, Problem, code};
 
+/// The methods that are told apart in metrics.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Surrounds a request.
 pub async fn observe<B: MessageBody + 'static>(
     request: ServiceRequest,
@@ -112,6 +115,8 @@ fn foreign(status: StatusCode) -> Problem {
 
 fn measure(method: &str, route: &str, status: StatusCode, took: Duration, span: &Span) {
     span.record("route", route).record("status", status.as_u16());
+    // A method can be any word that the caller likes, a label cannot.
+    let method = if METHODS.contains(&method) { method } else { "other" };
     let labels =
         [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_str().to_owned())];
     metrics::counter!("counterfoil_http_requests_total", &labels).increment(1);
@@ -122,5 +127,51 @@ fn measure(method: &str, route: &str, status: StatusCode, took: Duration, span: 
         tracing::warn!(took_us, "answered");
     } else {
         tracing::debug!(took_us, "answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use actix_web::{HttpResponse, body};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn answered(response: HttpResponse) -> ServiceResponse<BoxBody> {
+        let response = ServiceResponse::new(TestRequest::default().to_http_request(), response);
+        problems_only(response, "run-7")
+    }
+
+    #[actix_web::test]
+    async fn an_error_of_a_library_leaves_as_a_problem_with_the_id_of_the_request() {
+        for (status, code) in [(404, "route_not_found"), (400, "malformed_request"), (500, "internal")] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let response = answered(HttpResponse::build(status).body("<html>"));
+            assert_eq!(response.status(), status);
+            let bytes = body::to_bytes(response.into_body()).await.unwrap();
+            let problem: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(
+                (problem["code"].as_str(), problem["request_id"].as_str()),
+                (Some(code), Some("run-7"))
+            );
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_problem_keeps_what_it_says_and_gets_the_id_of_the_request() {
+        let problem = Problem::new(code::OVERLOADED, "wait a little").retry(3);
+        let response = answered(HttpResponse::from_error(problem));
+        assert_eq!(response.headers().get("Retry-After").unwrap(), "3");
+        let bytes = body::to_bytes(response.into_body()).await.unwrap();
+        let problem: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(problem["detail"], "wait a little");
+        assert_eq!(problem["request_id"], "run-7");
+    }
+
+    #[actix_web::test]
+    async fn what_is_no_error_is_left_alone() {
+        let response = answered(HttpResponse::Ok().body("fine"));
+        assert_eq!(body::to_bytes(response.into_body()).await.unwrap(), "fine");
     }
 }

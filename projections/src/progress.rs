@@ -114,6 +114,6 @@ impl Progress {
 
     fn sender(&self, kind: Kind, partition: Partition) -> Option<&watch::Sender<Mark>> {
         let partition = usize::try_from(partition.0).ok()?;
-        self.marks.get(partition).map(|marks| &marks[kind.index()])
+        self.marks.get(partition)?.get(kind.index())
     }
 }

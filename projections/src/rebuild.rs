@@ -29,14 +29,14 @@ const ATTEMPTS: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How far a rebuild is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RebuildProgress {
     /// Events applied.
     pub done: i64,
     /// Events in the journal at present.
     pub total: i64,
     /// Events applied per second since the beginning.
-    pub rate: f64,
+    pub rate: u128,
 }
 
 /// What a rebuild came to.
@@ -122,7 +122,7 @@ pub async fn rebuild(
     pool.close().await;
     filled?;
     let report = attempt(&mut owner, kind, &schema, journal, &positions).await?;
-    observer(RebuildProgress { done: report.events, total: report.events, rate: 0.0 });
+    observer(RebuildProgress { done: report.events, total: report.events, rate: 0 });
     owner.close().await?;
     Ok(report)
 }
@@ -172,15 +172,16 @@ async fn fill(
     loop {
         let heads: Vec<i64> = journal.heads().await?.into_iter().map(|head| head.position).collect();
         let total: i64 = heads.iter().sum();
-        for (index, partition) in journal.partitions().enumerate() {
-            while positions[index] < heads[index] {
-                let events = journal.read(partition, positions[index], BATCH).await?;
-                let batch = decode_all(events);
-                positions[index] = models::write(pool, kind, partition, positions[index], &batch)
+        let mut done: i64 = positions.iter().sum();
+        for ((position, head), partition) in positions.iter_mut().zip(heads).zip(journal.partitions()) {
+            while *position < head {
+                let batch = decode_all(journal.read(partition, *position, BATCH).await?);
+                let reached = models::write(pool, kind, partition, *position, &batch)
                     .await
                     .map_err(RebuildError::at(partition))?;
-                let done: i64 = positions.iter().sum();
-                let rate = done as f64 / began.elapsed().as_secs_f64().max(0.001);
+                done += reached - *position;
+                *position = reached;
+                let rate = u128::from(done.unsigned_abs()) * 1000 / began.elapsed().as_millis().max(1);
                 observer(RebuildProgress { done, total: total.max(done), rate });
             }
         }
@@ -210,6 +211,6 @@ async fn attempt(
 
 /// Whether it was a lock timeout or a deadlock, after which everything may be tried again.
 fn waited_in_vain(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.as_deref(), Some("55P03" | "40P01"))
 }

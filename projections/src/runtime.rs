@@ -158,3 +158,8 @@ impl Projectors {
 fn labels(kind: Kind, partition: domain::Partition) -> [(&'static str, String); 2] {
     [("projection", kind.name().to_owned()), ("partition", partition.to_string())]
 }
+
+/// A number as gauges and histograms take it. Beyond four billion it no longer matters.
+fn measured(number: impl TryInto<u32>) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
+}

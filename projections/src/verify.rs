@@ -9,6 +9,7 @@ mod movement;
 mod transactions;
 mod views;
 
+use chrono::{DateTime, Utc};
 use domain::Partition;
 use journal::Journal;
 use sqlx::{PgPool, Postgres, Transaction};
@@ -120,25 +121,11 @@ impl Pass<'_> {
         observer: &mut impl FnMut(i64),
     ) -> Result<(), VerifyError> {
         let partition = self.partition;
-        let head = sqlx::query!(
-            r#"SELECT position, nullif(recorded_at, '-infinity') AS "recorded_at?"
-               FROM journal.heads WHERE partition = $1"#,
-            partition.0
-        )
-        .fetch_one(&mut *self.tx)
-        .await?;
-        let mut checkpoints = Vec::with_capacity(Kind::ALL.len());
-        for kind in Kind::ALL {
-            let position = models::checkpoint(&mut self.tx, kind, partition).await?;
-            if position > head.position {
-                let place = format!("the checkpoint of {} in partition {partition}", kind.name());
-                let expected = format!("at most {}", head.position);
-                return Err(Difference { place, expected, found: position.to_string() }.into());
-            }
-            checkpoints.push((kind, position));
-        }
-        let at = |kind| checkpoints.iter().find(|(k, _)| *k == kind).map_or(0, |(_, position)| *position);
-        let (tenants, balances) = (at(Kind::Tenants), at(Kind::Balances));
+        let (head, recorded_at) = self.head().await?;
+        let tenants = self.checkpoint(Kind::Tenants, head).await?;
+        let balances = self.checkpoint(Kind::Balances, head).await?;
+        let transactions = self.checkpoint(Kind::Transactions, head).await?;
+        self.checkpoint(Kind::Snapshots, head).await?;
 
         let snapshots = views::snapshots(&mut self.tx, partition).await?;
         report.snapshots += i64::try_from(snapshots.len()).unwrap_or(i64::MAX);
@@ -151,11 +138,11 @@ impl Pass<'_> {
             if fold.position == balances {
                 report.wallets += views::wallets(&mut self.tx, &fold).await?;
             }
-            if fold.position == head.position {
+            if fold.position == head {
                 break;
             }
             // Never past a position at which something is compared.
-            let stops = [tenants, balances, head.position].into_iter().filter(|stop| *stop > fold.position);
+            let stops = [tenants, balances, head].into_iter().filter(|stop| *stop > fold.position);
             let limit = stops.min().map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
             let batch = decode_all(self.journal.read(partition, fold.position, limit).await?);
             if batch.is_empty() {
@@ -166,16 +153,38 @@ impl Pass<'_> {
             for event in &batch {
                 fold.apply(event)?;
             }
-            made += transactions::check(&mut self.tx, partition, &batch, at(Kind::Transactions)).await?;
+            made += transactions::check(&mut self.tx, partition, &batch, transactions).await?;
             report.events += i64::try_from(batch.len()).unwrap_or(i64::MAX);
             observer(report.events);
         }
-        same(|| format!("the head of partition {partition}"), &fold.recorded_at, &head.recorded_at)?;
+        same(|| format!("the head of partition {partition}"), &fold.recorded_at, &recorded_at)?;
         fold.finish()?;
         transactions::none_more(&mut self.tx, partition, made).await?;
         report.transactions += made;
         report.partitions += 1;
         self.tx.commit().await?;
         Ok(())
+    }
+    /// The position of the last event, and when it was recorded.
+    async fn head(&mut self) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
+        let row = sqlx::query!(
+            r#"SELECT position, nullif(recorded_at, '-infinity') AS "recorded_at?"
+               FROM journal.heads WHERE partition = $1"#,
+            self.partition.0
+        )
+        .fetch_one(&mut *self.tx)
+        .await?;
+        Ok((row.position, row.recorded_at))
+    }
+
+    /// Where a read model is: not ahead of the journal.
+    async fn checkpoint(&mut self, kind: Kind, head: i64) -> Result<i64, VerifyError> {
+        let position = models::checkpoint(&mut self.tx, kind, self.partition).await?;
+        if position > head {
+            let place = format!("the checkpoint of {} in partition {}", kind.name(), self.partition);
+            let expected = format!("at most {head}");
+            return Err(Difference { place, expected, found: position.to_string() }.into());
+        }
+        Ok(position)
     }
 }

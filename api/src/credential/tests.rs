@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{Clock, Ids, Slug};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -78,11 +80,7 @@ fn refusal(token: &str) -> CredentialError {
 }
 
 fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits: Vec<u8> = text.bytes().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
-    let digit =
-        |six: &[u8]| (0..6).fold(0, |sum, at| sum * 2 + usize::from(six.get(at).copied().unwrap_or(0)));
-    bits.chunks(6).map(|six| char::from(DIGITS[digit(six)])).collect()
+    URL_SAFE_NO_PAD.encode(text)
 }
 
 #[test]

@@ -70,22 +70,7 @@ async fn take<A: Aggregate<Event: Event>>(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = ours.iter().map(|(id, _)| *id).collect();
-    let rows = sqlx::query!(
-        r#"SELECT aggregate_id, sequence, state::text AS "state!" FROM snapshots
-           WHERE aggregate_id = ANY($1) AND partition = $2 AND form = $3"#,
-        &ids,
-        partition.0,
-        SNAPSHOT_FORM
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut states: HashMap<Uuid, (i64, A)> = HashMap::new();
-    for row in rows {
-        // One that cannot be read is as good as none: the stream itself is the truth.
-        if let Ok(state) = serde_json::from_str(&row.state) {
-            states.insert(row.aggregate_id, (row.sequence, state));
-        }
-    }
+    let mut states = kept::<A>(connection, partition, &ids).await?;
     let after: Vec<i64> = ids.iter().map(|id| states.get(id).map_or(0, |(sequence, _)| *sequence)).collect();
     let upto: Vec<i64> = ours.iter().map(|(_, grown)| grown.to).collect();
     let events = sqlx::query!(
@@ -123,6 +108,31 @@ async fn take<A: Aggregate<Event: Event>>(
         }
     }
     Ok(taken)
+}
+
+/// The snapshots kept of these streams: where they were taken, and the states.
+async fn kept<A: Aggregate>(
+    connection: &mut PgConnection,
+    partition: Partition,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, (i64, A)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT aggregate_id, sequence, state::text AS "state!" FROM snapshots
+           WHERE aggregate_id = ANY($1) AND partition = $2 AND form = $3"#,
+        ids,
+        partition.0,
+        SNAPSHOT_FORM
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut states: HashMap<Uuid, (i64, A)> = HashMap::new();
+    for row in rows {
+        // One that cannot be read is as good as none: the stream itself is the truth.
+        if let Ok(state) = serde_json::from_str(&row.state) {
+            states.insert(row.aggregate_id, (row.sequence, state));
+        }
+    }
+    Ok(states)
 }
 
 async fn keep(connection: &mut PgConnection, partition: Partition, taken: &[Taken]) -> Result<(), Fault> {

@@ -146,3 +146,25 @@ impl TenantReader<'_> {
 pub(super) fn prefix_range(prefix: &str) -> Option<(&str, String)> {
     storable(prefix).then(|| (prefix, format!("{prefix}{}", char::MAX)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_range_of_paths() {
+        let (from, to) = prefix_range("a:1").unwrap();
+        let within = |path: &str| from <= path && path < to.as_str();
+        for path in ["a:1", "a:12", "a:1:b", "a:1z"] {
+            assert!(within(path), "{path}");
+        }
+        for path in ["a:0", "a:2", "a:", "b", "@a:1"] {
+            assert!(!within(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_path_begins_with_what_postgres_cannot_take() {
+        assert_eq!(prefix_range("a\0"), None);
+    }
+}

@@ -27,8 +27,8 @@ pub(super) async fn swap(
     let not_compared = forward_served(&mut tx, kind, journal, &served, &heads).await?;
 
     tx.execute(sqlx::raw_sql(&format!("SET LOCAL search_path = {schema}"))).await?;
-    for (index, partition) in journal.partitions().enumerate() {
-        forward(&mut tx, kind, journal, partition, built[index], heads[index])
+    for ((built, head), partition) in built.iter().zip(&heads).zip(journal.partitions()) {
+        forward(&mut tx, kind, journal, partition, *built, *head)
             .await
             .map_err(RebuildError::at(partition))?;
     }
@@ -89,8 +89,8 @@ async fn forward_served(
     }
     // A savepoint: whatever is wrong with the served one must not keep the new one from its place.
     let mut savepoint = tx.begin().await?;
-    for (index, partition) in journal.partitions().enumerate() {
-        match forward(&mut savepoint, kind, journal, partition, served[index], heads[index]).await {
+    for ((served, head), partition) in served.iter().zip(heads).zip(journal.partitions()) {
+        match forward(&mut savepoint, kind, journal, partition, *served, *head).await {
             Ok(()) => {}
             Err(Fault::Database(error)) if waited_in_vain(&error) => return Err(error.into()),
             Err(fault) => {

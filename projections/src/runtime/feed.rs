@@ -118,7 +118,7 @@ fn decode(projectors: &Projectors, partition: Partition, messages: &[Message]) -
             Ok(event) if event.partition == partition && event.position > known => events.push(event),
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%partition, %error, "a message in JetStream is not an event")
+                tracing::warn!(%partition, %error, "a message in JetStream is not an event");
             }
         }
     }

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Projectors, labels};
+use super::{Projectors, labels, measured};
 use crate::Kind;
 
 /// Sends the positions of the journal's heads, by partition, at each tick, and measures the lag behind them.
@@ -27,7 +27,7 @@ pub(super) async fn follow(projectors: Projectors, ticks: watch::Sender<Vec<i64>
             for kind in Kind::ALL {
                 let lag = head.position - projectors.progress.mark(kind, head.partition).position;
                 let labels = labels(kind, head.partition);
-                metrics::gauge!("counterfoil_projection_lag_events", &labels).set(lag.max(0) as f64);
+                metrics::gauge!("counterfoil_projection_lag_events", &labels).set(measured(lag.max(0)));
             }
         }
         ticks.send_replace(heads.into_iter().map(|head| head.position).collect());

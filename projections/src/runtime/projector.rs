@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::Batch;
-use super::{Projectors, labels};
+use super::{Projectors, labels, measured};
 use crate::decoded::{Decoded, decode_all, whole_commands};
 use crate::models::{self, Fault};
 use crate::{Kind, State};
@@ -31,7 +31,7 @@ impl Projector {
     /// work on this read model in this partition, for the life of the program.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let labels = labels(self.kind, self.partition);
-        metrics::gauge!("counterfoil_projection_stopped", &labels).set(0.0);
+        metrics::gauge!("counterfoil_projection_stopped", &labels).set(0);
         let mut pause = FIRST_PAUSE;
         loop {
             let began = Instant::now();
@@ -43,7 +43,7 @@ impl Projector {
                 Fault::Poison { at, reason } => {
                     let (kind, partition) = (self.kind.name(), self.partition.0);
                     tracing::error!(projection = kind, partition, position = at, reason, "stopped: {reason}");
-                    metrics::gauge!("counterfoil_projection_stopped", &labels).set(1.0);
+                    metrics::gauge!("counterfoil_projection_stopped", &labels).set(1);
                     let state = State::Stopped { at, reason };
                     self.projectors.progress.set_state(self.kind, self.partition, state);
                     stop.cancelled().await;
@@ -51,7 +51,7 @@ impl Projector {
                 }
                 // Another process, or a rebuild: begin again from where it is now.
                 Fault::Moved => {
-                    tracing::info!(projection = self.kind.name(), "its checkpoint was moved")
+                    tracing::info!(projection = self.kind.name(), "its checkpoint was moved");
                 }
                 Fault::Database(error) => {
                     tracing::warn!(projection = self.kind.name(), partition = self.partition.0, %error, "waits");
@@ -189,10 +189,9 @@ impl Projector {
         if let Err(Fault::Poison { at, .. }) = &applied {
             // All commands before it are as good as ever.
             let good = events.partition_point(|event| event.event.position < *at);
-            let good = whole_commands(&events[..good]);
-            if good > 0 && good < events.len() {
-                let reached =
-                    models::write(pool, self.kind, self.partition, position, &events[..good]).await?;
+            let good = events.get(..good).map_or(0, whole_commands);
+            if let Some(good @ [_, ..]) = events.get(..good) {
+                let reached = models::write(pool, self.kind, self.partition, position, good).await?;
                 self.at(reached);
             }
         }
@@ -200,13 +199,13 @@ impl Projector {
         self.at(position);
         let labels = labels(self.kind, self.partition);
         metrics::histogram!("counterfoil_projection_apply_seconds", &labels).record(began.elapsed());
-        metrics::histogram!("counterfoil_projection_batch_events", &labels).record(events.len() as f64);
+        metrics::histogram!("counterfoil_projection_batch_events", &labels).record(measured(events.len()));
         Ok(position)
     }
 
     fn at(&self, position: i64) {
         self.projectors.progress.set_position(self.kind, self.partition, position);
         let labels = labels(self.kind, self.partition);
-        metrics::gauge!("counterfoil_projection_position", &labels).set(position as f64);
+        metrics::counter!("counterfoil_projection_position", &labels).absolute(position.unsigned_abs());
     }
 }

@@ -52,3 +52,45 @@ pub(super) fn change(said: &WalletEvent) -> Option<(TransactionId, i128, i128)> 
         | WalletEvent::Closed {} => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{Amount, TransactionId};
+
+    use super::*;
+
+    fn amount(text: &str) -> Amount {
+        text.parse().unwrap()
+    }
+
+    fn balance(posted: &str, held: &str, incoming: &str) -> Balance {
+        Balance { posted: amount(posted), held: amount(held), incoming: amount(incoming) }
+    }
+
+    #[test]
+    fn a_settlement_gives_back_the_hold_and_moves_what_was_settled() {
+        let said = WalletEvent::Settled {
+            transaction_id: TransactionId::default(),
+            amount: amount("-3.00"),
+            outgoing: amount("5.00"),
+            incoming: amount("0.00"),
+            effective_at: None,
+            expires_at: None,
+            balance: Balance::default(),
+        };
+        let before = balance("10.00", "5.00", "1.00");
+        assert_eq!(after(before, &said), Ok(balance("7.00", "0.00", "1.00")));
+        assert_eq!(change(&said), Some((TransactionId::default(), -300, -500)));
+    }
+
+    #[test]
+    fn a_change_in_another_scale_is_found() {
+        let said = WalletEvent::Posted {
+            transaction_id: TransactionId::default(),
+            amount: amount("1.000"),
+            effective_at: None,
+            balance: Balance::default(),
+        };
+        assert_eq!(after(balance("0.00", "0.00", "0.00"), &said), Err(MoneyError::ScaleMismatch));
+    }
+}

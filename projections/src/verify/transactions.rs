@@ -1,6 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::transaction::TransactionStatus;
 use domain::{Partition, Transaction, event};
@@ -32,7 +33,8 @@ pub(super) async fn check(
         .collect();
     let first: HashMap<Uuid, i64> =
         ours().filter(|e| e.text.sequence == 1).map(|e| (e.text.aggregate_id, e.position)).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "SELECT tenant_id, transaction_id, position, sequence, status, recorded_at, effective_at, expires_at,
              metadata, state
          FROM transactions WHERE transaction_id = ANY($1) AND partition = $2",
@@ -41,36 +43,55 @@ pub(super) async fn check(
     )
     .fetch_all(connection)
     .await?;
-    let mut rows: BTreeMap<Uuid, _> = rows.into_iter().map(|row| (row.transaction_id, row)).collect();
+    let mut rows: HashMap<Uuid, Row> = rows.into_iter().map(|row| (row.transaction_id, row)).collect();
     for id in &begun {
-        let place = || format!("the row of transaction {id}");
         let (Some(row), Some(transaction)) = (rows.remove(id), folded.get(id)) else {
+            let place = format!("the row of transaction {id}");
             let (expected, found) = ("a row".to_owned(), "none".to_owned());
-            return Err(Difference { place: place(), expected, found }.into());
+            return Err(Difference { place, expected, found }.into());
         };
-        let state = &transaction.state;
-        let expected = serde_json::to_value(state).map_err(|error| Difference {
-            place: place(),
-            expected: "a state that can be written".to_owned(),
-            found: error.to_string(),
-        })?;
-        same(place, &expected, &row.state)?;
-        same(place, &transaction.sequence, &row.sequence)?;
-        same(place, &transaction.tenant_id, &row.tenant_id)?;
-        same(place, &first.get(id).copied().unwrap_or(0), &row.position)?;
-        same(place, &state.status.as_str(), &row.status.as_str())?;
-        let pending = state.status == TransactionStatus::Pending;
-        let times = (
-            transaction.began,
-            state.body.effective_at.unwrap_or(transaction.began),
-            state.body.expires_at.filter(|_| pending),
-        );
-        same(place, &times, &(row.recorded_at, row.effective_at, row.expires_at))?;
-        let metadata = &state.body.metadata;
-        let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.as_map().clone()));
-        same(place, &metadata, &row.metadata)?;
+        compare(&row, transaction, first.get(id).copied().unwrap_or(0))?;
     }
     Ok(i64::try_from(begun.len()).unwrap_or(i64::MAX))
+}
+
+struct Row {
+    tenant_id: Uuid,
+    transaction_id: Uuid,
+    position: i64,
+    sequence: i64,
+    status: String,
+    recorded_at: DateTime<Utc>,
+    effective_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    metadata: Option<Value>,
+    state: Value,
+}
+
+/// Compares a row with the fold of a transaction that began at `first`.
+fn compare(row: &Row, transaction: &Tracked<Transaction>, first: i64) -> Result<(), Difference> {
+    let place = || format!("the row of transaction {}", row.transaction_id);
+    let state = &transaction.state;
+    let expected = serde_json::to_value(state).map_err(|error| Difference {
+        place: place(),
+        expected: "a state that can be written".to_owned(),
+        found: error.to_string(),
+    })?;
+    same(place, &expected, &row.state)?;
+    same(place, &transaction.sequence, &row.sequence)?;
+    same(place, &transaction.tenant_id, &row.tenant_id)?;
+    same(place, &first, &row.position)?;
+    same(place, &state.status.as_str(), &row.status.as_str())?;
+    let pending = state.status == TransactionStatus::Pending;
+    let times = (
+        transaction.began,
+        state.body.effective_at.unwrap_or(transaction.began),
+        state.body.expires_at.filter(|_| pending),
+    );
+    same(place, &times, &(row.recorded_at, row.effective_at, row.expires_at))?;
+    let metadata = &state.body.metadata;
+    let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.as_map().clone()));
+    same(place, &metadata, &row.metadata)
 }
 
 /// The streams with their sequences checked, folded as far as the read model got.

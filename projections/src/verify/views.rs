@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, HashMap};
 
-use domain::Partition;
+use chrono::{DateTime, Utc};
+use domain::{Partition, Wallet};
 use journal::SNAPSHOT_FORM;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::fold::{Fold, Kept};
+use super::fold::{Fold, Kept, Tracked};
 use super::{Difference, VerifyError, same};
 use crate::names::wallet_status;
 
@@ -82,7 +83,8 @@ pub(super) async fn wallets(connection: &mut PgConnection, fold: &Fold) -> Resul
     let mut after = Uuid::nil();
     let mut count = 0;
     loop {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Row,
             r#"SELECT tenant_id, wallet_id, path, asset, scale, status, minimum::text, metadata,
                    posted::text AS "posted!", held::text AS "held!", incoming::text AS "incoming!", sequence,
                    position, recorded_at
@@ -96,24 +98,12 @@ pub(super) async fn wallets(connection: &mut PgConnection, fold: &Fold) -> Resul
         let Some(last) = rows.last() else { break };
         after = last.wallet_id;
         for row in rows {
-            let id = row.wallet_id;
-            let place = || format!("the row of wallet {id} ({})", row.path);
-            let Some(wallet) = fold.wallets.get(&id) else {
+            let Some(wallet) = fold.wallets.get(&row.wallet_id) else {
+                let place = format!("the row of wallet {} ({})", row.wallet_id, row.path);
                 let (expected, found) = ("no such wallet".to_owned(), "a row".to_owned());
-                return Err(Difference { place: place(), expected, found }.into());
+                return Err(Difference { place, expected, found }.into());
             };
-            let state = &wallet.state;
-            let (sequence, position, recorded_at) = (wallet.sequence, wallet.position, wallet.recorded_at);
-            same(place, &wallet.tenant_id, &row.tenant_id)?;
-            same(place, &(sequence, position, recorded_at), &(row.sequence, row.position, row.recorded_at))?;
-            let balance = state.balance;
-            let amounts = [balance.posted, balance.held, balance.incoming].map(|amount| amount.to_string());
-            same(place, &amounts, &[row.posted, row.held, row.incoming])?;
-            same(place, &state.minimum.map(|minimum| minimum.to_string()), &row.minimum)?;
-            let names = [state.path.as_str(), state.asset.as_str(), wallet_status(state.status)];
-            same(place, &names, &[row.path.as_str(), row.asset.as_str(), row.status.as_str()])?;
-            same(place, &i32::from(balance.posted.scale().digits()), &row.scale)?;
-            same(place, &Value::Object(state.metadata.as_map().clone()), &row.metadata)?;
+            compare(&row, wallet)?;
             count += 1;
         }
     }
@@ -123,4 +113,38 @@ pub(super) async fn wallets(connection: &mut PgConnection, fold: &Fold) -> Resul
         return Err(Difference { place, expected, found: format!("{count} rows") }.into());
     }
     Ok(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+struct Row {
+    tenant_id: Uuid,
+    wallet_id: Uuid,
+    path: String,
+    asset: String,
+    scale: i32,
+    status: String,
+    minimum: Option<String>,
+    metadata: Value,
+    posted: String,
+    held: String,
+    incoming: String,
+    sequence: i64,
+    position: i64,
+    recorded_at: DateTime<Utc>,
+}
+
+fn compare(row: &Row, wallet: &Tracked<Wallet>) -> Result<(), Difference> {
+    let place = || format!("the row of wallet {} ({})", row.wallet_id, row.path);
+    let state = &wallet.state;
+    let last = (wallet.sequence, wallet.position, wallet.recorded_at);
+    same(place, &wallet.tenant_id, &row.tenant_id)?;
+    same(place, &last, &(row.sequence, row.position, row.recorded_at))?;
+    let balance = state.balance;
+    let amounts = [balance.posted, balance.held, balance.incoming].map(|amount| amount.to_string());
+    let found = [&row.posted, &row.held, &row.incoming].map(String::as_str);
+    same(place, &amounts.each_ref().map(String::as_str), &found)?;
+    same(place, &state.minimum.map(|minimum| minimum.to_string()), &row.minimum)?;
+    let names = [state.path.as_str(), state.asset.as_str(), wallet_status(state.status)];
+    same(place, &names, &[row.path.as_str(), row.asset.as_str(), row.status.as_str()])?;
+    same(place, &i32::from(balance.posted.scale().digits()), &row.scale)?;
+    same(place, &Value::Object(state.metadata.as_map().clone()), &row.metadata)
 }

@@ -42,9 +42,8 @@ pub struct ListTransactions {
     /// Only those that took effect before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     effective_to: Option<Field<DateTime<Utc>>>,
-    /// Only those whose metadata has these texts: `metadata[order]=42`.
+    /// Only those whose metadata has these texts. The extractor puts them here.
     #[serde(skip)]
-    #[param(style = DeepObject, explode, value_type = Option<Object>)]
     metadata: BTreeMap<String, String>,
     /// Where to go on: `next` of an earlier answer.
     #[param(value_type = Option<String>)]
@@ -76,7 +75,10 @@ impl Checked for TransactionStatus {
 }
 
 /// Lists transactions, newest first.
-#[utoipa::path(get, path = "/v1/transactions", tag = "Transactions", params(ListTransactions, After), responses(
+#[utoipa::path(get, path = "/v1/transactions", tag = "Transactions",
+    params(ListTransactions, ("metadata" = Option<BTreeMap<String, String>>, Query, style = DeepObject, explode,
+        description = "Only those whose metadata has these texts: `metadata[order]=42`"), After),
+    responses(
     (status = 200, description = "Transactions", body = List<TransactionBody>),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]

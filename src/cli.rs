@@ -180,6 +180,8 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        let command = Arguments::command();
+        assert_eq!(command.get_name(), "counterfoil");
+        command.debug_assert();
     }
 }

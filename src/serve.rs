@@ -1,5 +1,7 @@
 //! The ledger itself, on servers that answer: migrated, wired, and served until the end is asked for.
 
+mod greeting;
+mod health;
 mod wiring;
 
 use std::io;
@@ -61,7 +63,7 @@ pub async fn serve(
     migrate(config, addresses).await?;
     let address = listener.local_addr()?;
     let ledger = Ledger::start(config, addresses).await?;
-    let server = api::serve(ledger.app(config)?, listener, ledger.workers(config))?;
+    let server = api::serve(ledger.app(config)?, listener, workers(config))?;
     let handle = server.handle();
     let server = tokio::spawn(server);
     let traffic = ledger.welcome(config, address, demo, lifecycle).await?;
@@ -80,4 +82,12 @@ pub async fn serve(
         () = lifecycle.hard().cancelled() => {}
     }
     Ok(())
+}
+
+/// How many threads answer requests.
+fn workers(config: &Config) -> usize {
+    match config.api.workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        workers => workers,
+    }
 }

@@ -1,6 +1,6 @@
 //! The pipeline on a real Postgres: what is acknowledged is recorded once, in order, and what is refused is not.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

@@ -46,7 +46,7 @@ impl Relayed {
     }
 
     /// Waits until the stream has what the journal has, and compares.
-    async fn equal(&self) {
+    async fn assert_equal(&self) {
         let events = self.ledger.events().await;
         let mut messages = Vec::new();
         for _ in 0..200 {
@@ -78,39 +78,39 @@ async fn every_event_is_published_once_and_in_order() {
     for _ in 0..30 {
         relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
     }
-    relayed.equal().await;
+    relayed.assert_equal().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn publishing_that_fails_after_a_commit_loses_nothing() {
     let relayed = Relayed::start().await;
-    relayed.equal().await;
+    relayed.assert_equal().await;
     let pid = nix::unistd::Pid::from_raw(relayed.nats.addresses().nats_pid.unwrap().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     for _ in 0..30 {
         relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
     }
-    relayed.equal().await;
+    relayed.assert_equal().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_stream_is_filled_again_from_the_journal() {
     let relayed = Relayed::start().await;
     relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
-    relayed.equal().await;
+    relayed.assert_equal().await;
     let context = jetstream::new(relayed.client.clone());
     context.delete_stream(STREAM).await.unwrap();
     relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
-    relayed.equal().await;
+    relayed.assert_equal().await;
     // Also when nothing new happens.
     context.delete_stream(STREAM).await.unwrap();
-    relayed.equal().await;
+    relayed.assert_equal().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_starts_late_continues_where_the_stream_ends() {
     let relayed = Relayed::start().await;
-    relayed.equal().await;
+    relayed.assert_equal().await;
     relayed.stop.cancel();
     let other = relayed.ledger.restarted().await;
     for _ in 0..5 {
@@ -118,13 +118,13 @@ async fn a_relay_that_starts_late_continues_where_the_stream_ends() {
     }
     let (relay, _announcer) = Relay::new(other.journal.clone(), relayed.client.clone());
     tokio::spawn(relay.run(CancellationToken::new()));
-    relayed.equal().await;
+    relayed.assert_equal().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_of_another_database_is_left_alone() {
     let relayed = Relayed::start().await;
-    relayed.equal().await;
+    relayed.assert_equal().await;
     let count = relayed.messages().await.len();
     let (stranger, relay) = Ledger::funded(&["a"]).await.relayed(relayed.client.clone()).await;
     tokio::spawn(relay.run(CancellationToken::new()));

@@ -2,7 +2,7 @@
 //!
 //! To accept a deliberate change (with a new version and an upcaster!), run with `UPDATE_GOLDEN=1`.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,18 +26,15 @@ fn time(seconds: i64) -> Option<DateTime<Utc>> {
 }
 
 fn metadata() -> Metadata {
-    match serde_json::json!({"order": {"id": 7}}) {
-        serde_json::Value::Object(map) => Metadata::new(map).unwrap(),
-        _ => unreachable!(),
-    }
+    serde_json::from_str(r#"{"order":{"id":7}}"#).unwrap()
 }
 
 fn balance() -> Balance {
     Balance { posted: amount("87.50"), held: amount("2.00"), incoming: amount("0.00") }
 }
 
-fn body() -> Box<TransactionBody> {
-    Box::new(TransactionBody {
+fn body() -> TransactionBody {
+    TransactionBody {
         postings: vec![Posting {
             from: WalletPath::new("customers:42").unwrap(),
             to: WalletPath::new("@revenue").unwrap(),
@@ -50,18 +47,18 @@ fn body() -> Box<TransactionBody> {
         reference: Some(Reference::new("invoice 7").unwrap()),
         adjustment: Some(Reason::new("goodwill").unwrap()),
         metadata: metadata(),
-    })
+    }
 }
 
 /// Compares an event with its file, and reads the file back.
-fn check<E: Event>(aggregate: &str, original: &E) {
+fn assert_form<E: Event>(aggregate: &str, original: &E) {
     let name = format!("{aggregate}.{}.v{}.json", original.kind(), E::VERSION);
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(&name);
     let payload = event::encode(original).unwrap();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, format!("{payload}\n")).unwrap();
     }
-    let kept = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let kept = fs::read_to_string(&path).expect(&name);
     assert_eq!(payload, kept.trim_end(), "{name}: the form has changed");
     let back: E = event::decode(original.kind(), E::VERSION, kept.trim_end()).unwrap();
     assert_eq!(back, *original, "{name}");
@@ -70,19 +67,19 @@ fn check<E: Event>(aggregate: &str, original: &E) {
 #[test]
 fn tenant_events_keep_their_form() {
     let slug = Slug::new("acme").unwrap();
-    check("tenant", &TenantEvent::Created { slug, name: TenantName::new("Acme").unwrap() });
+    assert_form("tenant", &TenantEvent::Created { slug, name: TenantName::new("Acme").unwrap() });
     let code = AssetCode::new("USD").unwrap();
-    check("tenant", &TenantEvent::AssetRegistered { code, scale: Scale::new(2).unwrap() });
+    assert_form("tenant", &TenantEvent::AssetRegistered { code, scale: Scale::new(2).unwrap() });
 }
 
 #[test]
 fn transaction_events_keep_their_form() {
-    check("transaction", &TransactionEvent::Posted(body()));
-    check("transaction", &TransactionEvent::Held(body()));
-    check("transaction", &TransactionEvent::Settled { amounts: vec![amount("10.00")] });
-    check("transaction", &TransactionEvent::Released {});
-    check("transaction", &TransactionEvent::Expired {});
-    check("transaction", &TransactionEvent::Reversed { amounts: vec![amount("10.00")] });
+    assert_form("transaction", &TransactionEvent::Posted(Box::new(body())));
+    assert_form("transaction", &TransactionEvent::Held(Box::new(body())));
+    assert_form("transaction", &TransactionEvent::Settled { amounts: vec![amount("10.00")] });
+    assert_form("transaction", &TransactionEvent::Released {});
+    assert_form("transaction", &TransactionEvent::Expired {});
+    assert_form("transaction", &TransactionEvent::Reversed { amounts: vec![amount("10.00")] });
 }
 
 #[test]
@@ -97,13 +94,13 @@ fn wallet_events_keep_their_form() {
         minimum: Some(amount("-5.00")),
         metadata: metadata(),
     };
-    check("wallet", &opened);
-    check("wallet", &WalletEvent::Frozen {});
-    check("wallet", &WalletEvent::Unfrozen {});
-    check("wallet", &WalletEvent::Closed {});
-    check("wallet", &WalletEvent::Posted { transaction_id, amount: some, effective_at, balance });
-    check("wallet", &WalletEvent::Reversed { transaction_id, amount: some, effective_at, balance });
-    check(
+    assert_form("wallet", &opened);
+    assert_form("wallet", &WalletEvent::Frozen {});
+    assert_form("wallet", &WalletEvent::Unfrozen {});
+    assert_form("wallet", &WalletEvent::Closed {});
+    assert_form("wallet", &WalletEvent::Posted { transaction_id, amount: some, effective_at, balance });
+    assert_form("wallet", &WalletEvent::Reversed { transaction_id, amount: some, effective_at, balance });
+    assert_form(
         "wallet",
         &WalletEvent::Held { transaction_id, outgoing: some, incoming: none, expires_at, balance },
     );
@@ -116,12 +113,12 @@ fn wallet_events_keep_their_form() {
         expires_at,
         balance,
     };
-    check("wallet", &settled);
-    check(
+    assert_form("wallet", &settled);
+    assert_form(
         "wallet",
         &WalletEvent::Released { transaction_id, outgoing: some, incoming: none, expires_at, balance },
     );
-    check(
+    assert_form(
         "wallet",
         &WalletEvent::Expired { transaction_id, outgoing: some, incoming: none, expires_at, balance },
     );

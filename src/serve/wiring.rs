@@ -1,26 +1,24 @@
 //! The parts of the ledger, put together.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::credential::{Grant, Role, Signer, Verifier};
-use api::{App, Check, CheckState, HealthCheck, Limits};
-use async_nats::connection::State as NatsState;
+use api::{App, Limits};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
 use journal::{Journal, Role as Act};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use projections::{Due, Kind, Progress, Projectors, Reader, Settings, State};
+use projections::{Due, Progress, Projectors, Reader, Settings};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Demo;
+use super::{Demo, greeting, health};
 use crate::cli::{Failure, say};
 use crate::config::Config;
 use crate::demo;
@@ -30,8 +28,6 @@ use crate::system::{SystemClock, SystemIds};
 
 /// How many due holds are swept at a time in a partition.
 const SWEEP: i64 = 500;
-/// A read model that is further behind than this many events is worth a word to operators.
-const LAGGING: i64 = 10_000;
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -139,18 +135,9 @@ impl Ledger {
                 answer_wait: Duration::from_millis(config.api.request_timeout_ms.get()),
                 ..Limits::default()
             },
-            health: self.health(),
+            health: health::check(self.journal.clone(), self.progress.clone(), self.nats.clone()),
             metrics: self.metrics.clone(),
         })
-    }
-
-    /// How many threads answer requests.
-    #[must_use]
-    pub fn workers(&self, config: &Config) -> usize {
-        match config.api.workers {
-            0 => std::thread::available_parallelism().map_or(2, usize::from),
-            workers => workers,
-        }
     }
 
     /// Makes the tenant `demo` and shows the way in. The traffic that follows is returned, to be awaited.
@@ -178,7 +165,7 @@ impl Ledger {
             let grant =
                 Grant { subject: "demo", tenant: &slug, role: Role::Admin, lifetime: TimeDelta::hours(12) };
             let token = signer.issue(&grant, &SystemClock, &SystemIds)?;
-            say(&greeting(address, &token, &config.data_dir(), demo))?;
+            say(&greeting::text(address, &token, &config.data_dir(), demo))?;
         }
         let stop = lifecycle.soft().clone();
         Ok(async move {
@@ -210,54 +197,6 @@ impl Ledger {
         following.cancel();
         followers.close();
         followers.wait().await;
-    }
-
-    /// Looks at the database, at NATS and at every read model.
-    fn health(&self) -> HealthCheck {
-        let (journal, progress, nats) = (self.journal.clone(), self.progress.clone(), self.nats.clone());
-        Arc::new(move || {
-            let (journal, progress, nats) = (journal.clone(), progress.clone(), nats.clone());
-            Box::pin(async move {
-                let connected = nats.connection_state() == NatsState::Connected;
-                let detail = "not connected; events wait in the journal";
-                let mut checks = vec![check("nats", !connected, detail)];
-                let limit = Duration::from_secs(2);
-                let asking = projections::status(journal.pool(), &journal, Some(&progress));
-                match tokio::time::timeout(limit, asking).await {
-                    Ok(Ok(status)) => {
-                        checks.push(Check { name: "database".into(), state: CheckState::Ok, detail: None });
-                        checks.extend(Kind::ALL.into_iter().map(|kind| projection(kind, &status)));
-                    }
-                    Ok(Err(error)) => checks.push(gone(&error.to_string())),
-                    Err(_) => checks.push(gone("no answer")),
-                }
-                checks
-            })
-        })
-    }
-}
-
-fn gone(detail: &str) -> Check {
-    Check { name: "database".into(), state: CheckState::Failed, detail: Some(detail.to_owned()) }
-}
-
-fn check(name: &str, impaired: bool, detail: &str) -> Check {
-    let state = if impaired { CheckState::Degraded } else { CheckState::Ok };
-    Check { name: name.to_owned(), state, detail: impaired.then(|| detail.to_owned()) }
-}
-
-/// How one read model is over all partitions.
-fn projection(kind: Kind, status: &[projections::ProjectionStatus]) -> Check {
-    let name = format!("projection {}", kind.name());
-    let own = || status.iter().filter(|one| one.projection == kind);
-    let stopped = own().find_map(|one| match &one.state {
-        State::Stopped { at, reason } => Some(format!("stopped at p{}:{at}: {reason}", one.partition)),
-        _ => None,
-    });
-    let lag: i64 = own().map(|one| one.lag).sum();
-    match stopped {
-        Some(detail) => check(&name, true, &detail),
-        None => check(&name, lag > LAGGING, &format!("{lag} events behind")),
     }
 }
 
@@ -302,23 +241,4 @@ async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
         }
     }
-}
-
-/// What is printed when everything is ready.
-fn greeting(address: SocketAddr, token: &str, data_dir: &Path, demo: Demo) -> String {
-    let curl = format!("curl -sS -H 'Authorization: Bearer {token}'");
-    let json = "-H 'Content-Type: application/json' -d";
-    let base = format!("http://{address}");
-    let posting = r#"{"postings":[{"from":"@world","to":"customers:you:credits","amount":"10","asset":"USD"}],"open_wallets":true}"#;
-    let asset = r#"{"code":"USD","scale":9}"#;
-    let first = match demo {
-        Demo::Traffic => format!("{curl} '{base}/v1/wallets?prefix=customers:'"),
-        Demo::Tenant | Demo::None => format!("{curl} {json} '{asset}' {base}/v1/assets"),
-    };
-    format!(
-        "Counterfoil is ready at {base}\n\n  documentation  {base}/docs\n  data           {}\n  tenant         demo\n  \
-         token          {token}\n\nThree things to try:\n\n{first}\n\n{curl} {json} '{posting}' \
-         {base}/v1/transactions\n\n{curl} {base}/v1/trial-balance\n\nctrl-C stops everything; the data stays.",
-        data_dir.display()
-    )
 }

@@ -1,5 +1,11 @@
 //! A ledger of one tenant on a database of its own, with a clock that tests can turn.
 
+#![expect(
+    clippy::panic,
+    clippy::unnecessary_wraps,
+    reason = "a test stops at the first surprise; a key is an option"
+)]
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

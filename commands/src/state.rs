@@ -40,9 +40,10 @@ kept!(Tenant);
 kept!(Wallet);
 kept!(Transaction);
 
-/// What is known of a stream: its state after its `sequence`-th event; nothing after none.
+/// What is known of a stream: whose it is, and its state after its `sequence`-th event; nothing after none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Stream {
+    pub(crate) tenant: Option<Uuid>,
     pub(crate) state: Option<State>,
     pub(crate) sequence: i64,
 }
@@ -74,6 +75,7 @@ impl Stream {
             other => return Err(FoldError::Type(text.aggregate_id, other.to_owned())),
         };
         self.state = Some(state.map_err(|error| FoldError::Event(text.aggregate_id, error))?);
+        self.tenant = Some(text.tenant_id);
         self.sequence = text.sequence;
         Ok(())
     }
@@ -96,7 +98,7 @@ impl Stream {
             }
             other => return Err(FoldError::Type(id, other.to_owned())),
         };
-        Ok(Self { state: Some(state), sequence: snapshot.sequence })
+        Ok(Self { tenant: Some(snapshot.tenant_id), state: Some(state), sequence: snapshot.sequence })
     }
 }
 

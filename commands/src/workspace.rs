@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::{Event, TransactionId, event};
+use domain::{Event, TenantId, TransactionId, event};
 use journal::EventText;
 use uuid::Uuid;
 
@@ -77,6 +77,12 @@ impl<'a> Workspace<'a> {
         Ok(state.and_then(A::from_state).cloned().unwrap_or_default())
     }
 
+    /// Whether a stream has events and they are the tenant's. Callers name transactions by their ids, so a partition's
+    /// other tenants can name them too.
+    pub(crate) fn belongs(&self, id: Uuid, tenant: TenantId) -> bool {
+        self.stream(id).is_some_and(|stream| stream.tenant == Some(tenant.0))
+    }
+
     /// Notes that a stream is new, so that nothing needs to be loaded.
     pub(crate) fn fresh(&mut self, id: Uuid) {
         if self.stream(id).is_none() {
@@ -93,6 +99,9 @@ impl<'a> Workspace<'a> {
         happened: A::Event,
     ) -> Result<A, Stop> {
         let mut aggregate: A = self.get(id)?;
+        if self.stream(id).and_then(|stream| stream.tenant).is_some_and(|owner| owner != tenant_id) {
+            return Err(Stop::Broken(format!("stream {id} is another tenant's")));
+        }
         let sequence = self.stream(id).map_or(0, |stream| stream.sequence) + 1;
         self.events.push(EventText {
             tenant_id,
@@ -106,7 +115,8 @@ impl<'a> Workspace<'a> {
             command_id,
         });
         aggregate.apply(happened);
-        self.command.insert(id, Stream { state: Some(aggregate.clone().into_state()), sequence });
+        let state = Some(aggregate.clone().into_state());
+        self.command.insert(id, Stream { tenant: Some(tenant_id), state, sequence });
         Ok(aggregate)
     }
 

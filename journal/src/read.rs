@@ -51,6 +51,8 @@ impl From<Row> for Recorded {
 /// The state of a stream at one of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The tenant whose stream it is.
+    pub tenant_id: Uuid,
     /// The kind of stream.
     pub aggregate_type: String,
     /// The stream.
@@ -142,6 +144,7 @@ impl Journal {
             match row.event_type.as_str() {
                 "$lead" => found.leads.push(row.into()),
                 "$snapshot" => found.snapshots.push(Snapshot {
+                    tenant_id: row.tenant_id,
                     aggregate_type: row.aggregate_type,
                     aggregate_id: row.aggregate_id,
                     sequence: row.sequence,

@@ -1,7 +1,8 @@
 //! Deciding a transaction and its wallets together.
 
 use domain::transaction::{
-    Leg, NewTransaction, Posting, TransactionBody, TransactionCommand, TransactionEvent, legs,
+    Leg, NewTransaction, Posting, TransactionBody, TransactionCommand, TransactionEvent,
+    TransactionRejection, legs,
 };
 use domain::wallet::{Movement, Step, WalletCommand};
 use domain::{Amount, Metadata, MoneyError, Tenant, TenantId, Transaction, TransactionId, Wallet, WalletId};
@@ -132,6 +133,9 @@ impl Finish<'_, '_> {
         let Self { workspace, deciding, id } = self;
         existing_tenant(workspace, deciding.tenant)?;
         let transaction: Transaction = workspace.get(id.0)?;
+        if !workspace.belongs(id.0, deciding.tenant) {
+            return Err(TransactionRejection::NotFound.into());
+        }
         let body = transaction.body.clone();
         let original: Vec<Amount> = body.postings.iter().map(|posting| posting.amount).collect();
         let original = legs(&body.postings, &original).map_err(too_large)?;

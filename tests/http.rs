@@ -1,0 +1,38 @@
+//! The whole product over real HTTP: the program, its database, its nats-server, and clients that speak JSON.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod support;
+
+#[path = "http/bad_input.rs"]
+mod bad_input;
+#[path = "http/flow.rs"]
+mod flow;
+#[path = "http/idempotency.rs"]
+mod idempotency;
+#[path = "http/isolation.rs"]
+mod isolation;
+#[path = "support/http.rs"]
+mod server;
+
+use serde_json::{Value, json};
+use server::{Answer, Client};
+
+/// The body of a transaction with one posting of USD.
+fn transfer(from: &str, to: &str, amount: &str) -> Value {
+    json!({"postings": [{"from": from, "to": to, "amount": amount, "asset": "USD"}]})
+}
+
+/// `body` with the fields of `more`.
+fn with(mut body: Value, more: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut body, more) {
+        fields.extend(more);
+    }
+    body
+}
+
+/// Opens a wallet and puts `amount` into it.
+async fn fund(client: &Client, path: &str, amount: &str) -> Answer {
+    client.made("/v1/wallets", json!({"path": path, "asset": "USD"})).await;
+    client.made("/v1/transactions", transfer("@world", path, amount)).await
+}

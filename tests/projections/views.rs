@@ -87,6 +87,12 @@ async fn a_wiped_stream_loses_nothing_and_is_listened_to_again() {
     listening(&ledger, &context).await;
     traffic(&ledger, 2).await;
     caught_up(&ledger).await;
+    eventually("the new stream feeds the projectors", async || {
+        let stream = context.get_stream(STREAM).await.unwrap();
+        let name = format!("projections-{}", ledger.partition());
+        stream.consumer_info(&name).await.unwrap().ack_floor.consumer_sequence > 0
+    })
+    .await;
     assert_equal_to_the_fold(&ledger, &running.reader(&ledger).await).await;
     assert_verified(&ledger).await;
     running.stop().await;

@@ -1,6 +1,6 @@
 //! The whole product over real HTTP: the program, its database, its nats-server, and clients that speak JSON.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 mod support;
 

@@ -1,5 +1,8 @@
 //! What the product is for: money comes in, is held, moved, given back, and read exactly.
 
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::server::{Answer, Client, Server};
@@ -206,5 +209,38 @@ async fn a_balance_at_a_point_in_time_is_exact_to_the_microsecond() {
     ] {
         let found = acme.after(&second, &format!("/v1/wallets/a/balance?{query}")).await;
         assert_eq!(found.text("/posted"), posted, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_gives_back_what_it_held_when_its_time_is_over() {
+    let server = Server::start().await;
+    let acme = server.tenant("acme").await;
+    let funded = fund(&acme, "a", "10.00").await;
+    let end: DateTime<Utc> = funded.text("/recorded_at").parse().unwrap();
+    let end = (end + TimeDelta::seconds(2)).to_rfc3339_opts(SecondsFormat::Micros, true);
+    let hold = with(transfer("a", "@revenue", "10.00"), json!({"pending": true, "expires_at": end}));
+    let held = acme.made("/v1/transactions", hold).await;
+    assert_eq!(held.text("/expires_at"), end);
+    let shown = format!("/v1/transactions/{}", held.text("/id"));
+    let expired = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let found = acme.get(&shown).await;
+            if found.status == 200 && found.text("/status") != "pending" {
+                break found;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let expired = expired.await.unwrap();
+    assert_eq!(expired.text("/status"), "expired");
+    expect_balance(&acme, &expired, "a", ["10.00", "0.00", "0.00", "10.00"]).await;
+    for (step, status, code) in [
+        ("settle", 409, ["hold_expired", "transaction_not_pending"]),
+        ("release", 409, ["hold_expired", "transaction_not_pending"]),
+        ("reverse", 409, ["transaction_not_reversible", "transaction_not_reversible"]),
+    ] {
+        let late = acme.post(&format!("{shown}/{step}"), json!({})).await;
+        assert!(late.status == status && code.contains(&late.text("/code")), "{step}: {late:?}");
     }
 }

@@ -116,3 +116,28 @@ async fn twenty_requests_with_one_key_at_the_same_time_have_one_effect() {
     let wallet = acme.after(first, "/v1/wallets/a").await;
     assert_eq!(wallet.text("/posted"), "9.00");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_batch_replays_what_was_made_and_decides_again_what_was_refused() {
+    let server = Server::start().await;
+    let acme = server.tenant("acme").await;
+    fund(&acme, "a", "10.00").await;
+    let two = [transfer("a", "@revenue", "4.00"), transfer("a", "@revenue", "7.00")];
+    let batch = json!({"atomic": false, "transactions": two});
+    let first = acme.post_once("/v1/transactions/batch", "k", batch.clone()).await;
+    assert_eq!(first.body["results"][1]["problem"]["code"], "insufficient_funds");
+    let before = acme.state().await;
+    let again = acme.post_once("/v1/transactions/batch", "k", batch.clone()).await;
+    assert_eq!(again.body["results"][0], first.body["results"][0]);
+    assert_eq!(again.body["results"][1]["problem"]["code"], "insufficient_funds");
+    assert_eq!(acme.state().await, before);
+    acme.made("/v1/transactions", transfer("@world", "a", "1.00")).await;
+    let third = acme.post_once("/v1/transactions/batch", "k", batch).await;
+    assert_eq!(third.body["results"][0], first.body["results"][0]);
+    assert_eq!(third.body["results"][1]["status"], 201);
+    assert!(!third.replayed, "one of them is new");
+    assert_eq!(acme.after(&third, "/v1/wallets/a").await.text("/posted"), "0.00");
+    let other = json!({"atomic": false, "transactions": [transfer("a", "@revenue", "4.01")]});
+    let refused = acme.post_once("/v1/transactions/batch", "k", other).await;
+    assert_eq!((refused.status, refused.text("/code")), (409, "idempotency_key_reused"));
+}

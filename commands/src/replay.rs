@@ -58,7 +58,13 @@ pub(crate) async fn outcome(journal: &Journal, lead: &Recorded) -> Result<Outcom
     }
     let mut resources = Vec::with_capacity(transactions.len());
     for (id, sequence) in transactions {
-        if let State::Transaction(transaction) = folded(journal, lead, id, sequence).await? {
+        // What was made by the command itself is folded from what was just read.
+        let made = events.iter().find(|event| sequence == 1 && event.text.aggregate_id == id);
+        let state = match made {
+            Some(made) => fold(id, std::slice::from_ref(made))?,
+            None => folded(journal, lead, id, sequence).await?,
+        };
+        if let State::Transaction(transaction) = state {
             resources.push((TransactionId(id), transaction));
         }
     }
@@ -67,8 +73,12 @@ pub(crate) async fn outcome(journal: &Journal, lead: &Recorded) -> Result<Outcom
 
 async fn folded(journal: &Journal, lead: &Recorded, id: Uuid, sequence: i64) -> Result<State, String> {
     let events = journal.stream(lead.partition, id, sequence).await.map_err(|error| error.to_string())?;
+    fold(id, &events)
+}
+
+fn fold(id: Uuid, events: &[Recorded]) -> Result<State, String> {
     let mut stream = Stream::default();
-    for event in &events {
+    for event in events {
         stream.fold(event).map_err(|error| error.to_string())?;
     }
     stream.state.ok_or_else(|| format!("stream {id} is empty"))

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::{TenantId, TransactionId};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use journal::{EventText, Head, Lead, NewEvent, Position, Recorded};
 use uuid::Uuid;
 
@@ -15,6 +16,9 @@ use crate::workspace::{Stop, Workspace};
 
 /// More rounds than any command can need; a bound in case the program is wrong about itself.
 const MOST_ROUNDS: usize = 10_000;
+
+/// How many first answers are read at once.
+const READS_AT_ONCE: usize = 8;
 
 /// The first events of commands that were given a key, by tenant and key.
 type Leads = HashMap<(Uuid, String), Recorded>;
@@ -29,9 +33,10 @@ impl Writer {
     /// Prefetches for and executes a whole batch on top of `head`.
     pub(super) async fn decide(&mut self, head: Head, batch: &[Waiting]) -> Result<Decided, Trouble> {
         let leads = self.prefetch(batch).await?;
+        let first_answers = self.first_answers(leads).await?;
         let clock = self.clock.now();
         let now = head.recorded_at.map_or(clock, |last| clock.max(last));
-        let (journal, ids, partition) = (self.journal.clone(), self.ids.clone(), self.partition);
+        let (journal, ids) = (self.journal.clone(), self.ids.clone());
         let mut deciding = Batch {
             journal,
             ids,
@@ -42,16 +47,30 @@ impl Writer {
         };
         let mut answers: Vec<Result<Outcome, Failure>> = Vec::with_capacity(batch.len());
         for (index, one) in batch.iter().enumerate() {
-            let answer = match deciding.seen_before(&one.request, &leads, &answers).await? {
+            let answer = match deciding.seen_before(&one.request, &first_answers, &answers) {
                 Some(answer) => answer,
                 None => deciding.one(index, one).await?,
             };
             answers.push(answer);
         }
-        debug_assert_eq!(partition, head.partition);
         let events = deciding.events;
         let changes = deciding.workspace.into_changes();
         Ok(Decided { head, now, answers, events, changes })
+    }
+
+    /// What the commands came to whose keys the batch uses again. Retries come in swarms, after a fault or with an
+    /// import that is run again, so they are read side by side.
+    async fn first_answers(&self, leads: Leads) -> Result<FirstAnswers, Trouble> {
+        let reading = leads.into_iter().map(|(name, lead)| {
+            let journal = self.journal.clone();
+            async move {
+                let key = lead.lead.as_ref().and_then(|lead| lead.key.as_ref());
+                let used_for = key.map(|(_, print)| print.clone()).unwrap_or_default();
+                let outcome = replay::outcome(&journal, &lead).await.map_err(Trouble::Unreachable)?;
+                Ok((name, (used_for, outcome)))
+            }
+        });
+        futures_util::stream::iter(reading).buffer_unordered(READS_AT_ONCE).try_collect().await
     }
 
     /// One query for the keys of the batch and for the streams that are not in memory.
@@ -80,6 +99,9 @@ impl Writer {
     }
 }
 
+/// The answers to requests whose keys were used before, in the journal.
+type FirstAnswers = HashMap<(Uuid, String), (Vec<u8>, Outcome)>;
+
 /// A batch that is being decided.
 struct Batch<'a> {
     journal: journal::Journal,
@@ -93,30 +115,24 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     /// The answer to a command whose key was used before, in the journal or earlier in this batch.
-    async fn seen_before(
+    fn seen_before(
         &self,
         request: &Request,
-        leads: &Leads,
+        first_answers: &FirstAnswers,
         answers: &[Result<Outcome, Failure>],
-    ) -> Result<Option<Result<Outcome, Failure>>, Trouble> {
-        let Some(IdempotencyKey { key, fingerprint }) = &request.key else {
-            return Ok(None);
+    ) -> Option<Result<Outcome, Failure>> {
+        let IdempotencyKey { key, fingerprint } = request.key.as_ref()?;
+        let (used_for, first) = match self.used.get(&(request.tenant, key.clone())) {
+            Some((index, used_for)) => (used_for, answers.get(*index)?.as_ref().ok()?),
+            None => {
+                let (used_for, first) = first_answers.get(&(request.tenant.0, key.clone()))?;
+                (used_for, first)
+            }
         };
-        if let Some((index, used_for)) = self.used.get(&(request.tenant, key.clone())) {
-            let first = answers.get(*index).and_then(|answer| answer.as_ref().ok());
-            return Ok(Some(match first {
-                Some(first) if used_for == fingerprint => Ok(Outcome { replayed: true, ..first.clone() }),
-                _ => Err(Failure::KeyReused),
-            }));
+        if used_for != fingerprint {
+            return Some(Err(Failure::KeyReused));
         }
-        let Some(lead) = leads.get(&(request.tenant.0, key.clone())) else {
-            return Ok(None);
-        };
-        let used_for = lead.lead.as_ref().and_then(|lead| lead.key.as_ref()).map(|(_, print)| print);
-        if used_for != Some(fingerprint) {
-            return Ok(Some(Err(Failure::KeyReused)));
-        }
-        Ok(Some(Ok(replay::outcome(&self.journal, lead).await.map_err(Trouble::Unreachable)?)))
+        Some(Ok(Outcome { replayed: true, ..first.clone() }))
     }
 
     async fn one(&mut self, index: usize, one: &Waiting) -> Result<Result<Outcome, Failure>, Trouble> {

@@ -235,12 +235,10 @@ async fn a_hold_gives_back_what_it_held_when_its_time_is_over() {
     let expired = expired.await.unwrap();
     assert_eq!(expired.text("/status"), "expired");
     expect_balance(&acme, &expired, "a", ["10.00", "0.00", "0.00", "10.00"]).await;
-    for (step, status, code) in [
-        ("settle", 409, ["hold_expired", "transaction_not_pending"]),
-        ("release", 409, ["hold_expired", "transaction_not_pending"]),
-        ("reverse", 409, ["transaction_not_reversible", "transaction_not_reversible"]),
-    ] {
+    for (step, code) in
+        [("settle", "hold_expired"), ("release", "hold_expired"), ("reverse", "transaction_not_reversible")]
+    {
         let late = acme.post(&format!("{shown}/{step}"), json!({})).await;
-        assert!(late.status == status && code.contains(&late.text("/code")), "{step}: {late:?}");
+        assert_eq!((late.status, late.text("/code")), (409, code), "{step}");
     }
 }

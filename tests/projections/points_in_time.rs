@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::{Command, TransactionRequest};
 use domain::wallet::{Balance, WalletEvent};
@@ -82,17 +84,23 @@ async fn history(ledger: &Ledger) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_balance_at_a_point_in_time_is_what_adding_up_the_events_gives() {
     let ledger = Ledger::funded(&["a"]).await;
-    let began = ledger.clock.get();
     history(&ledger).await;
     let progress = Progress::new(ledger.journal.partition_count());
     let pool = ledger.database.pool(journal::Role::Reader, 4).await;
     let reader = Reader::new(pool, ledger.journal.partition_count(), progress);
     let questions = reader.tenant(ledger.tenant);
-    // Every half minute from before the first effect until after the last one.
-    let times: Vec<Option<DateTime<Utc>>> = std::iter::once(None)
-        .chain((-65..110).step_by(3).map(|half| Some(began + TimeDelta::seconds(30 * half))))
-        .collect();
-    let mut answers = std::collections::BTreeSet::new();
+    // Every instant at which something was recorded or took effect, and the seconds just before.
+    let path = WalletPath::new("b").unwrap();
+    let told_of_b = told(&ledger, &path).await;
+    let instants = told_of_b
+        .iter()
+        .flat_map(|(recorded, said)| [Some(*recorded), domain::Event::effective_at(said)])
+        .flatten()
+        .flat_map(|instant| [instant, instant - TimeDelta::seconds(1)]);
+    let instants: BTreeSet<DateTime<Utc>> = instants.collect();
+    let times: Vec<Option<DateTime<Utc>>> =
+        std::iter::once(None).chain(instants.into_iter().map(Some)).collect();
+    let mut answers = BTreeSet::new();
     for path in ["a", "b"] {
         let path = WalletPath::new(path).unwrap();
         let events = told(&ledger, &path).await;

@@ -48,7 +48,7 @@ pub struct RebuildReport {
     pub events: i64,
     /// The rows it has now, by table.
     pub rows: Vec<(&'static str, i64)>,
-    /// How the read model that was served until now differed. A rebuild also repairs a wrong one.
+    /// How the read model that was served until now differed in counts and sums. A rebuild also repairs a wrong one.
     pub differences: Vec<String>,
     /// Why the two were not compared, where they were not.
     pub not_compared: Option<String>,

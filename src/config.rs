@@ -100,7 +100,6 @@ pub struct Sweep {
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Projections {
     pub batch_events: NonZeroU32,
-    pub batch_wait_ms: u64,
 }
 
 /// The HTTP API.

@@ -258,3 +258,42 @@ async fn what_is_wrong_is_named_and_changes_nothing() {
     }
     assert_eq!(ledger.events().await.len(), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_a_reused_key_posts_nothing_at_all() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let post = |text: &str| Command::Transact(transfer("a", "b", text));
+    let first =
+        ledger.run_all(vec![(post("1.00"), key("k", "one")), (post("999.00"), key("k/1", "one"))]).await;
+    assert!(first[0].is_ok() && first[1].is_err(), "the second item's key is free");
+    let before = ledger.events().await.len();
+    let other = [("2.00", "k"), ("2.00", "k/1"), ("2.00", "k/2")];
+    let other = || other.iter().map(|(text, name)| (post(text), key(name, "two"))).collect();
+    for ledger in [&ledger, &ledger.restarted().await] {
+        let refused = ledger.run_all(other()).await;
+        assert!(refused.iter().all(|result| *result == Err(Failure::KeyReused)), "{refused:?}");
+        assert_eq!(ledger.events().await.len(), before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_hold_of_two_payers_expires_once() {
+    let ledger = Ledger::funded(&["a", "b"]).await;
+    let postings = vec![posting("a", "c", "60.00", "USD"), posting("b", "c", "60.00", "USD")];
+    let expires_at = Some(ledger.clock.get() + TimeDelta::seconds(1));
+    let hold = TransactionRequest { pending: true, expires_at, postings, ..transfer("a", "c", "1.00") };
+    let id = ledger.transaction(hold).await.unwrap().0;
+    ledger.clock.advance(TimeDelta::seconds(1));
+    let refused = ledger.run(Command::Settle { id, amounts: None }, None).await.unwrap_err();
+    assert_eq!(refused, Failure::Rejected(TransactionRejection::HoldExpired.into()));
+    ledger.submit(transfer("a", "b", "100.00")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_never_rests_on_what_another_writer_has_changed() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let other = ledger.restarted().await;
+    assert!(other.submit(transfer("a", "b", "100.01")).await.is_err());
+    ledger.submit(transfer("@world", "a", "5.00")).await.unwrap();
+    assert!(other.submit(transfer("a", "b", "100.01")).await.is_ok());
+}

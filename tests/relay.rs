@@ -49,7 +49,7 @@ impl Relayed {
     async fn assert_equal(&self) {
         let events = self.ledger.events().await;
         let mut messages = Vec::new();
-        for _ in 0..200 {
+        for _ in 0..300 {
             messages = self.messages().await;
             if messages.len() >= events.len() {
                 break;
@@ -91,6 +91,25 @@ async fn publishing_that_fails_after_a_commit_loses_nothing() {
         relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
     }
     relayed.assert_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_middle_of_publishing_leaves_no_hole() {
+    let relayed = Relayed::start().await;
+    relayed.assert_equal().await;
+    for round in 0..3 {
+        let requests = (0..400).map(|_| relayed.ledger.submit(transfer("a", "b", "0.01")));
+        let traffic = futures_util::future::join_all(requests);
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(20 + 15 * round)).await;
+            let pid = nix::unistd::Pid::from_raw(relayed.nats.addresses().nats_pid.unwrap().cast_signed());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        };
+        let (results, ()) = tokio::join!(traffic, kill);
+        assert!(results.iter().filter(|result| result.is_ok()).count() > 0);
+        tokio::task::block_in_place(|| relayed.nats.restarted());
+        relayed.assert_equal().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

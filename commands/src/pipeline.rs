@@ -47,6 +47,8 @@ pub(crate) struct Job {
 /// A command that waits for its answer.
 pub(crate) struct Waiting {
     pub(crate) request: Request,
+    /// The same for all commands of a job.
+    pub(crate) job: Uuid,
     /// Given once, whatever is tried how often.
     pub(crate) command_id: Uuid,
     pub(crate) answer: oneshot::Sender<Result<Outcome, Failure>>,
@@ -102,7 +104,8 @@ impl Pipeline {
         self.submit_all(vec![request]).await.pop().unwrap_or_else(|| Err(unanswered()))
     }
 
-    /// Has the commands of one tenant decided in their order, each standing or falling on its own.
+    /// Has the commands of one tenant decided in their order, each standing or falling on its own; but if the key of
+    /// one of them was used for another request, none is decided and all are refused.
     pub async fn submit_all(&self, requests: Vec<Request>) -> Vec<Result<Outcome, Failure>> {
         let Some(tenant) = requests.first().map(|request| request.tenant) else {
             return Vec::new();
@@ -116,11 +119,12 @@ impl Pipeline {
         let Ok(places) = Arc::clone(&lane.places).try_acquire_many_owned(places) else {
             return refused(Failure::Overloaded);
         };
+        let job = self.ids.next();
         let (waiting, answers): (Vec<_>, Vec<_>) = requests
             .into_iter()
             .map(|request| {
                 let (answer, answered) = oneshot::channel();
-                (Waiting { request, command_id: self.ids.next(), answer }, answered)
+                (Waiting { request, job, command_id: self.ids.next(), answer }, answered)
             })
             .unzip();
         let unanswered = || Failure::Unavailable("the server is shutting down".into());

@@ -2,9 +2,10 @@
 //!
 //! The writer hands committed batches over in memory; whatever does not arrive that way (at start, when the
 //! relay lags, after a fault) is read from the journal. Where to continue is asked of the stream itself: the
-//! last message of the partition says which events JetStream has. What JetStream has of a partition is
-//! always its beginning, for messages are published in order on one connection and a failed one ends the
-//! session. So nothing is published twice and nothing is left out, with or without duplicate detection.
+//! last message of the partition says which events JetStream has, and the number of its messages whether it
+//! has all before it: a connection that breaks and comes back may lose some and bring later ones. Where it has
+//! not, the partition is taken out of the stream and published anew. So the stream has each event once and in
+//! order, without relying on the detection of duplicates, which forgets.
 //!
 //! NATS is never the truth: a wiped stream is made again and filled from position 1.
 
@@ -16,8 +17,10 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 use domain::Partition;
+use futures_util::TryStreamExt as _;
 use journal::{Journal, Lease, Recorded, cloudevent};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The name of the JetStream stream.
@@ -31,6 +34,8 @@ const READ_EVENTS: i64 = 1_000;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
+/// How long the server remembers the ids of messages: as short as it allows, for after a purge they are sent again.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -86,6 +91,8 @@ enum RelayError {
     Ahead { partition: Partition, stream: i64, journal: i64 },
     #[error("message {0:?} is not one of ours")]
     Message(String),
+    #[error("the stream was changed by somebody else")]
+    Changed,
     #[error("NATS: {0}")]
     Nats(String),
     #[error("NATS had message {0} already, which it should not")]
@@ -94,6 +101,13 @@ enum RelayError {
     Event(#[from] cloudevent::CloudEventError),
     #[error("the journal: {0}")]
     Journal(#[from] journal::DatabaseError),
+}
+
+/// What tells one stream from another of the same name: when it was made.
+type Made = i128;
+
+fn made(stream: &Stream) -> Made {
+    stream.cached_info().created.unix_timestamp_nanos()
 }
 
 fn nats(error: impl std::fmt::Display) -> RelayError {
@@ -184,8 +198,9 @@ impl Lane {
     /// Publishes from where the stream stands, until a fault. May be dropped at any point: what was sent and
     /// not acknowledged is found in the stream next time.
     async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
-        let mut at = self.resume().await?;
+        let (mut at, began) = self.resume().await?;
         let mut noted = at;
+        let mut looked = Instant::now();
         loop {
             // All that was not handed over, or not in time.
             loop {
@@ -201,11 +216,14 @@ impl Lane {
                     self.journal.set_relayed(self.partition, at).await?;
                     noted = at;
                 }
-                let Ok(handed) = tokio::time::timeout(LOOK, self.queue.recv()).await else {
-                    // Nothing to do: see whether the stream still has what it had.
-                    at = self.resume().await?;
-                    break;
-                };
+                if looked.elapsed() > LOOK {
+                    // Somebody may have wiped the stream, and another partition's lane made it again.
+                    if !self.unchanged(at, began).await? {
+                        return Err(RelayError::Changed);
+                    }
+                    looked = Instant::now();
+                }
+                let Ok(handed) = tokio::time::timeout(LOOK, self.queue.recv()).await else { break };
                 let Some(batch) = handed else {
                     // The writers are gone: one look at the journal now and then is enough.
                     tokio::time::sleep(LOOK).await;
@@ -246,31 +264,48 @@ impl Lane {
         Ok(at)
     }
 
-    /// How far JetStream has this partition.
-    async fn resume(&self) -> Result<i64, RelayError> {
-        let mut stream = self.stream().await?;
+    /// How far JetStream has this partition, which is then whole up to there.
+    async fn resume(&self) -> Result<(i64, Made), RelayError> {
+        let stream = self.stream().await?;
         let subject = format!("journal.{}.>", self.partition);
-        let at = match stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => {
-                let id = message.headers.get("Nats-Msg-Id").map(ToString::to_string).unwrap_or_default();
-                let own = id.strip_prefix(&format!("{}-", self.partition));
-                own.and_then(|position| position.parse().ok()).ok_or(RelayError::Message(id))?
-            }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                // Nothing was ever removed from the stream: then it never had any of this partition.
-                if stream.info().await.map_err(nats)?.state.first_sequence <= 1 {
-                    0
-                } else {
-                    self.journal.relayed(self.partition).await?
-                }
-            }
-            Err(error) => return Err(nats(error)),
-        };
+        let mut at = self.last(&stream, &subject).await?;
+        let mut counts = stream.info_with_subjects(&subject).await.map_err(nats)?;
+        let mut messages = 0_usize;
+        while let Some((_, count)) = counts.try_next().await.map_err(nats)? {
+            messages = messages.saturating_add(count);
+        }
+        if i64::try_from(messages).unwrap_or(i64::MAX) != at {
+            tracing::warn!(partition = %self.partition, messages, last = at, "the stream is not whole; filling it again");
+            stream.purge().filter(&subject).await.map_err(nats)?;
+            // Until the server has forgotten the ids of what was there.
+            tokio::time::sleep(DUPLICATE_WINDOW * 3).await;
+            at = 0;
+        }
         let head = self.journal.head(self.partition).await?.position;
         if at > head {
             return Err(RelayError::Ahead { partition: self.partition, stream: at, journal: head });
         }
-        Ok(at)
+        Ok((at, made(&stream)))
+    }
+
+    /// The position of the partition's last message; 0 where there is none.
+    async fn last(&self, stream: &Stream, subject: &str) -> Result<i64, RelayError> {
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => {
+                let id = message.headers.get("Nats-Msg-Id").map(ToString::to_string).unwrap_or_default();
+                let own = id.strip_prefix(&format!("{}-", self.partition));
+                own.and_then(|position| position.parse().ok()).ok_or(RelayError::Message(id))
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+            Err(error) => Err(nats(error)),
+        }
+    }
+
+    /// Whether the stream is the one we began with, and still ends where we left it.
+    async fn unchanged(&self, at: i64, began: Made) -> Result<bool, RelayError> {
+        let stream = self.stream().await?;
+        let subject = format!("journal.{}.>", self.partition);
+        Ok(made(&stream) == began && self.last(&stream, &subject).await? == at)
     }
 
     /// The stream, made where it is not there.
@@ -281,6 +316,7 @@ impl Lane {
             description: Some(own.clone()),
             subjects: vec!["journal.>".to_owned()],
             storage: StorageType::File,
+            duplicate_window: DUPLICATE_WINDOW,
             ..Config::default()
         };
         let stream = self.context.get_or_create_stream(config).await.map_err(nats)?;

@@ -162,7 +162,10 @@ impl Writer {
         }
         let decided = self.decide(head, batch).await?;
         if decided.events.is_empty() {
-            return Ok(decided.answers);
+            self.cache.commit(decided.changes);
+            // No append will tell whether what the refusals rest on is still so.
+            let present = self.journal.head(self.partition).await.map_err(unreachable)?;
+            return if present.position == head.position { Ok(decided.answers) } else { Err(Trouble::Moved) };
         }
         let limit = self.options.patience;
         let appending = self.journal.append(decided.head, decided.now, &decided.events);

@@ -211,18 +211,8 @@ impl Journal {
         Ok(rows.into_iter().map(Recorded::from).collect())
     }
 
-    /// The position up to which the relay knows JetStream to have a partition; 0 at first.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn relayed(&self, partition: Partition) -> Result<i64, sqlx::Error> {
-        let row = sqlx::query!("SELECT position FROM journal.relay WHERE partition = $1", partition.0)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(row.map_or(0, |row| row.position))
-    }
-
-    /// Notes that JetStream has a partition up to `position`.
+    /// Notes that JetStream has acknowledged a partition up to `position`. For operators: where to continue, the relay
+    /// asks the stream itself.
     ///
     /// # Errors
     /// What the database says.

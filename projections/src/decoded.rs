@@ -25,7 +25,7 @@ pub(crate) struct Decoded {
     pub event: Recorded,
     pub body: Result<Body, DecodeError>,
     /// How many events from this one on belong together: all of its command, on the first; otherwise one.
-    adjoining: usize,
+    pub(crate) adjoining: usize,
 }
 
 impl Decoded {

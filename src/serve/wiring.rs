@@ -205,7 +205,7 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         max_batch_events: config.pipeline.max_batch_events.get(),
         queue_commands: config.pipeline.queue_commands.get(),
         cache_aggregates: config.pipeline.cache_aggregates.get(),
-        ..PipelineOptions::default()
+        patience: Duration::from_millis(config.pipeline.patience_ms),
     }
 }
 

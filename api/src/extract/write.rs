@@ -51,14 +51,15 @@ impl Writer {
         Ok(self.app.pipeline.submit(request).await?)
     }
 
-    /// Has `commands` decided one by one, in order. Each has the caller's key with its place behind it.
+    /// Has `commands` decided one by one, in order. The first has the caller's key, so that the key is known elsewhere
+    /// too; the others have it with their place behind it.
     pub async fn submit_each(&self, commands: Vec<Command>) -> Vec<Result<Outcome, Failure>> {
         let requests = commands.into_iter().enumerate().map(|(index, command)| Request {
             tenant: self.caller.tenant,
             command,
             context: self.context.clone(),
             key: self.key.as_ref().map(|IdempotencyKey { key, fingerprint }| IdempotencyKey {
-                key: format!("{key}/{index}"),
+                key: if index == 0 { key.clone() } else { format!("{key}/{index}") },
                 fingerprint: fingerprint.clone(),
             }),
         });

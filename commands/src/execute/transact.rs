@@ -187,7 +187,9 @@ fn touch(workspace: &mut Workspace<'_>, tenant: TenantId, legs: &[Leg]) -> Resul
     let mut due = Vec::new();
     for id in ids {
         let now = workspace.now;
-        due.extend(workspace.get::<Wallet>(id)?.due(now));
+        // A hold on several of the wallets is due once.
+        let more: Vec<_> = workspace.get::<Wallet>(id)?.due(now).filter(|one| !due.contains(one)).collect();
+        due.extend(more);
     }
     if due.is_empty() { Ok(()) } else { Err(Stop::Due(due)) }
 }

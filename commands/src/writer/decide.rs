@@ -46,7 +46,20 @@ impl Writer {
             used: HashMap::new(),
         };
         let mut answers: Vec<Result<Outcome, Failure>> = Vec::with_capacity(batch.len());
+        let mut reused = None;
         for (index, one) in batch.iter().enumerate() {
+            let begins = index.checked_sub(1).and_then(|before| batch.get(before));
+            if begins.is_none_or(|before| before.job != one.job) {
+                let job = batch.iter().skip(index).take_while(|other| other.job == one.job);
+                let mut keys =
+                    job.filter_map(|other| Some((other.request.tenant, other.request.key.as_ref()?)));
+                reused =
+                    keys.any(|(tenant, key)| deciding.reused(tenant, key, &first_answers)).then_some(one.job);
+            }
+            if reused == Some(one.job) {
+                answers.push(Err(Failure::KeyReused));
+                continue;
+            }
             let answer = match deciding.seen_before(&one.request, &first_answers, &answers) {
                 Some(answer) => answer,
                 None => deciding.one(index, one).await?,
@@ -90,7 +103,7 @@ impl Writer {
         }
         let found =
             self.journal.prefetch(self.partition, &keys, &wanted, SNAPSHOTS).await.map_err(unreachable)?;
-        self.cache.load(&wanted, &found).map_err(unreachable)?;
+        self.cache.load(&wanted, &found).map_err(unreadable)?;
         let leads = found.leads.into_iter().filter_map(|recorded| {
             let (key, _) = recorded.lead.as_ref()?.key.as_ref()?;
             Some(((recorded.text.tenant_id, key.clone()), recorded))
@@ -114,6 +127,13 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// Whether a key was used for another request, in the journal or earlier in this batch.
+    fn reused(&self, tenant: TenantId, key: &IdempotencyKey, first_answers: &FirstAnswers) -> bool {
+        let in_batch = self.used.get(&(tenant, key.key.clone())).map(|(_, used_for)| used_for);
+        let in_journal = first_answers.get(&(tenant.0, key.key.clone())).map(|(used_for, _)| used_for);
+        in_batch.or(in_journal).is_some_and(|used_for| *used_for != key.fingerprint)
+    }
+
     /// The answer to a command whose key was used before, in the journal or earlier in this batch.
     fn seen_before(
         &self,
@@ -205,7 +225,7 @@ impl Batch<'_> {
         let ids = std::mem::take(&mut self.workspace.missing);
         let found =
             self.journal.prefetch(self.head.partition, &[], &ids, SNAPSHOTS).await.map_err(unreachable)?;
-        self.workspace.cache().load(&ids, &found).map_err(unreachable)
+        self.workspace.cache().load(&ids, &found).map_err(unreadable)
     }
 
     /// Adds the events of a command that stands; the first one leads.
@@ -229,4 +249,9 @@ impl Batch<'_> {
         let count = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
         Position { partition: self.head.partition, position: self.head.position.saturating_add(count) }
     }
+}
+
+/// A stream that this program cannot read concerns only those who ask for it.
+fn unreadable(error: impl std::fmt::Display) -> Trouble {
+    Trouble::Refused(error.to_string())
 }

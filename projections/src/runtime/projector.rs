@@ -185,7 +185,10 @@ impl Projector {
         }
         let began = Instant::now();
         let Projectors { pool, .. } = &self.projectors;
-        let applied = models::write(pool, self.kind, self.partition, position, events).await;
+        let applied = match models::write(pool, self.kind, self.partition, position, events).await {
+            Err(Fault::Database(error)) if refused(&error) => self.one_by_one(position, events).await,
+            applied => applied,
+        };
         if let Err(Fault::Poison { at, .. }) = &applied {
             // All commands before it are as good as ever.
             let good = events.partition_point(|event| event.event.position < *at);
@@ -203,9 +206,33 @@ impl Projector {
         Ok(position)
     }
 
+    /// Applies what the database refused, command by command, so that only the culprit stops the work.
+    async fn one_by_one(&self, mut position: i64, events: &[Arc<Decoded>]) -> Result<i64, Fault> {
+        let mut rest = events;
+        while let Some(first) = rest.first() {
+            let (command, more) = rest.split_at(first.adjoining.clamp(1, rest.len()));
+            let pool = &self.projectors.pool;
+            match models::write(pool, self.kind, self.partition, position, command).await {
+                Err(Fault::Database(error)) if refused(&error) => {
+                    return Err(Fault::Poison { at: first.event.position, reason: error.to_string() });
+                }
+                written => position = written?,
+            }
+            self.at(position);
+            rest = more;
+        }
+        Ok(position)
+    }
+
     fn at(&self, position: i64) {
         self.projectors.progress.set_position(self.kind, self.partition, position);
         let labels = labels(self.kind, self.partition);
         metrics::counter!("counterfoil_projection_position", &labels).absolute(position.unsigned_abs());
     }
+}
+
+/// Whether the database will never take what it was given: data exceptions, constraints, limits.
+fn refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
 }

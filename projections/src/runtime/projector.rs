@@ -39,6 +39,9 @@ impl Projector {
                 () = stop.cancelled() => return,
                 fault = self.work() => fault,
             };
+            if stop.is_cancelled() {
+                return;
+            }
             match fault {
                 Fault::Poison { at, reason } => {
                     let (kind, partition) = (self.kind.name(), self.partition.0);

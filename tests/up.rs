@@ -1,7 +1,7 @@
 //! `counterfoil up --demo` as a newcomer meets it: what it prints works, ctrl-C leaves nothing running, and the next
 //! start finds its data.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

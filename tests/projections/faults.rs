@@ -16,14 +16,19 @@ const SHORT: Duration = Duration::from_millis(200);
 
 /// Appends an event to a wallet of its own that no program knows; returns its position.
 async fn append_unknown(ledger: &Ledger) -> i64 {
+    append(ledger, Uuid::from_u128(7), 1, "melted", "{}").await
+}
+
+/// Appends an event past the pipeline; returns its position.
+async fn append(ledger: &Ledger, wallet: Uuid, sequence: i64, event_type: &str, payload: &str) -> i64 {
     let text = EventText {
         tenant_id: ledger.tenant.0,
         aggregate_type: "wallet".into(),
-        aggregate_id: Uuid::from_u128(7),
-        sequence: 1,
-        event_type: "melted".into(),
+        aggregate_id: wallet,
+        sequence,
+        event_type: event_type.into(),
         event_version: 1,
-        payload: "{}".into(),
+        payload: payload.into(),
         effective_at: None,
         command_id: Uuid::from_u128(8),
     };
@@ -193,5 +198,36 @@ async fn a_start_needs_neither_a_tick_nor_nats() {
     let running = Running::start(&ledger, None, NEVER).await;
     caught_up(&ledger).await;
     assert_verified(&ledger).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_database_refuses_stops_its_partition_too() {
+    let ledger = Ledger::funded(&["a"]).await;
+    ledger.submit(transfer("a", "b", "1.00")).await.unwrap();
+    // A wallet that is opened a second time: every event of it can be read, and its row is there already.
+    let path = ledger.wallet("a").await.path;
+    let stream = domain::WalletId::of(ledger.tenant, &path).0;
+    let events = ledger.journal.stream(ledger.partition(), stream, i64::MAX).await.unwrap();
+    let sequence = events.last().unwrap().text.sequence + 1;
+    let payload = events.first().unwrap().text.payload.clone();
+    let running = Running::start(&ledger, None, TICK).await;
+    let reader = running.reader(&ledger).await;
+    reader.wait(head(&ledger).await, LONG).await.unwrap();
+    running.stop().await;
+    let at = append(&ledger, stream, sequence, "opened", &payload).await;
+
+    let running = Running::start(&ledger, None, TICK).await;
+    let pool = verifier(&ledger).await;
+    eventually("the balances stop at that event", async || {
+        let status = projections::status(&pool, &ledger.journal, Some(&running.progress)).await.unwrap();
+        status.iter().any(|one| {
+            one.projection == Kind::Balances
+                && matches!(&one.state, State::Stopped { at: stopped, .. } if *stopped == at)
+        })
+    })
+    .await;
+    let b = reader.tenant(ledger.tenant).wallet(&ledger.wallet("b").await.path).await.unwrap();
+    assert_eq!((b.value.unwrap().posted, b.position.position), (amount("1.00"), at - 1));
     running.stop().await;
 }

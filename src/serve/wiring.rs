@@ -187,7 +187,7 @@ impl Ledger {
         }
     }
 
-    /// Ends in order: what waits is written, then relayed and projected as far as it goes at once.
+    /// Ends in order: what waits is written; what is not yet relayed or projected is found in the journal next time.
     pub async fn stop(self) {
         let Self { pipeline, reader, writers, sweeping, followers, following, .. } = self;
         sweeping.cancel();

@@ -7,6 +7,9 @@ mod append;
 mod bank;
 mod ceiling;
 mod environment;
+mod following;
+mod growth;
+mod lag;
 mod measure;
 mod options;
 mod pipeline;
@@ -92,6 +95,8 @@ impl Part {
             Self::Ceiling => ceiling::round(world, number, report).await,
             Self::Journal => append::round(world, number, report).await,
             Self::Pipeline => pipeline::round(world, number, report).await,
+            Self::Lag => lag::round(world, number, report).await,
+            Self::Growth => growth::round(world, number, report).await,
         }
     }
 }

@@ -40,6 +40,10 @@ pub enum Part {
     Journal,
     /// Commands in process.
     Pipeline,
+    /// Read models behind the journal, and their rebuild.
+    Lag,
+    /// Small and large ledgers.
+    Growth,
 }
 
 impl Part {
@@ -49,6 +53,8 @@ impl Part {
             Self::Ceiling => "ceiling",
             Self::Journal => "journal",
             Self::Pipeline => "pipeline",
+            Self::Lag => "lag",
+            Self::Growth => "growth",
         }
     }
 
@@ -57,6 +63,8 @@ impl Part {
         let (quick, full) = match self {
             Self::Ceiling | Self::Journal => (6, 120),
             Self::Pipeline => (20, 300),
+            Self::Lag => (20, 240),
+            Self::Growth => (25, 400),
         };
         if extent == Extent::Quick { quick } else { full }
     }

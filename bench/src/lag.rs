@@ -23,11 +23,11 @@ use crate::world::{Database, Extent, World};
 /// The callers of the closed loop.
 const CALLERS: usize = 64;
 /// The callers of the open loop: more than ever wait at once.
-const PACED: usize = 256;
+pub const PACED: usize = 256;
 /// The events of a transfer.
 const EVENTS: f64 = 3.0;
 /// Parts of the sustained load, with their names.
-pub const LOADS: [(&str, f64); 3] =
+const LOADS: [(&str, f64); 3] =
     [("a third of the load", 1.0 / 3.0), ("two thirds of the load", 2.0 / 3.0), ("full load", 1.0)];
 
 /// One round.

@@ -13,6 +13,7 @@ mod lag;
 mod measure;
 mod options;
 mod pipeline;
+mod publish;
 mod report;
 mod rows;
 mod targets;
@@ -34,6 +35,10 @@ use world::World;
 #[tokio::main]
 async fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();
+    if let Some(document) = &options.publish {
+        publish::publish(&options.out, document)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let lifecycle = Lifecycle::watch_signals()?;
     let directory = Directory::new(options.data())?;
     let world = World::start(directory.0.clone(), options.extent(), lifecycle.soft()).await?;
@@ -82,7 +87,13 @@ async fn run(world: &World, options: &Options, directory: &Path) -> Result<ExitC
     let verdicts = targets::judge(&report);
     std::fs::create_dir_all(&options.out)?;
     report::write_json(&options.out.join("bench.json"), &environment, &report, &verdicts)?;
-    let text = format!("{}\n{}", report::markdown(&report), report::targets_markdown(&verdicts));
+    report::write_plots(&options.out, &report)?;
+    let text = [
+        report::environment_markdown(&environment),
+        report::targets_markdown(&verdicts),
+        report::markdown(&report),
+    ]
+    .join("\n");
     std::fs::write(options.out.join("bench.md"), &text)?;
     writeln!(std::io::stdout(), "{text}")?;
     let missed = options.check && verdicts.iter().any(targets::Verdict::is_missed);

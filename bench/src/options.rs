@@ -26,6 +26,9 @@ pub struct Options {
     /// Where the results are written
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub out: PathBuf,
+    /// Measure nothing: put the last run of --out into this document, which has markers for it
+    #[arg(long, value_name = "FILE")]
+    pub publish: Option<PathBuf>,
     /// Fail if a target is missed
     #[arg(long)]
     pub check: bool,

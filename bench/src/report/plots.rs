@@ -109,7 +109,7 @@ fn growth(file: &Path, report: &Report) -> Result<(), Failure> {
     let Some(highest) = highest(&lines) else { return Ok(()) };
     let frame =
         Frame { file, title: "Cost by the size of the ledger, one caller", x: "wallets", y: "median, ms" };
-    draw(&frame, (1_000.0..10_000_000.0).log_scale(), 0.0..highest * 1.2, &lines)
+    draw(&frame, (1_000.0..10_000_000.0).log_scale(), 0.0..highest * 1.6, &lines)
 }
 
 fn highest(lines: &[Line]) -> Option<f64> {
@@ -137,7 +137,7 @@ where
         .x_desc(frame.x)
         .y_desc(frame.y)
         .label_style((FONT, 13))
-        .light_line_style(WHITE)
+        .max_light_lines(0)
         .draw()?;
     for (index, line) in lines.iter().enumerate() {
         let color = Palette99::pick(index).mix(1.0);

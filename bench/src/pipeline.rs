@@ -74,7 +74,8 @@ impl Bank {
     /// # Errors
     /// None: the paths are well formed.
     pub fn transfer(&self, from: u64, to: u64) -> Result<Request, Failure> {
-        let posting = Posting { from: path(from)?, to: path(to)?, asset: usd()?, amount: "1".parse::<Amount>()? };
+        let posting =
+            Posting { from: path(from)?, to: path(to)?, asset: usd()?, amount: "1".parse::<Amount>()? };
         let transfer = TransactionRequest { postings: vec![posting], ..TransactionRequest::default() };
         let key = IdempotencyKey { key: self.ids.next().to_string(), fingerprint: vec![7; 32] };
         Ok(self.request(Command::Transact(transfer), Some(key)))

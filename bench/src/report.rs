@@ -11,12 +11,18 @@ use crate::measure::{Case, Failure, Sample};
 #[derive(Debug, Default)]
 pub struct Report {
     cases: BTreeMap<Case, Vec<Sample>>,
+    notes: BTreeMap<(Case, &'static str), Vec<f64>>,
 }
 
 impl Report {
     /// Takes a sample.
     pub fn add(&mut self, sample: Sample) {
         self.cases.entry(sample.case.clone()).or_default().push(sample);
+    }
+
+    /// Notes something else about a case, once in each round: `generator cores`, `events in the longest stream`.
+    pub fn note(&mut self, case: &Case, what: &'static str, value: f64) {
+        self.notes.entry((case.clone(), what)).or_default().push(value);
     }
 
     /// The median of a case's rounds, in units per second.
@@ -41,6 +47,9 @@ impl Report {
                 "{:10} {:30} {:5} callers {rate:10.0} {unit}/s  p50 {p50} us, p99 {p99} us",
                 case.part, case.name, case.callers
             )?;
+            for ((_, what), values) in self.notes.iter().filter(|((of, _), _)| of == case) {
+                writeln!(out, "{:41} {what}: {values:.2?}", "")?;
+            }
         }
         Ok(())
     }

@@ -56,6 +56,11 @@ impl World {
         Ok(self.servers.nats_url().ok_or("no nats-server")?)
     }
 
+    /// Where the servers keep their data, and what belongs to the run may be kept too.
+    pub fn directory(&self) -> &std::path::Path {
+        self.servers.data_dir()
+    }
+
     /// Makes a database of this name and migrates it.
     ///
     /// # Errors

@@ -25,8 +25,8 @@ fn cases(extent: Extent) -> Vec<(What, &'static str, &'static [usize])> {
     vec![
         (What::Transfers, "transfers, 1,000 wallets", choose(&[64], &[1, 16, 64, 256])),
         (What::HotTransfers, "transfers, one hot wallet", choose(&[64], &[1, 16, 64, 256])),
-        (What::Bulk(100), "bulk of 100", choose(&[4], &[1, 4, 16])),
-        (What::Bulk(1_000), "bulk of 1,000", choose(&[4], &[1, 4, 16])),
+        (What::Bulk(100), "100 transfers a call", choose(&[4], &[1, 4, 16])),
+        (What::Bulk(1_000), "1000 transfers a call", choose(&[4], &[1, 4, 16])),
         (What::Mixed, "balances and transfers 9:1", choose(&[64], &[1, 16, 64])),
     ]
 }
@@ -43,13 +43,15 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
         for &connections in connections {
             let case = Case::new("http", name, connections);
             let plan = Plan { what, connections, seconds, rate: None };
-            let outcome = load::run(&server.target, case.clone(), plan).await?;
+            world.settle().await?;
+            let outcome = load::run(&server.target, case, plan).await?;
             acknowledged += outcome.acknowledged;
             let behind = server.catch_up().await?;
-            report.note(&case, "generator cores", outcome.cores);
-            report.note(&case, "catch-up seconds", behind.as_secs_f64());
+            let fact = |what: &str| Case::new("http", format!("{name}: {what}"), connections);
+            report.fact(fact("the load generator"), "cores", outcome.cores);
+            report.fact(fact("until the read models have caught up"), "s", behind.as_secs_f64());
             report.add(outcome.sample);
         }
     }
-    server.stop_and_verify(acknowledged).await
+    server.stop_and_verify(world, acknowledged).await
 }

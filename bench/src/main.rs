@@ -3,79 +3,117 @@
 
 #![expect(clippy::float_arithmetic, reason = "rates and ratios are what a benchmark is about")]
 
+mod append;
+mod bank;
+mod ceiling;
+mod environment;
+mod following;
+mod growth;
 mod http;
+mod lag;
 mod load;
 mod measure;
+mod options;
 mod peers;
 mod pgbench;
 mod pipeline;
 mod reads;
 mod report;
+mod rows;
+mod targets;
 mod world;
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
+use counterfoil::lifecycle::Lifecycle;
+use tokio::time::Instant;
 
 use measure::Failure;
+use options::{Hidden, Options, Part};
 use report::Report;
-use world::{Extent, World};
+use world::World;
 
-/// Measures Counterfoil beside the database's own limits and other ledgers.
-#[derive(Debug, Parser)]
-#[command(subcommand_negates_reqs = true)]
-struct Options {
-    /// Where the servers of the run keep their data; must not exist, and is removed at the end.
-    #[arg(long, required = true)]
-    data: Option<PathBuf>,
-    /// Every part in under three minutes: few cases, one round.
-    #[arg(long)]
-    quick: bool,
-    /// Only the parts of these names.
-    #[arg(long)]
-    only: Vec<String>,
-    #[command(subcommand)]
-    hidden: Option<Hidden>,
-}
-
-/// What the benchmark starts itself for.
-#[derive(Debug, Subcommand)]
-enum Hidden {
-    /// Makes load; the job comes on standard input.
-    #[command(hide = true)]
-    Load,
-}
-
-fn main() -> Result<(), Failure> {
+fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();
-    match options.hidden {
-        Some(Hidden::Load) => load::generate(),
-        None => tokio::runtime::Runtime::new()?.block_on(measure(options)),
+    if let Some(Hidden::Load) = options.hidden {
+        load::generate()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tokio::runtime::Runtime::new()?.block_on(measure(options))
+}
+
+/// Starts the servers, measures, and stops them.
+async fn measure(options: Options) -> Result<ExitCode, Failure> {
+    let lifecycle = Lifecycle::watch_signals()?;
+    let directory = Directory::new(options.data())?;
+    let world = World::start(directory.0.clone(), options.extent(), lifecycle.soft()).await?;
+    let outcome = tokio::select! {
+        outcome = run(&world, &options, &directory.0) => outcome,
+        () = lifecycle.soft().cancelled() => Err("interrupted".into()),
+    };
+    world.stop().await;
+    outcome
+}
+
+/// The servers' data, removed however the run ends.
+struct Directory(PathBuf);
+
+impl Directory {
+    /// One that is not there yet: nothing of anybody else's is ever removed.
+    fn new(path: PathBuf) -> Result<Self, Failure> {
+        if path.exists() { Err(format!("{} exists already", path.display()).into()) } else { Ok(Self(path)) }
     }
 }
 
-async fn measure(options: Options) -> Result<(), Failure> {
-    let extent = if options.quick { Extent::Quick } else { Extent::Full };
-    let data = options.data.ok_or("say where the data is, with --data")?;
-    let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
-    let world = World::start(data, extent).await?;
-    let mut report = Report::default();
-    if wanted("pipeline") {
-        pipeline::round(&world, 0, &mut report).await?;
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
-    if wanted("http") {
-        http::round(&world, 0, &mut report).await?;
+}
+
+/// All rounds of all parts, and the report.
+async fn run(world: &World, options: &Options, directory: &Path) -> Result<ExitCode, Failure> {
+    let environment = environment::observe(world, directory).await?;
+    let parts = options.parts();
+    let rounds = world.extent.rounds();
+    let mut report = Report::new(options.estimate())?;
+    let start = Instant::now();
+    for number in 0..rounds {
+        for part in &parts {
+            report.announce(format!("round {} of {rounds}: {}", number + 1, part.name()));
+            part.round(world, number, &mut report).await?;
+        }
+        // Later rounds take about as long as the first one.
+        let done = u32::try_from(number + 1)?;
+        report.estimate(start.elapsed() / done * u32::try_from(rounds)?);
     }
-    if wanted("reads") {
-        reads::round(&world, 0, &mut report).await?;
+    report.finish();
+    let verdicts = targets::judge(&report);
+    std::fs::create_dir_all(&options.out)?;
+    report::write_json(&options.out.join("bench.json"), &environment, &report, &verdicts)?;
+    let text = format!("{}\n{}", report::markdown(&report), report::targets_markdown(&verdicts));
+    std::fs::write(options.out.join("bench.md"), &text)?;
+    writeln!(std::io::stdout(), "{text}")?;
+    let missed = options.check && verdicts.iter().any(targets::Verdict::is_missed);
+    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Part {
+    async fn round(self, world: &World, number: usize, report: &mut Report) -> Result<(), Failure> {
+        match self {
+            Self::Ceiling => ceiling::round(world, number, report).await,
+            Self::Journal => append::round(world, number, report).await,
+            Self::Pipeline => pipeline::round(world, number, report).await,
+            Self::Http => http::round(world, number, report).await,
+            Self::Reads => reads::round(world, number, report).await,
+            Self::PostgresEs => peers::postgres_es::round(world, number, report).await,
+            Self::Cala => peers::cala::round(world, number, report).await,
+            Self::Lag => lag::round(world, number, report).await,
+            Self::Growth => growth::round(world, number, report).await,
+        }
     }
-    if wanted("postgres-es") {
-        peers::postgres_es::round(&world, 0, &mut report).await?;
-    }
-    if wanted("cala-ledger") {
-        peers::cala::round(&world, 0, &mut report).await?;
-    }
-    report.print()?;
-    world.stop().await;
-    Ok(())
 }

@@ -5,8 +5,6 @@
 pub mod cala;
 pub mod postgres_es;
 
-use std::time::Duration;
-
 use sqlx::{Connection as _, PgConnection};
 
 use crate::measure::Failure;
@@ -25,12 +23,6 @@ async fn database(world: &World, name: &str) -> Result<sqlx::postgres::PgConnect
     Ok(world.postgres()?.database(name))
 }
 
-/// How long it takes until it counts, and how long it counts.
-pub fn spans(extent: Extent) -> (Duration, Duration) {
-    let seconds = if extent == Extent::Quick { 1 } else { 3 };
-    (Duration::from_millis(500), Duration::from_secs(seconds))
-}
-
 /// The callers of the cases.
 fn callers(extent: Extent) -> &'static [usize] {
     if extent == Extent::Quick { &[64] } else { &[1, 16, 64, 256] }
@@ -38,7 +30,7 @@ fn callers(extent: Extent) -> &'static [usize] {
 
 /// The accounts of a transfer: who pays, who gets it.
 fn pair(caller: usize, turn: u64, hot: bool) -> (u64, u64) {
-    let seed = crate::pipeline::scattered((caller as u64) << 40 | turn);
+    let seed = crate::bank::scattered((caller as u64) << 40 | turn);
     let from = if hot { 0 } else { seed % ACCOUNTS };
     (from, (from + 1 + (seed >> 32) % (ACCOUNTS - 1)) % ACCOUNTS)
 }

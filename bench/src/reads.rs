@@ -5,16 +5,17 @@
 //! HTTP between itself and its rows either. What the whole server answers over HTTP is measured in the same minute
 //! and stands beside it (part `http`, `balances`).
 
+use std::time::Duration;
+
 use domain::{TenantId, WalletPath};
 use journal::Role;
 use projections::{PointInTime, Progress, Reader};
 
+use crate::bank::{TENANT, scattered};
 use crate::http::Server;
 use crate::load::{self, Plan, What};
 use crate::measure::{Case, Failure, Sample, closed_loop};
-use crate::peers::spans;
 use crate::pgbench::Pgbench;
-use crate::pipeline::scattered;
 use crate::report::Report;
 use crate::world::{Extent, World};
 
@@ -39,22 +40,23 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
     let callers: &[usize] = if world.extent == Extent::Quick { &[64] } else { &[1, 16, 64] };
     for &callers in callers {
         report.add(pgbench.select(callers, seconds).await?);
-        report.add(in_process(&reader, callers, world.extent).await?);
+        report.add(in_process(&reader, callers, world.spans()).await?);
         let plan = Plan { what: What::Balances, connections: callers, seconds, rate: None };
         let case = Case::new("http", "balances", callers);
-        let outcome = load::run(&server.target, case.clone(), plan).await?;
-        report.note(&case, "generator cores", outcome.cores);
+        let outcome = load::run(&server.target, case, plan).await?;
+        let generator = Case::new("http", "balances: the load generator", callers);
+        report.fact(generator, "cores", outcome.cores);
         report.add(outcome.sample);
     }
     pool.close().await;
-    server.stop_and_verify(moved.acknowledged).await
+    server.stop_and_verify(world, moved.acknowledged).await
 }
 
 async fn in_process(reader: &Reader, callers: usize, extent: Extent) -> Result<Sample, Failure> {
     let case = Case::new("reads", "balances", callers);
-    let tenant = TenantId::of(&domain::Slug::new("bench")?);
+    let tenant = TenantId::of(&domain::Slug::new(TENANT)?);
     let reader = reader.clone();
-    closed_loop(case, "reads", spans(extent), move |caller, turn| {
+    closed_loop(case, "reads", spans, move |caller, turn| {
         let reader = reader.clone();
         async move {
             let wallet = scattered((caller as u64) << 40 | turn) % WALLETS;

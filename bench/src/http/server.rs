@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use commands::PipelineOptions;
+use commands::{Announcer, PipelineOptions};
 use domain::Partition;
 use journal::{Journal, Role};
 use nix::sys::signal::{Signal, kill};
@@ -15,9 +15,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::bank::{Bank, TENANT};
 use crate::load::Target;
 use crate::measure::Failure;
-use crate::pipeline::Bank;
 use crate::world::{Database, World};
 
 /// How many partitions the database has: what a new one gets by default.
@@ -45,7 +45,7 @@ impl Server {
     pub async fn start(world: &World, name: &str, wallets: u64) -> Result<Self, Failure> {
         let database = world.database(name, PARTITIONS).await?;
         let journal = database.journal(4).await?;
-        drop(Bank::open(&journal, &PipelineOptions::default(), wallets).await?);
+        drop(Bank::open(&journal, &PipelineOptions::default(), &Announcer::silent(), wallets).await?);
         forget_stream(world).await?;
         let directory = world.directory().join(name);
         let mut child = program("serve", &directory)?
@@ -95,12 +95,12 @@ impl Server {
         }
     }
 
-    /// Stops the server, and fails unless the journal holds exactly the transactions that were `acknowledged` and
+    /// Stops the server, discards its database, and fails unless the journal holds exactly the transactions that were `acknowledged` and
     /// every read model equals it.
     ///
     /// # Errors
     /// Something was lost, made twice or differs; or what the database says.
-    pub async fn stop_and_verify(mut self, acknowledged: u64) -> Result<(), Failure> {
+    pub async fn stop_and_verify(mut self, world: &World, acknowledged: u64) -> Result<(), Failure> {
         self.catch_up().await?;
         if let Some(pid) = self.child.id() {
             kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
@@ -119,7 +119,8 @@ impl Server {
             );
         }
         projections::verify(self.journal.pool(), &self.journal, |_| {}).await?;
-        Ok(())
+        self.journal.pool().close().await;
+        world.discard(self.database).await
     }
 }
 
@@ -137,7 +138,7 @@ fn program(command: &str, data_directory: &Path) -> Result<Command, Failure> {
 /// An owner's token for the tenant of a [`Bank`].
 async fn token(data_directory: &Path) -> Result<String, Failure> {
     let made =
-        program("token", data_directory)?.args(["--tenant", "bench", "--role", "owner"]).output().await?;
+        program("token", data_directory)?.args(["--tenant", TENANT, "--role", "owner"]).output().await?;
     if !made.status.success() {
         return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
     }

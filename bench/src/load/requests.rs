@@ -6,8 +6,8 @@ use memchr::memmem;
 
 use super::connection::Answer;
 use super::{Job, What};
+use crate::bank::scattered;
 use crate::measure::Failure;
-use crate::pipeline::scattered;
 
 /// What was just written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,8 +22,8 @@ use rust_decimal::Decimal;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use super::{ACCOUNTS, CONNECTIONS, callers, database, pair, spans};
-use crate::measure::{Case, Failure, closed_loop};
+use super::{ACCOUNTS, CONNECTIONS, callers, database, pair};
+use crate::measure::{Case, Failure, closed_loop, real};
 use crate::report::Report;
 use crate::world::{Extent, World};
 
@@ -105,7 +105,7 @@ impl Bank {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (made, tried) = (count(&self.transfers), count(&self.attempts));
         let bank = self.clone();
-        let sample = closed_loop(case.clone(), "transfers", spans(world.extent), move |caller, turn| {
+        let sample = closed_loop(case.clone(), "transfers", world.spans(), move |caller, turn| {
             let bank = bank.clone();
             async move {
                 match size {
@@ -117,8 +117,8 @@ impl Bank {
         report.add(sample.await?);
         self.verify().await?;
         let (made, tried) = (count(&self.transfers) - made, count(&self.attempts) - tried);
-        #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^53")]
-        report.note(&case, "attempts per call", tried as f64 / (made / size) as f64);
+        let attempts = Case::new(case.part, format!("{}: attempts per call", case.name), callers);
+        report.fact(attempts, "attempts", real(tried) / real(made / size));
         Ok(())
     }
 

@@ -24,8 +24,8 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use self::account::{Account, Command};
-use super::{CONNECTIONS, callers, database, pair, spans};
-use crate::measure::{Case, Failure, closed_loop};
+use super::{CONNECTIONS, callers, database, pair};
+use crate::measure::{Case, Failure, closed_loop, real};
 use crate::report::Report;
 use crate::world::World;
 
@@ -114,14 +114,15 @@ impl Bank {
         let store = if snapshots { ", snapshots" } else { "" };
         let case = Case::new("postgres-es", format!("transfers, {wallets}{store}"), callers);
         let bank = self.clone();
-        let sample = closed_loop(case.clone(), "transfers", spans(world.extent), move |caller, turn| {
+        let sample = closed_loop(case.clone(), "transfers", world.spans(), move |caller, turn| {
             let bank = bank.clone();
             async move { bank.transfer(caller, turn).await }
         });
         report.add(sample.await?);
         let (attempts, longest) = self.verify().await?;
-        report.note(&case, "attempts per command", attempts);
-        report.note(&case, "events in the longest stream", longest);
+        let fact = |what: &str| Case::new(case.part, format!("{}: {what}", case.name), callers);
+        report.fact(fact("attempts per command"), "attempts", attempts);
+        report.fact(fact("longest stream"), "events", longest);
         Ok(())
     }
 
@@ -172,8 +173,8 @@ impl Bank {
             let found = format!("{debits} debits, {credits} credits and {wrong} wrong balances");
             return Err(format!("postgres-es: {transfers} transfers, but {found}").into());
         }
-        #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^53")]
-        let notes = (self.attempts.load(Ordering::Relaxed) as f64 / (2 * transfers) as f64, longest as f64);
-        Ok(notes)
+        let attempts =
+            real(self.attempts.load(Ordering::Relaxed)) / real(2 * self.transfers.load(Ordering::Relaxed));
+        Ok((attempts, real(u64::try_from(longest)?)))
     }
 }

@@ -5,23 +5,12 @@
 pub mod cala;
 pub mod postgres_es;
 
-use sqlx::{Connection as _, PgConnection};
-
-use crate::measure::Failure;
-use crate::world::{Extent, World};
+use crate::world::Extent;
 
 /// How many accounts there are.
 const ACCOUNTS: u64 = 1_000;
 /// How many connections to the database a peer has. On few cores more of them make it slower, not faster.
 const CONNECTIONS: u32 = 32;
-
-/// Makes an empty database, and says where it is.
-async fn database(world: &World, name: &str) -> Result<sqlx::postgres::PgConnectOptions, Failure> {
-    let mut connection = PgConnection::connect_with(&world.postgres()?).await?;
-    sqlx::query(&format!("CREATE DATABASE {name}")).execute(&mut connection).await?;
-    connection.close().await?;
-    Ok(world.postgres()?.database(name))
-}
 
 /// The callers of the cases.
 fn callers(extent: Extent) -> &'static [usize] {

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use counterfoil::servers::postgres_program;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
 
 use crate::measure::{Case, Failure, Sample, latencies};
-use crate::world::World;
+use crate::world::{Database, World};
 
 /// A million rows.
 const SCALE: &str = "10";
@@ -18,7 +16,7 @@ const SCALE: &str = "10";
 /// A database for pgbench.
 pub struct Pgbench {
     program: PathBuf,
-    options: PgConnectOptions,
+    database: Database,
 }
 
 impl Pgbench {
@@ -27,11 +25,9 @@ impl Pgbench {
     /// # Errors
     /// pgbench is not installed, or what it says.
     pub async fn fill(world: &World, name: &str) -> Result<Self, Failure> {
-        let mut connection = PgConnection::connect_with(&world.postgres()?).await?;
-        sqlx::query(&format!("CREATE DATABASE {name}")).execute(&mut connection).await?;
-        connection.close().await?;
+        let database = world.empty_database(name).await?;
         let program = postgres_program(world.directory(), "pgbench")?;
-        let pgbench = Self { program, options: world.postgres()?.database(name) };
+        let pgbench = Self { program, database };
         pgbench.run(&["--initialize", "--quiet", "--scale", SCALE]).await?;
         Ok(pgbench)
     }
@@ -53,17 +49,26 @@ impl Pgbench {
         Ok(Sample { case, unit: "reads", per_second, latencies: latencies()? })
     }
 
+    /// Drops the database.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn discard(self, world: &World) -> Result<(), Failure> {
+        world.discard(self.database).await
+    }
+
     async fn run(&self, arguments: &[&str]) -> Result<String, Failure> {
-        let host = match self.options.get_socket() {
+        let options = &self.database.options;
+        let host = match options.get_socket() {
             Some(socket) => socket.as_os_str().to_owned(),
-            None => self.options.get_host().into(),
+            None => options.get_host().into(),
         };
         let output = Command::new(&self.program)
             .args(arguments)
             .env("PGHOST", host)
-            .env("PGPORT", self.options.get_port().to_string())
-            .env("PGUSER", self.options.get_username())
-            .env("PGDATABASE", self.options.get_database().ok_or("a database without a name")?)
+            .env("PGPORT", options.get_port().to_string())
+            .env("PGUSER", options.get_username())
+            .env("PGDATABASE", options.get_database().ok_or("a database without a name")?)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()

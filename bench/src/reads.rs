@@ -49,10 +49,11 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
         report.add(outcome.sample);
     }
     pool.close().await;
+    pgbench.discard(world).await?;
     server.stop_and_verify(world, moved.acknowledged).await
 }
 
-async fn in_process(reader: &Reader, callers: usize, extent: Extent) -> Result<Sample, Failure> {
+async fn in_process(reader: &Reader, callers: usize, spans: (Duration, Duration)) -> Result<Sample, Failure> {
     let case = Case::new("reads", "balances", callers);
     let tenant = TenantId::of(&domain::Slug::new(TENANT)?);
     let reader = reader.clone();

@@ -111,12 +111,20 @@ impl World {
     /// # Errors
     /// What the database says.
     pub async fn database(&self, name: &str, partitions: i32) -> Result<Database, Failure> {
-        self.administer(&format!("CREATE DATABASE {name}")).await?;
-        let options = self.postgres()?.database(name);
-        let owner = journal::connect(options.clone(), Role::Owner, "public", 1).await?;
+        let database = self.empty_database(name).await?;
+        let owner = journal::connect(database.options.clone(), Role::Owner, "public", 1).await?;
         journal::migrate(&owner, partitions, SystemIds.next()).await?;
         owner.close().await;
-        Ok(Database { name: name.to_owned(), options })
+        Ok(database)
+    }
+
+    /// Makes a database of this name with nothing in it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn empty_database(&self, name: &str) -> Result<Database, Failure> {
+        self.administer(&format!("CREATE DATABASE {name}")).await?;
+        Ok(Database { name: name.to_owned(), options: self.postgres()?.database(name) })
     }
 
     /// Drops a database, so that it neither fills the disk nor the caches.

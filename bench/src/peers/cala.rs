@@ -22,7 +22,7 @@ use rust_decimal::Decimal;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use super::{ACCOUNTS, CONNECTIONS, callers, database, pair};
+use super::{ACCOUNTS, CONNECTIONS, callers, pair};
 use crate::measure::{Case, Failure, closed_loop, real};
 use crate::report::Report;
 use crate::world::{Extent, World};
@@ -35,8 +35,9 @@ const TEMPLATE: &str = "TRANSFER";
 /// # Errors
 /// What the database says, or that the peer did not do its work.
 pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<(), Failure> {
-    let options = database(world, &format!("cala_{number}")).await?;
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
+    let database = world.empty_database(&format!("cala_{number}")).await?;
+    let pool =
+        PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(database.options.clone()).await?;
     let bank = Bank::open(&pool).await?;
     for &callers in callers(world.extent) {
         for hot in [false, true] {
@@ -51,7 +52,7 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
         }
     }
     pool.close().await;
-    Ok(())
+    world.discard(database).await
 }
 
 /// A ledger with accounts.
@@ -126,7 +127,9 @@ impl Bank {
         let (from, to) = pair(caller, turn, hot);
         let account =
             |number: u64| self.accounts.get(usize::try_from(number)?).ok_or("no such account".into());
-        let account = |number| -> Result<AccountId, Failure> { account(number).copied() };
+        let account = |number: u64| -> Result<AccountId, Failure> {
+            Ok(*self.accounts.get(usize::try_from(number)?).ok_or("there is no such account")?)
+        };
         let mut params = Params::new();
         params.insert("sender", account(from)?);
         params.insert("recipient", account(to)?);

@@ -24,7 +24,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use self::account::{Account, Command};
-use super::{CONNECTIONS, callers, database, pair};
+use super::{CONNECTIONS, callers, pair};
 use crate::measure::{Case, Failure, closed_loop, real};
 use crate::report::Report;
 use crate::world::World;
@@ -59,8 +59,9 @@ const AMOUNT: i64 = 100;
 /// # Errors
 /// What the database says, or that the peer did not do its work.
 pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<(), Failure> {
-    let options = database(world, &format!("postgres_es_{number}")).await?;
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
+    let database = world.empty_database(&format!("postgres_es_{number}")).await?;
+    let pool =
+        PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(database.options.clone()).await?;
     sqlx::raw_sql(SCHEMA).execute(&pool).await?;
     for &callers in callers(world.extent) {
         for hot in [false, true] {
@@ -71,7 +72,7 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
         }
     }
     pool.close().await;
-    Ok(())
+    world.discard(database).await
 }
 
 /// The accounts of one case.

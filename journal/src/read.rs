@@ -114,21 +114,35 @@ impl Journal {
                 e.payload::text AS "payload!", e.recorded_at AS "recorded_at!", e.effective_at,
                 e.command_id AS "command_id!", e.metadata::text, e.idempotency_key, e.fingerprint
             FROM UNNEST($2::uuid[], $3::text[]) AS wanted (tenant_id, key)
-            JOIN journal.events e ON e.tenant_id = wanted.tenant_id AND e.idempotency_key = wanted.key
-                AND e.partition = $1
+            CROSS JOIN LATERAL (
+                SELECT * FROM journal.events e
+                WHERE e.tenant_id = wanted.tenant_id AND e.idempotency_key = wanted.key AND e.partition = $1
+                LIMIT 1
+            ) e
             UNION ALL
             SELECT s.partition, 0, s.tenant_id, s.aggregate_type, s.aggregate_id, s.sequence, '$snapshot', s.form,
                 s.state::text, 'epoch'::timestamptz, NULL, s.aggregate_id, NULL, NULL, NULL
             FROM UNNEST($4::uuid[]) AS wanted (id)
-            JOIN views.snapshots s ON s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $5
+            CROSS JOIN LATERAL (
+                SELECT * FROM views.snapshots s
+                WHERE s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $5
+                LIMIT 1
+            ) s
             UNION ALL
             SELECT e.partition, e.position, e.tenant_id, e.aggregate_type, e.aggregate_id, e.sequence,
                 e.event_type, e.event_version, e.payload::text, e.recorded_at, e.effective_at, e.command_id,
                 e.metadata::text, e.idempotency_key, e.fingerprint
             FROM UNNEST($4::uuid[]) AS wanted (id)
-            LEFT JOIN views.snapshots s ON s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $5
-            JOIN journal.events e ON e.aggregate_id = wanted.id AND e.partition = $1
-                AND e.sequence > coalesce(s.sequence, 0)
+            LEFT JOIN LATERAL (
+                SELECT s.sequence FROM views.snapshots s
+                WHERE s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $5
+                LIMIT 1
+            ) s ON true
+            CROSS JOIN LATERAL (
+                SELECT * FROM journal.events e
+                WHERE e.aggregate_id = wanted.id AND e.partition = $1 AND e.sequence > coalesce(s.sequence, 0)
+                ORDER BY e.sequence OFFSET 0
+            ) e
             ORDER BY 5, 6
             "#,
             partition.0,

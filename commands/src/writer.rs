@@ -114,6 +114,8 @@ impl Writer {
     /// Works until the pipeline is dropped and nothing waits any more.
     pub(crate) async fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
         while let Some(first) = jobs.recv().await {
+            // Callers that were answered just now have more: a task that is ready goes first.
+            tokio::task::yield_now().await;
             let mut places = Vec::new();
             let mut batch = Vec::new();
             let mut weight = 0;

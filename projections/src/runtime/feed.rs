@@ -18,6 +18,10 @@ use crate::decoded::{Decoded, decode_all};
 
 /// The stream that the relay fills. It is the relay that creates it.
 const STREAM: &str = "JOURNAL";
+/// From how many events at a time on the feed is busy.
+const BUSY: usize = 32;
+/// How long a busy feed lets events gather. Each batch costs every read model a transaction, however small it is.
+const GATHER: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -75,9 +79,10 @@ async fn feed(
         .expires(Duration::from_secs(15))
         .messages()
         .await?;
-    // Whatever is there already makes one batch; nothing waits for more.
+    // Whatever is there already makes one batch. After one of some size more is on the way, and is waited for.
     let mut chunks = messages.ready_chunks(size);
     while let Some(chunk) = chunks.next().await {
+        let count = chunk.len();
         let (messages, failure) = split(chunk);
         if let Some(last) = messages.last() {
             let batch = decode(projectors, partition, &messages);
@@ -90,6 +95,9 @@ async fn feed(
         }
         if let Some(failure) = failure {
             return Err(failure);
+        }
+        if (BUSY..size).contains(&count) {
+            sleep(GATHER).await;
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! Prefetch and execute: the first two phases of a batch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{TenantId, TransactionId};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use journal::{EventText, Head, Lead, NewEvent, Position, Recorded};
+use journal::{EventText, Head, Lead, NewEvent, Position, Recorded, Store};
 use uuid::Uuid;
 
 use super::{Decided, SNAPSHOTS, Trouble, Writer, unreachable};
@@ -21,7 +21,7 @@ const MOST_ROUNDS: usize = 10_000;
 const READS_AT_ONCE: usize = 8;
 
 /// The first events of commands that were given a key, by tenant and key.
-type Leads = HashMap<(Uuid, String), Recorded>;
+type Leads = BTreeMap<(Uuid, String), Recorded>;
 
 /// What a command came to before it is committed.
 enum Verdict {
@@ -29,7 +29,7 @@ enum Verdict {
     Falls(Failure),
 }
 
-impl Writer {
+impl<S: Store> Writer<S> {
     /// Prefetches for and executes a whole batch on top of `head`.
     pub(super) async fn decide(&mut self, head: Head, batch: &[Waiting]) -> Result<Decided, Trouble> {
         let leads = self.prefetch(batch).await?;
@@ -116,8 +116,8 @@ impl Writer {
 type FirstAnswers = HashMap<(Uuid, String), (Vec<u8>, Outcome)>;
 
 /// A batch that is being decided.
-struct Batch<'a> {
-    journal: journal::Journal,
+struct Batch<'a, S> {
+    journal: S,
     ids: std::sync::Arc<dyn domain::Ids>,
     head: Head,
     workspace: Workspace<'a>,
@@ -126,7 +126,7 @@ struct Batch<'a> {
     used: HashMap<(TenantId, String), (usize, Vec<u8>)>,
 }
 
-impl Batch<'_> {
+impl<S: Store> Batch<'_, S> {
     /// Whether a key was used for another request, in the journal or earlier in this batch.
     fn reused(&self, tenant: TenantId, key: &IdempotencyKey, first_answers: &FirstAnswers) -> bool {
         let in_batch = self.used.get(&(tenant, key.key.clone())).map(|(_, used_for)| used_for);

@@ -158,9 +158,11 @@ impl Cache {
         });
         let keep = self.capacity / 2;
         if self.streams.len() > keep {
-            let surplus: Vec<Uuid> = self.streams.keys().skip(keep).copied().collect();
-            for id in surplus {
-                self.streams.remove(&id);
+            // Sorted, so that the same commands always leave the same streams behind.
+            let mut ids: Vec<Uuid> = self.streams.keys().copied().collect();
+            ids.sort_unstable();
+            for id in ids.iter().skip(keep) {
+                self.streams.remove(id);
             }
         }
     }

@@ -20,12 +20,13 @@ use crate::decoded::Decoded;
 
 /// Why a batch was not applied. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// An event cannot be applied. Trying again does not help.
     #[error("event {at} cannot be applied: {reason}")]
     Poison {
         /// Its position.
         at: i64,
+        /// What is wrong with it.
         reason: String,
     },
     /// The checkpoint is not where the batch begins.

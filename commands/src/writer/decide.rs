@@ -125,7 +125,7 @@ impl<S: Store> Writer<S> {
             needs(one.request.tenant, &one.request.command, &mut wanted);
         }
         let mut asked = HashSet::new();
-        wanted.retain(|id| !self.cache.contains(*id) && asked.insert(*id));
+        wanted.retain(|id| !self.cache.need(*id) && asked.insert(*id));
         if wanted.is_empty() {
             return Ok(());
         }

@@ -222,24 +222,31 @@ impl<S: Store, B: Broker> Lane<S, B> {
                     }
                     looked = Instant::now();
                 }
-                let Ok(handed) = tokio::time::timeout(LOOK, self.queue.recv()).await else { break };
-                let Some(batch) = handed else {
-                    // The writers are gone: one look at the journal now and then is enough.
-                    tokio::time::sleep(LOOK).await;
-                    break;
-                };
-                match batch.first() {
-                    Some(first) if first.position > at + 1 => break,
-                    _ => at = self.publish(at, &batch).await?,
+                let mut handed = Vec::new();
+                let handing = self.queue.recv_many(&mut handed, WAITING_BATCHES);
+                match tokio::time::timeout(LOOK, handing).await {
+                    Err(_) => break,
+                    Ok(0) => {
+                        // The writers are gone: one look at the journal now and then is enough.
+                        tokio::time::sleep(LOOK).await;
+                        break;
+                    }
+                    Ok(_) => {}
                 }
+                // What waits is published together: acknowledgements are waited for once.
+                let events: Vec<Recorded> = adjoining(at, handed).collect();
+                if events.is_empty() {
+                    break;
+                }
+                at = self.publish(at, &events).await?;
             }
         }
     }
 
-    /// Publishes those of `events` that come after `at`, and returns how far the stream has got.
+    /// Publishes `events`, which adjoin `at`, and returns how far the stream has got.
     async fn publish(&self, at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
         let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(events.len());
-        for event in events.iter().filter(|event| event.position > at) {
+        for event in events {
             let message = Message {
                 subject: cloudevent::subject(event),
                 id: cloudevent::message_id(event),
@@ -260,4 +267,15 @@ impl<S: Store, B: Broker> Lane<S, B> {
             .absolute(at.unsigned_abs());
         Ok(at)
     }
+}
+
+/// Those of the batches' events that follow `at` without a gap.
+fn adjoining(at: i64, batches: Vec<Vec<Recorded>>) -> impl Iterator<Item = Recorded> {
+    let mut next = at + 1;
+    let new = batches.into_iter().flatten().skip_while(move |event| event.position <= at);
+    new.take_while(move |event| {
+        let fits = event.position == next;
+        next += 1;
+        fits
+    })
 }

@@ -87,8 +87,7 @@ impl<S: Store, V: Views, F: Source> Projector<S, V, F> {
         position = self.catch_up(position).await?;
         // The beginning of a command whose end is still to come.
         let mut begun = Vec::new();
-        // Whether the feed brought something since the last tick, and the head that was seen then.
-        let (mut brought, mut seen) = (false, 0);
+        let mut patience = Patience::default();
         loop {
             let missing = tokio::select! {
                 // Ticks are rare, so they come first: the feed would keep them waiting.
@@ -99,13 +98,10 @@ impl<S: Store, V: Views, F: Source> Projector<S, V, F> {
                     }
                     let index = usize::try_from(self.partition.0).unwrap_or(usize::MAX);
                     let head = self.heads.borrow().get(index).copied().unwrap_or(0);
-                    // While the feed is at work, what is newer than the last tick may well be on its way.
-                    let behind = position < if brought { seen } else { head };
-                    (brought, seen) = (false, head);
-                    behind
+                    patience.behind(position, head)
                 }
                 batch = self.batches.recv() => {
-                    brought = true;
+                    patience.brought |= self.near(&batch, position);
                     let whole = self.adjoining(batch, position, &mut begun);
                     let ready: Vec<_> = begun.drain(..whole_commands(&begun)).collect();
                     if whole {
@@ -119,6 +115,13 @@ impl<S: Store, V: Views, F: Source> Projector<S, V, F> {
                 position = self.catch_up(position).await?;
             }
         }
+    }
+
+    /// Whether the feed is where this read model is, or so little behind that it gets there in a moment.
+    fn near(&self, batch: &Result<Batch, RecvError>, position: i64) -> bool {
+        let moment = i64::try_from(self.runtime.settings.batch * Patience::BATCHES).unwrap_or(i64::MAX);
+        let last = batch.as_ref().ok().and_then(|batch| batch.last());
+        last.is_some_and(|last| last.event.position.saturating_add(moment) > position)
     }
 
     /// Adds to `events`, which adjoin `position`, what the feed brought that is new, together with all that waits
@@ -232,6 +235,34 @@ impl<S: Store, V: Views, F: Source> Projector<S, V, F> {
         self.runtime.progress.set_position(self.kind, self.partition, position);
         let labels = labels(self.kind, self.partition);
         metrics::counter!("counterfoil_projection_position", &labels).absolute(position.unsigned_abs());
+    }
+}
+
+/// How long the feed is trusted to bring what the journal has. Reading the journal puts a read model ahead of a feed
+/// that lags a little, which then never brings anything new: every event would be read by every read model.
+#[derive(Default)]
+struct Patience {
+    /// Whether the feed was at work since the last tick.
+    brought: bool,
+    /// The head that the feed is waited for to reach, and since how many ticks.
+    wanted: i64,
+    ticks: u32,
+}
+
+impl Patience {
+    /// How many ticks a feed that is at work may lag.
+    const TICKS: u32 = 8;
+    /// How many full batches behind a feed is worth waiting for.
+    const BATCHES: usize = 10;
+
+    /// Whether the journal has to be read, at a tick at which its head is `head`.
+    fn behind(&mut self, position: i64, head: i64) -> bool {
+        let brought = std::mem::take(&mut self.brought);
+        if position >= self.wanted {
+            (self.wanted, self.ticks) = (head, 0);
+        }
+        self.ticks += 1;
+        position < head && (!brought || self.ticks > Self::TICKS)
     }
 }
 

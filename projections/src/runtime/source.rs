@@ -117,7 +117,8 @@ pub struct Pulled {
 impl Subscription for Pulled {
     async fn next(&mut self) -> Option<Arrived> {
         let mut arrived = Arrived::default();
-        for item in self.chunks.next().await? {
+        // Without this tokio ends a chunk after 128 messages, for the sake of other tasks.
+        for item in tokio::task::unconstrained(self.chunks.next()).await? {
             match item {
                 Ok(message) => {
                     arrived.messages.push(message.payload.clone());

@@ -31,7 +31,12 @@ pub async fn connect(
     schema: &str,
     connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
-    let options = options.options([("search_path", schema)]).application_name("counterfoil");
+    let mut options = options.options([("search_path", schema)]).application_name("counterfoil");
+    if role != Role::Owner {
+        // Statements are planned once per connection, perhaps while the tables are still small. A plan that reads a
+        // whole table then would stay when it has grown; there is an index for everything that is asked for.
+        options = options.options([("enable_seqscan", "off")]);
+    }
     let act = match role {
         Role::Reader => "SET ROLE counterfoil_reader",
         Role::Writer => "SET ROLE counterfoil_writer",

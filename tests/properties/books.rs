@@ -46,6 +46,8 @@ pub struct Shape {
     pub batches: Vec<usize>,
     /// How many streams the writer remembers.
     pub cache: usize,
+    /// Whether the writer has met so many unused keys that it does not expect used ones any more.
+    pub trusting: bool,
     /// Where snapshots are taken of the streams before the program is started anew for each segment.
     pub snapshots: Option<Vec<usize>>,
 }
@@ -93,7 +95,7 @@ impl Rooms {
         let (journal, slug) = self.fresh().await;
         let clock = Arc::new(TurnedClock(Mutex::new(BEGINNING)));
         let mut books = Books { pipeline: pipeline(&journal, &clock, shape), journal, slug, clock };
-        books.found().await;
+        books.found(shape.trusting).await;
         let mut given = Vec::new();
         for segment in sequence {
             if let Some(cuts) = &shape.snapshots {
@@ -156,12 +158,17 @@ impl Books {
     }
 
     /// The tenant with its assets.
-    async fn found(&self) {
+    async fn found(&self, trusting: bool) {
         let (slug, name) = (self.slug.clone(), TenantName::new("Acme").unwrap());
         self.submit(Command::CreateTenant { slug, name }, None).await.unwrap();
         for asset in [Asset::Usd, Asset::Tok] {
             let register = Command::RegisterAsset { code: code(asset), scale: scale(asset) };
             self.submit(register, None).await.unwrap();
+        }
+        for number in 0..if trusting { 20 } else { 0 } {
+            let path = WalletPath::new("nowhere").unwrap();
+            let key = IdempotencyKey { key: format!("unused {number}"), fingerprint: Vec::new() };
+            assert!(self.submit(Command::FreezeWallet { path }, Some(key)).await.is_err());
         }
     }
 

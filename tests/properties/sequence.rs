@@ -198,7 +198,7 @@ fn funding() -> Segment {
 
 /// Segments of jobs, the first with some money. A key is mostly used again for the same command.
 pub fn sequences() -> impl Strategy<Value = Vec<Segment>> {
-    let request = (command(), prop::option::weighted(0.4, 0..5_u8), prop::bool::weighted(0.7));
+    let request = (command(), prop::option::weighted(0.4, 0..5_u8), prop::bool::weighted(0.7)).boxed();
     let job = prop_oneof![3 => Just(1..2_usize), 1 => Just(2..5)]
         .prop_flat_map(move |count| prop::collection::vec(request.clone(), count));
     let clock = prop_oneof![5 => 0..12_i64, 1 => -30..0_i64];

@@ -33,7 +33,7 @@ fn config() -> ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(seeds))),
         max_shrink_iters: 300,
         ..ProptestConfig::with_cases(
-            std::env::var("PROPTEST_CASES").map_or(12, |cases| cases.parse().unwrap()),
+            std::env::var("PROPTEST_CASES").map_or(8, |cases| cases.parse().unwrap()),
         )
     }
 }

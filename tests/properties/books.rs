@@ -28,7 +28,7 @@ use crate::support::Database;
 /// When every run begins.
 const BEGINNING: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
 /// So many runs fit into a database, each in a partition of its own.
-const PARTITIONS: i32 = 128;
+const PARTITIONS: i32 = 48;
 
 struct TurnedClock(Mutex<DateTime<Utc>>);
 

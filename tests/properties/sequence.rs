@@ -112,7 +112,7 @@ fn wallet() -> impl Strategy<Value = Wallet> {
 }
 
 fn posting() -> impl Strategy<Value = Posting> {
-    let amount = prop_oneof![1 => -1..1_i64, 6 => 1..40_i64, 3 => 40..400_i64];
+    let amount = prop_oneof![1 => -1..1_i64, 40 => 1..40_i64, 10 => 40..400_i64];
     (wallet(), wallet(), amount, prop::bool::weighted(0.9), 0..40_u8).prop_map(
         |(from, to, amount, fits, other)| {
             let asset = match other {
@@ -132,12 +132,12 @@ fn posting() -> impl Strategy<Value = Posting> {
 fn make() -> impl Strategy<Value = Make> {
     let postings = prop_oneof![
         1 => Just(0..1_usize),
-        12 => Just(1..2),
-        6 => Just(2..4),
+        40 => Just(1..2),
+        20 => Just(2..4),
     ]
     .prop_flat_map(|count| prop::collection::vec(posting(), count));
-    let expires = prop::option::weighted(0.5, prop_oneof![1 => -1..1_i64, 9 => 1..15_i64]);
-    let reference = prop::option::weighted(0.7, 0..8_u8);
+    let expires = prop::option::weighted(0.6, prop_oneof![1 => -1..1_i64, 20 => 1..12_i64]);
+    let reference = prop::option::weighted(0.8, 0..8_u8);
     (
         postings,
         prop::bool::weighted(0.5),
@@ -154,7 +154,7 @@ fn make() -> impl Strategy<Value = Make> {
 }
 
 fn amounts() -> impl Strategy<Value = Option<Vec<i64>>> {
-    let amount = prop_oneof![1 => -1..0_i64, 4 => Just(0), 20 => 1..60_i64];
+    let amount = prop_oneof![1 => -1..0_i64, 10 => Just(0), 40 => 1..30_i64];
     prop::option::weighted(
         0.6,
         prop_oneof![3 => prop::collection::vec(amount.clone(), 1), 2 => prop::collection::vec(amount, 0..4)],
@@ -167,11 +167,11 @@ fn command() -> impl Strategy<Value = Do> {
     prop_oneof![
         2 => (wallet(), minimum).prop_map(|(wallet, minimum)| Do::Open(wallet, WALLETS[wallet.0].1, minimum)),
         1 => wallet().prop_map(Do::Freeze),
-        2 => wallet().prop_map(Do::Unfreeze),
+        1 => wallet().prop_map(Do::Unfreeze),
         1 => wallet().prop_map(Do::Close),
         16 => make().prop_map(Do::Make),
         3 => prop::collection::vec(make(), 1..4).prop_map(Do::Batch),
-        4 => (reference(), amounts()).prop_map(|(reference, amounts)| Do::Settle(reference, amounts)),
+        6 => (reference(), amounts()).prop_map(|(reference, amounts)| Do::Settle(reference, amounts)),
         1 => reference().prop_map(Do::Release),
         1 => reference().prop_map(Do::Expire),
         4 => (reference(), amounts()).prop_map(|(reference, amounts)| Do::Reverse(reference, amounts)),
@@ -182,7 +182,7 @@ fn command() -> impl Strategy<Value = Do> {
 fn funding() -> Segment {
     let fund = |from: usize, to: usize| {
         let (from, to, asset) = (Wallet(from), Wallet(to), WALLETS[to].1);
-        let postings = vec![Posting { from, to, amount: 300, asset }];
+        let postings = vec![Posting { from, to, amount: 2_000, asset }];
         let what = Do::Make(Make {
             postings,
             hold: false,
@@ -196,26 +196,72 @@ fn funding() -> Segment {
     Segment { clock: 0, jobs: vec![fund(0, 3), fund(0, 4), fund(1, 6)] }
 }
 
-/// Segments of jobs, the first with some money. A key is mostly used again for the same command.
+/// Draws a sequence together: keys are mostly used again for the same command, references mostly new, and what
+/// settles or reverses mostly names a transaction that there is, with as many amounts as it has postings.
+#[derive(Default)]
+struct Weaver {
+    used: Vec<(u8, Do)>,
+    /// The references so far, whether they are holds, and their postings.
+    made: Vec<(u8, bool, usize)>,
+}
+
+impl Weaver {
+    fn request(&mut self, what: Do, key: Option<u8>, likely: bool) -> Request {
+        let before =
+            self.used.iter().find(|(used, _)| likely && Some(*used) == key).map(|(_, what)| what.clone());
+        let mut what = before.unwrap_or(what);
+        if likely && !self.used.iter().any(|(_, used)| *used == what) {
+            self.aim(&mut what);
+        }
+        self.used.extend(key.map(|key| (key, what.clone())));
+        Request { what, key }
+    }
+
+    fn aim(&mut self, what: &mut Do) {
+        match what {
+            Do::Make(make) => self.note(make),
+            Do::Batch(makes) => makes.iter_mut().for_each(|make| self.note(make)),
+            Do::Settle(reference, amounts) => self.hit(true, reference, amounts.as_mut()),
+            Do::Release(reference) | Do::Expire(reference) => self.hit(true, reference, None),
+            Do::Reverse(reference, amounts) => self.hit(false, reference, amounts.as_mut()),
+            Do::Open(..) | Do::Freeze(_) | Do::Unfreeze(_) | Do::Close(_) => {}
+        }
+    }
+
+    fn note(&mut self, make: &mut Make) {
+        if let Some(reference) = &mut make.reference {
+            *reference = u8::try_from(self.made.len()).unwrap();
+            self.made.push((*reference, make.hold, make.postings.len()));
+        }
+    }
+
+    fn hit(&self, hold: bool, reference: &mut u8, amounts: Option<&mut Vec<i64>>) {
+        let suited: Vec<_> = self.made.iter().rev().filter(|one| one.1 || !hold).take(6).collect();
+        if let Some((chosen, _, postings)) = suited.get(usize::from(*reference) % suited.len().max(1)) {
+            *reference = *chosen;
+            if let Some(amounts) = amounts {
+                amounts.resize(*postings, 5);
+            }
+        }
+    }
+}
+
+/// Segments of jobs, the first with some money.
 pub fn sequences() -> impl Strategy<Value = Vec<Segment>> {
-    let request = (command(), prop::option::weighted(0.4, 0..5_u8), prop::bool::weighted(0.7)).boxed();
+    let key = prop::option::weighted(0.3, 0..5_u8);
+    let request = (command(), key, prop::bool::weighted(0.85)).boxed();
     let job = prop_oneof![3 => Just(1..2_usize), 1 => Just(2..5)]
         .prop_flat_map(move |count| prop::collection::vec(request.clone(), count));
-    let clock = prop_oneof![5 => 0..12_i64, 1 => -30..0_i64];
-    let segment = (clock, prop::collection::vec(job, 1..9));
-    prop::collection::vec(segment, 1..5).prop_map(|segments| {
-        let mut used: Vec<(u8, Do)> = Vec::new();
-        let mut keyed = |(what, key, again): (Do, Option<u8>, bool)| {
-            let before =
-                used.iter().find(|(used, _)| again && Some(*used) == key).map(|(_, what)| what.clone());
-            let what = before.unwrap_or(what);
-            used.extend(key.map(|key| (key, what.clone())));
-            Request { what, key }
-        };
+    let clock = prop_oneof![6 => 0..9_i64, 1 => -30..0_i64];
+    let segment = (clock, prop::collection::vec(job, 1..10));
+    prop::collection::vec(segment, 1..6).prop_map(|segments| {
+        let mut weaver = Weaver::default();
         let segments = segments.into_iter().map(|(clock, jobs)| {
-            let jobs = jobs.into_iter().map(|job| job.into_iter().map(&mut keyed).collect());
-            Segment { clock, jobs: jobs.collect() }
+            let job = |job: Vec<(Do, Option<u8>, bool)>| {
+                job.into_iter().map(|(what, key, likely)| weaver.request(what, key, likely)).collect()
+            };
+            Segment { clock, jobs: jobs.into_iter().map(job).collect() }
         });
-        std::iter::once(funding()).chain(segments).collect()
+        std::iter::once(funding()).chain(segments.collect::<Vec<_>>()).collect()
     })
 }

@@ -31,7 +31,7 @@ fn config() -> ProptestConfig {
     let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/properties.regressions");
     ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(seeds))),
-        max_shrink_iters: 300,
+        max_shrink_time: 60_000,
         ..ProptestConfig::with_cases(
             std::env::var("PROPTEST_CASES").map_or(8, |cases| cases.parse().unwrap()),
         )

@@ -20,6 +20,8 @@ mod fault;
 mod load;
 #[path = "faults/model.rs"]
 mod model;
+#[path = "faults/overload.rs"]
+mod overload;
 #[path = "faults/proxy.rs"]
 mod proxy;
 #[path = "faults/reader.rs"]

@@ -487,7 +487,8 @@ mod tests {
         fn call(&mut self, key: &str, amount: i128, invoked: u64, returned: u64, answer: Answer) {
             let (from, to) = if amount < 0 { ("a", "@world") } else { ("@world", "a") };
             let posting = Posting { from: from.into(), to: to.into(), amount: amount.abs() };
-            let new = NewTransaction { postings: vec![posting], pending: false, expires_at: None };
+            let new =
+                NewTransaction { postings: vec![posting], pending: false, expires_at: None, padding: 0 };
             let returned_at = chrono::DateTime::default();
             let request_id = format!("r{invoked}");
             let attempts = vec![Attempt { request_id, invoked, returned, returned_at, answer }];

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::record::{Answer, Attempt, Call, Cents, NewTransaction, Op, Posting, Ticks, batch};
+use crate::record::{Answer, Attempt, Call, Cents, NewTransaction, Op, Posting, Ticks, batch, padded};
 use crate::seed::Seed;
 use crate::world::World;
 
@@ -104,6 +104,7 @@ impl Load {
             postings: vec![Posting { from: "@world".into(), to: "a".into(), amount: 1 }],
             pending: false,
             expires_at: None,
+            padding: 0,
         };
         let mut call = Call { tenant, key: Some(key), op: Op::Transact(new), attempts: Vec::new() };
         loop {
@@ -162,6 +163,10 @@ impl Load {
                 tokio::time::sleep(Duration::from_millis(seed.between(5, 150))).await;
                 self.attempt(&http, &mut call).await;
             }
+            if matches!(call.last(), Answer::Refused { code, .. } if code == "overloaded") {
+                // Not as long as it is told: this is a flood.
+                tokio::time::sleep(Duration::from_millis(seed.between(10, 100))).await;
+            }
             // Now and then a caller that knows its answer asks all the same.
             if call.key.is_some() && call.made().is_some() && seed.chance(5) {
                 self.attempt(&http, &mut call).await;
@@ -215,7 +220,8 @@ impl Load {
     pub async fn attempt(&self, http: &Client, call: &mut Call) {
         let (path, body) = call.op.request();
         let tenant = &self.tenants[call.tenant];
-        let (mut attempt, answer) = self.send(http, tenant, &path, &body, call.key.as_deref()).await;
+        let (mut attempt, answer) =
+            self.send(http, tenant, &path, padded(&body, call.op.padding()), call.key.as_deref()).await;
         attempt.answer = match answer {
             Sent::Made { position, body } => {
                 let ids = match &call.op {
@@ -239,7 +245,7 @@ impl Load {
     async fn bulk(&self, http: &Client, seed: &mut Seed, tenant: usize, key: String) {
         let count = seed.between(2, 6);
         let all: Vec<NewTransaction> = (0..count).map(|_| new_transaction(seed)).collect();
-        let body = batch(&all, false);
+        let body = padded(&batch(&all, false), all.iter().map(|new| new.padding).sum());
         let mut calls: Vec<Call> = (0..)
             .zip(all)
             .map(|(index, new)| {
@@ -249,7 +255,8 @@ impl Load {
             .collect();
         for _ in 0..40 {
             let path = "/v1/transactions/batch";
-            let (attempt, answer) = self.send(http, &self.tenants[tenant], path, &body, Some(&key)).await;
+            let (attempt, answer) =
+                self.send(http, &self.tenants[tenant], path, body.clone(), Some(&key)).await;
             let answers: Vec<Answer> = match answer {
                 Sent::Made { body, .. } => body["results"].as_array().unwrap().iter().map(item).collect(),
                 Sent::Refused { code, index } => {
@@ -276,13 +283,13 @@ impl Load {
         http: &Client,
         tenant: &Tenant,
         path: &str,
-        body: &Value,
+        body: String,
         key: Option<&str>,
     ) -> (Attempt, Sent) {
         let invoked = self.ticks.next();
         let request_id = format!("r{invoked}");
-        let mut request = http.post(format!("{}{path}", self.base)).bearer_auth(&tenant.token).json(body);
-        request = request.header("X-Request-Id", &request_id);
+        let mut request = http.post(format!("{}{path}", self.base)).bearer_auth(&tenant.token).body(body);
+        request = request.header("Content-Type", "application/json").header("X-Request-Id", &request_id);
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
@@ -308,6 +315,7 @@ async fn read(request: reqwest::RequestBuilder) -> Sent {
     let status = response.status();
     let position =
         response.headers().get("Counterfoil-Position").and_then(|text| text.to_str().ok()?.parse().ok());
+    let retry = response.headers().get("Retry-After").is_some();
     let body: Value = match response.json().await {
         Ok(body) => body,
         Err(error) => return Sent::Nothing(error.to_string()),
@@ -319,7 +327,10 @@ async fn read(request: reqwest::RequestBuilder) -> Sent {
     }
     match refused(&body) {
         (code, _) if matches!(code.as_str(), "unavailable" | "timeout") => Sent::Nothing(code),
-        (code, index) => Sent::Refused { code, index },
+        (code, index) => {
+            assert!(status != 503 || retry, "{code} does not say when to come again");
+            Sent::Refused { code, index }
+        }
     }
 }
 
@@ -361,7 +372,8 @@ fn new_transaction(seed: &mut Seed) -> NewTransaction {
     let pending = seed.chance(40);
     let expires = pending && seed.chance(30);
     let lifetime = TimeDelta::milliseconds(seed.between(100, 1_500).cast_signed());
-    NewTransaction { postings, pending, expires_at: expires.then(|| SystemClock.now() + lifetime) }
+    let padding = if seed.chance(2) { usize::try_from(seed.between(1_000, 400_000)).unwrap() } else { 0 };
+    NewTransaction { postings, pending, expires_at: expires.then(|| SystemClock.now() + lifetime), padding }
 }
 
 /// Sends until it is done, now or by an earlier attempt.

@@ -35,6 +35,8 @@ pub struct NewTransaction {
     pub postings: Vec<Posting>,
     pub pending: bool,
     pub expires_at: Option<DateTime<Utc>>,
+    /// So many spaces before the request, to make it large.
+    pub padding: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -115,6 +117,14 @@ impl Posting {
 }
 
 impl Op {
+    pub fn padding(&self) -> usize {
+        match self {
+            Self::Transact(new) => new.padding,
+            Self::Batch(all) => all.iter().map(|new| new.padding).sum(),
+            _ => 0,
+        }
+    }
+
     /// Where it is sent, and its body.
     pub fn request(&self) -> (String, Value) {
         let amounts = |amounts: &Option<Vec<Cents>>| match amounts {
@@ -129,6 +139,11 @@ impl Op {
             Self::Reverse { id, amounts: some } => (format!("/v1/transactions/{id}/reverse"), amounts(some)),
         }
     }
+}
+
+/// The text of a body, with the spaces of what it asks for before it.
+pub fn padded(body: &Value, padding: usize) -> String {
+    format!("{}{body}", " ".repeat(padding))
 }
 
 pub fn batch(all: &[NewTransaction], atomic: bool) -> Value {

@@ -19,7 +19,7 @@ use crate::decoded::{Decoded, decode_all};
 /// The stream that the relay fills. It is the relay that creates it.
 const STREAM: &str = "JOURNAL";
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Events of a partition, read once, in the order in which they came.
 pub(super) type Batch = Arc<[Arc<Decoded>]>;

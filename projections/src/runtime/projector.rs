@@ -16,7 +16,7 @@ use crate::models::{self, Fault};
 use crate::{Kind, State};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Projector {
     pub projectors: Projectors,

@@ -53,7 +53,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn first_seed() -> u64 {
-    number("FAULT_SEED").unwrap_or_else(|| SystemIds.next().as_u128().to_le_bytes()[0].into())
+    number("FAULT_SEED").unwrap_or_else(|| SystemIds.next().as_u64_pair().1 % 1_000_000)
 }
 
 /// The faults of one world, by rounds.

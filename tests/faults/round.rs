@@ -185,9 +185,12 @@ impl Scene {
     /// Until everything works: ready, a command of each tenant acknowledged, its effect in every view and in the
     /// stream.
     async fn recovered(&self, round: usize) {
+        let began = Instant::now();
+        let mut steps = Vec::new();
         for tenant in 0..self.load.tenants.len() {
             let position = self.load.probe(&self.http, tenant, format!("probe-{round}")).await;
             let own = &self.load.tenants[tenant];
+            steps.push(("a command of", tenant, began.elapsed()));
             for path in ["/v1/wallets/a/balance", "/v1/transactions?limit=1", "/v1/assets"] {
                 let sign = if path.contains('?') { '&' } else { '?' };
                 let url = format!("{}{path}{sign}after={position}&wait_ms=500", self.load.base);
@@ -195,15 +198,20 @@ impl Scene {
                     sleep(Duration::from_millis(20)).await;
                 }
             }
+            steps.push(("the views of", tenant, began.elapsed()));
             while self.seen.at(position.partition) < position.position
                 || self.seen.tenant_at(tenant) < position.position
             {
                 sleep(Duration::from_millis(10)).await;
             }
+            steps.push(("the readers of", tenant, began.elapsed()));
         }
         let url = format!("{}/readyz", self.load.base);
         while self.get(&url, "").await.is_none_or(|ready| ready["state"] != "ok") {
             sleep(Duration::from_millis(20)).await;
+        }
+        if began.elapsed() > recovery() / 3 {
+            println!("  slow: {steps:?}");
         }
     }
 

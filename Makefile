@@ -4,7 +4,7 @@
 export SQLX_OFFLINE := true
 program := $(or $(CARGO_TARGET_DIR),target)/debug/counterfoil
 
-.PHONY: help packages build run test mutants check-openapi check-sql
+.PHONY: help packages build run test test-faults mutants check-openapi check-sql
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ run: build ## run everything here, with a demo tenant and traffic; ctrl-C stops 
 
 test: packages ## run all tests, on private servers
 	env -u DATABASE_URL -u NATS_URL cargo test --locked --workspace
+
+test-faults: packages ## kill everything 1,000 times (FAULT_KILLS) under load, from FAULT_SEED on; half an hour
+	env -u DATABASE_URL -u NATS_URL FAULT_KILLS=$(or $(FAULT_KILLS),1000) FAULT_SEED=$(FAULT_SEED) \
+	  cargo test --locked --test faults nothing_is_lost_whatever_is_killed -- --nocapture
 
 mutants: packages ## break the program on purpose, and see that the tests notice
 	@scripts/mutants

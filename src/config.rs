@@ -108,6 +108,7 @@ pub struct Projections {
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Api {
     pub body_limit_bytes: NonZeroUsize,
+    pub bodies_bytes: NonZeroUsize,
     pub wait_ms_max: u64,
     pub request_timeout_ms: NonZeroU64,
     pub workers: usize,

@@ -104,6 +104,11 @@ impl Pipeline {
         self.submit_all(vec![request]).await.pop().unwrap_or_else(|| Err(unanswered()))
     }
 
+    /// Whether one more command of the tenant could wait: a look ahead, for refusing a request before it is read.
+    pub fn has_room(&self, tenant: TenantId) -> bool {
+        self.lane(tenant).is_none_or(|lane| lane.places.available_permits() > 0)
+    }
+
     /// Has the commands of one tenant decided in their order, each standing or falling on its own; but if the key of
     /// one of them was used for another request, none is decided and all are refused.
     pub async fn submit_all(&self, requests: Vec<Request>) -> Vec<Result<Outcome, Failure>> {

@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the writers use to hand over committed batches.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ mod store;
 pub use append::{AppendError, Head};
 pub use event::{EventText, Lead, NewEvent, Position, PositionError, Recorded};
 pub use lease::Lease;
-pub use pool::{Role, connect, migrate};
+pub use pool::{Role, begin, connect, migrate};
 pub use read::{Prefetched, Snapshot, StreamStart};
 /// What the database says when it fails.
 pub use sqlx::Error as DatabaseError;

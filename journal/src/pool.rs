@@ -1,10 +1,12 @@
 //! Connections: which role they act as, and the migrations.
 
+use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use sqlx::{Executor, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -59,6 +61,25 @@ pub async fn connect(
         })
         .connect_with(options)
         .await
+}
+
+/// Begins a transaction by `statement`, or by a plain `BEGIN`. May be dropped while it does.
+///
+/// sqlx's own `Pool::begin` may not: dropped after `BEGIN` was sent and before its answer has come, it returns the
+/// connection to the pool inside the transaction, and whatever the next user of it writes is acknowledged, never
+/// committed, and lost. So it runs to its end in a task of its own; a transaction that nobody waits for any more is
+/// rolled back there.
+///
+/// # Errors
+/// What the database says.
+pub async fn begin(
+    pool: &PgPool,
+    statement: impl Into<Option<Cow<'static, str>>>,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let (pool, statement) = (pool.clone(), statement.into().unwrap_or(Cow::Borrowed("BEGIN")));
+    #[expect(clippy::disallowed_methods, reason = "this is the place where it is not dropped")]
+    let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
+    beginning.await.map_err(io::Error::other)?
 }
 
 /// Brings the database to the present schema, and gives a new one its id (`database_id`) and its number of

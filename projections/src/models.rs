@@ -89,7 +89,7 @@ pub(crate) async fn write(
     after: i64,
     batch: &[Arc<Decoded>],
 ) -> Result<i64, Fault> {
-    let mut tx = pool.begin().await?;
+    let mut tx = journal::begin(pool, None).await?;
     let position = write_in(&mut tx, kind, partition, after, batch).await?;
     tx.commit().await?;
     Ok(position)

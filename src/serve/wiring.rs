@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::credential::{Grant, Role, Signer, Verifier};
-use api::{App, Limits};
+use api::{Admission, App, Limits};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
@@ -138,6 +138,7 @@ impl Ledger {
                 answer_wait: Duration::from_millis(config.api.request_timeout_ms.get()),
                 ..Limits::default()
             },
+            admission: Admission::new(config.api.bodies_bytes.get()),
             health: health::check(self.journal.clone(), self.progress.clone(), self.nats.clone()),
             metrics: self.metrics.clone(),
         })

@@ -20,7 +20,7 @@ const BUSY: usize = 32;
 /// How long a busy feed lets events gather. Each batch costs every read model a transaction, however small it is.
 const GATHER: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Events of a partition, read once, in the order in which they came.
 pub(super) type Batch = Arc<[Arc<Decoded>]>;

@@ -17,7 +17,7 @@ use crate::models::Fault;
 use crate::{Kind, State};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Projector<S, V, F> {
     pub runtime: Runtime<S, V, F>,

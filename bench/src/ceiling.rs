@@ -28,7 +28,7 @@ const SINGLES: [usize; 3] = [1, 16, 64];
 
 /// About how many rows a case appends, over all its connections.
 pub fn amount(world: &World) -> usize {
-    if world.extent == Extent::Quick { 40_000 } else { 120_000 }
+    if world.extent == Extent::Quick { 80_000 } else { 120_000 }
 }
 
 /// How rows get into the table.
@@ -111,7 +111,9 @@ impl Worker for Loader {
 pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<(), Failure> {
     let originals = world.originals().await?;
     let database = world.database(&format!("ceiling_{number}"), 1).await?;
-    for (way, connections) in cases(world) {
+    // A new cluster has to make the files of its log first; no case shall pay for that.
+    let warm_up = (number == 0).then_some((Way::Unnest(2_000), 1));
+    for (index, (way, connections)) in warm_up.into_iter().chain(cases(world)).enumerate() {
         let pool = database.pool(Role::Owner, u32::try_from(connections)?).await?;
         empty_table(&pool).await?;
         // Of single rows fewer are enough, one at a time fewer still.
@@ -128,7 +130,10 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
             loaders.push(Loader { connection: pool.acquire().await?, loads: loads.into_iter() });
         }
         world.settle().await?;
-        report.add(fixed_work(Case::new("ceiling", way.name(), connections), "rows", loaders).await?);
+        let sample = fixed_work(Case::new("ceiling", way.name(), connections), "rows", loaders).await?;
+        if index > 0 || warm_up.is_none() {
+            report.add(sample);
+        }
         pool.close().await;
     }
     world.discard(database).await

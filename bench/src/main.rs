@@ -7,9 +7,18 @@ mod append;
 mod bank;
 mod ceiling;
 mod environment;
+mod following;
+mod growth;
+mod http;
+mod lag;
+mod load;
 mod measure;
 mod options;
+mod peers;
+mod pgbench;
 mod pipeline;
+mod publish;
+mod reads;
 mod report;
 mod rows;
 mod targets;
@@ -24,13 +33,25 @@ use counterfoil::lifecycle::Lifecycle;
 use tokio::time::Instant;
 
 use measure::Failure;
-use options::{Options, Part};
+use options::{Hidden, Options, Part};
 use report::Report;
 use world::World;
 
-#[tokio::main]
-async fn main() -> Result<ExitCode, Failure> {
+fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();
+    if let Some(document) = &options.publish {
+        publish::publish(&options.out, document)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(Hidden::Load) = options.hidden {
+        load::generate()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tokio::runtime::Runtime::new()?.block_on(measure(options))
+}
+
+/// Starts the servers, measures, and stops them.
+async fn measure(options: Options) -> Result<ExitCode, Failure> {
     let lifecycle = Lifecycle::watch_signals()?;
     let directory = Directory::new(options.data())?;
     let world = World::start(directory.0.clone(), options.extent(), lifecycle.soft()).await?;
@@ -79,7 +100,13 @@ async fn run(world: &World, options: &Options, directory: &Path) -> Result<ExitC
     let verdicts = targets::judge(&report);
     std::fs::create_dir_all(&options.out)?;
     report::write_json(&options.out.join("bench.json"), &environment, &report, &verdicts)?;
-    let text = format!("{}\n{}", report::markdown(&report), report::targets_markdown(&verdicts));
+    report::write_plots(&options.out, &report)?;
+    let text = [
+        report::environment_markdown(&environment),
+        report::targets_markdown(&verdicts),
+        report::markdown(&report),
+    ]
+    .join("\n");
     std::fs::write(options.out.join("bench.md"), &text)?;
     writeln!(std::io::stdout(), "{text}")?;
     let missed = options.check && verdicts.iter().any(targets::Verdict::is_missed);
@@ -92,6 +119,12 @@ impl Part {
             Self::Ceiling => ceiling::round(world, number, report).await,
             Self::Journal => append::round(world, number, report).await,
             Self::Pipeline => pipeline::round(world, number, report).await,
+            Self::Http => http::round(world, number, report).await,
+            Self::Reads => reads::round(world, number, report).await,
+            Self::PostgresEs => peers::postgres_es::round(world, number, report).await,
+            Self::Cala => peers::cala::round(world, number, report).await,
+            Self::Lag => lag::round(world, number, report).await,
+            Self::Growth => growth::round(world, number, report).await,
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::world::Extent;
 
 /// Measures Counterfoil beside the database's own limits and other ledgers.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
     /// Every part in under three minutes: few cases, one round
     #[arg(long, conflicts_with = "long")]
@@ -26,9 +27,23 @@ pub struct Options {
     /// Where the results are written
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub out: PathBuf,
+    /// Measure nothing: put the last run of --out into this document, which has markers for it
+    #[arg(long, value_name = "FILE")]
+    pub publish: Option<PathBuf>,
     /// Fail if a target is missed
     #[arg(long)]
     pub check: bool,
+    /// What the benchmark starts itself for.
+    #[command(subcommand)]
+    pub hidden: Option<Hidden>,
+}
+
+/// What the benchmark starts itself for.
+#[derive(Debug, Subcommand)]
+pub enum Hidden {
+    /// Make load: the job comes on standard input, the findings go to standard output
+    #[command(hide = true)]
+    Load,
 }
 
 /// A part of the benchmark.
@@ -40,6 +55,19 @@ pub enum Part {
     Journal,
     /// Commands in process.
     Pipeline,
+    /// The whole server.
+    Http,
+    /// Balance reads in process and over HTTP, beside pgbench.
+    Reads,
+    /// postgres-es.
+    PostgresEs,
+    /// cala-ledger.
+    #[value(name = "cala-ledger")]
+    Cala,
+    /// Read models behind the journal, and their rebuild.
+    Lag,
+    /// Small and large ledgers.
+    Growth,
 }
 
 impl Part {
@@ -49,6 +77,12 @@ impl Part {
             Self::Ceiling => "ceiling",
             Self::Journal => "journal",
             Self::Pipeline => "pipeline",
+            Self::Http => "http",
+            Self::Reads => "reads",
+            Self::PostgresEs => "postgres-es",
+            Self::Cala => "cala-ledger",
+            Self::Lag => "lag",
+            Self::Growth => "growth",
         }
     }
 
@@ -57,6 +91,12 @@ impl Part {
         let (quick, full) = match self {
             Self::Ceiling | Self::Journal => (6, 120),
             Self::Pipeline => (20, 300),
+            Self::Http => (15, 260),
+            Self::Reads => (12, 120),
+            Self::PostgresEs => (8, 190),
+            Self::Cala => (8, 150),
+            Self::Lag => (20, 240),
+            Self::Growth => (25, 400),
         };
         if extent == Extent::Quick { quick } else { full }
     }

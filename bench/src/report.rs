@@ -1,6 +1,7 @@
 //! What was measured, round by round, and what it comes to.
 
 mod file;
+mod plots;
 mod table;
 
 use std::time::Duration;
@@ -11,7 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::measure::{Case, Failure, Sample};
 
 pub use file::{Environment, write_json};
-pub use table::{markdown, targets_markdown};
+pub use plots::write_plots;
+pub use table::{environment_markdown, markdown, targets_markdown};
 
 /// All samples of a run, in the order in which their cases first came.
 pub struct Report {

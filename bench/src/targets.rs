@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use projections::Kind;
 use serde::{Serialize, Serializer};
 
+use crate::growth::size;
 use crate::measure::Case;
 use crate::report::{Entry, Report};
 
@@ -56,6 +58,10 @@ impl Quantity {
     fn times(self, times: f64) -> Self {
         Self { times, ..self }
     }
+}
+
+fn quantile(part: &'static str, name: impl Into<String>, callers: usize, quantile: f64) -> Quantity {
+    Quantity { case: Case::new(part, name, callers), measure: Measure::Quantile(quantile), times: 1.0 }
 }
 
 fn rate(part: &'static str, name: impl Into<String>, callers: usize) -> Quantity {
@@ -161,6 +167,8 @@ fn at_least(bound: f64, claim: impl Into<String>, of: Quantity, over: Quantity) 
 fn all() -> Vec<Target> {
     let mut targets = journal();
     targets.extend(pipeline());
+    targets.extend(lag());
+    targets.extend(growth());
     targets
 }
 
@@ -202,6 +210,38 @@ fn pipeline() -> Vec<Target> {
         }
     }
     targets
+}
+
+fn lag() -> Vec<Target> {
+    let mut targets = Vec::new();
+    for kind in Kind::ALL {
+        let name = kind.name();
+        let lag = quantile("lag", format!("{name} at two thirds of the load"), crate::lag::PACED, 0.99);
+        let claim = format!("lag of {name} in ms, p99, at two thirds of the sustained load");
+        targets.push(Target { claim, of: lag, over: None, bound: Bound::AtMost(100.0) });
+    }
+    for kind in Kind::ALL {
+        let name = kind.name();
+        let bound = if kind == Kind::Balances { 50_000.0 } else { 20_000.0 };
+        let rebuild = rate("lag", format!("rebuild of {name}"), 1);
+        let claim = format!("rebuild of {name}, events a second");
+        targets.push(Target { claim, of: rebuild, over: None, bound: Bound::AtLeast(bound) });
+    }
+    targets
+}
+
+fn growth() -> Vec<Target> {
+    let [small, large] = [1_000, 1_000_000].map(size);
+    let cost = |what: &str, of: &str| quantile("growth", format!("{what}, {of} wallets"), 1, 0.5);
+    ["command", "balance", "page of wallets", "page of transactions"]
+        .into_iter()
+        .map(|what| Target {
+            claim: format!("cost of a {what} with {large} wallets, of that with {small}"),
+            of: cost(what, &large),
+            over: Some(cost(what, &small)),
+            bound: Bound::AtMost(1.3),
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The private servers of a run, fresh databases on them, and what is made once for the whole run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bank::Bank;
+use crate::growth::Fixtures;
 use crate::measure::{Case, Failure};
 use crate::report::Report;
 use crate::rows::Originals;
@@ -54,6 +55,8 @@ pub struct World {
     pub extent: Extent,
     originals: OnceCell<Originals>,
     large_set: OnceCell<LargeSet>,
+    /// Ledgers of several sizes.
+    pub fixtures: Fixtures,
 }
 
 /// More wallets than the cache has room for.
@@ -78,7 +81,8 @@ impl World {
         interrupt: &CancellationToken,
     ) -> Result<Self, Failure> {
         let servers = Servers::start(Options::in_directory(directory), interrupt).await?;
-        Ok(Self { servers, extent, originals: OnceCell::new(), large_set: OnceCell::new() })
+        let (originals, large_set) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { servers, extent, originals, large_set, fixtures: Fixtures::default() })
     }
 
     /// Where PostgreSQL is.
@@ -97,17 +101,30 @@ impl World {
         Ok(self.servers.nats_url().ok_or("no nats-server")?)
     }
 
+    /// Where the servers keep their data, and what belongs to the run may be kept too.
+    pub fn directory(&self) -> &Path {
+        self.servers.data_dir()
+    }
+
     /// Makes a database of this name and migrates it.
     ///
     /// # Errors
     /// What the database says.
     pub async fn database(&self, name: &str, partitions: i32) -> Result<Database, Failure> {
-        self.administer(&format!("CREATE DATABASE {name}")).await?;
-        let options = self.postgres()?.database(name);
-        let owner = journal::connect(options.clone(), Role::Owner, "public", 1).await?;
+        let database = self.empty_database(name).await?;
+        let owner = journal::connect(database.options.clone(), Role::Owner, "public", 1).await?;
         journal::migrate(&owner, partitions, SystemIds.next()).await?;
         owner.close().await;
-        Ok(Database { name: name.to_owned(), options })
+        Ok(database)
+    }
+
+    /// Makes a database of this name with nothing in it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn empty_database(&self, name: &str) -> Result<Database, Failure> {
+        self.administer(&format!("CREATE DATABASE {name}")).await?;
+        Ok(Database { name: name.to_owned(), options: self.postgres()?.database(name) })
     }
 
     /// Drops a database, so that it neither fills the disk nor the caches.

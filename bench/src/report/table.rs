@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, Report};
+use super::{Entry, Environment, Report};
 use crate::measure::Case;
 use crate::targets::{Verdict, events_of};
 
@@ -45,6 +45,31 @@ pub fn markdown(report: &Report) -> String {
         text.push_str(&table(&rows));
     }
     text
+}
+
+/// Where and with what the run took place.
+pub fn environment_markdown(environment: &Environment) -> String {
+    let settings: Vec<String> =
+        environment.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    // The rest of what PostgreSQL says is how it was compiled.
+    let postgres: Vec<&str> = environment.postgres.split(' ').take(2).collect();
+    format!(
+        "Run of {} UTC ({}), commit {}.\n\n\
+         - {}, {} threads, {} MiB of memory, {}; a flush of 8 KiB takes {:.0} us\n\
+         - {}: {}\n\
+         - {}\n",
+        environment.date,
+        environment.extent,
+        environment.commit,
+        environment.processor,
+        environment.cores,
+        environment.memory_mib,
+        environment.kernel,
+        environment.flush_us,
+        postgres.join(" "),
+        settings.join(", "),
+        environment.nats,
+    )
 }
 
 /// Every target with what was measured and whether it was reached.

@@ -125,8 +125,6 @@ impl Bank {
 
     fn params(&self, caller: usize, turn: u64, hot: bool) -> Result<Params, Failure> {
         let (from, to) = pair(caller, turn, hot);
-        let account =
-            |number: u64| self.accounts.get(usize::try_from(number)?).ok_or("no such account".into());
         let account = |number: u64| -> Result<AccountId, Failure> {
             Ok(*self.accounts.get(usize::try_from(number)?).ok_or("there is no such account")?)
         };

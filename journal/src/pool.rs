@@ -38,9 +38,9 @@ pub async fn connect(
 ) -> Result<PgPool, sqlx::Error> {
     let mut options = options.options([("search_path", schema)]).application_name("counterfoil");
     if role != Role::Owner {
-        // Statements are planned once per connection, perhaps while the tables are still small. A plan that reads a
+        // Each statement is planned once per connection, perhaps while the tables are still small. A plan that reads a
         // whole table then would stay when it has grown; there is an index for everything that is asked for.
-        options = options.options([("enable_seqscan", "off")]);
+        options = options.options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
     }
     if role == Role::Projector {
         options = options.options([("synchronous_commit", "off")]);

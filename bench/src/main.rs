@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use counterfoil::lifecycle::Lifecycle;
 use tokio::time::Instant;
 
@@ -36,6 +37,10 @@ use measure::Failure;
 use options::{Hidden, Options, Part};
 use report::Report;
 use world::World;
+
+/// The allocator of the program that is measured.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();

@@ -16,6 +16,8 @@
 mod checker;
 #[path = "faults/fault.rs"]
 mod fault;
+#[path = "faults/leftover_append.rs"]
+mod leftover_append;
 #[path = "faults/load.rs"]
 mod load;
 #[path = "faults/model.rs"]

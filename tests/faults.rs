@@ -16,6 +16,8 @@
 mod checker;
 #[path = "faults/fault.rs"]
 mod fault;
+#[path = "faults/leftover_append.rs"]
+mod leftover_append;
 #[path = "faults/load.rs"]
 mod load;
 #[path = "faults/model.rs"]
@@ -38,7 +40,7 @@ mod world;
 use counterfoil::system::SystemIds;
 use domain::Ids as _;
 use fault::Fault;
-use round::{Totals, rounds};
+use round::{Totals, assert_nothing_is_lost};
 use seed::Seed;
 use world::Arrangement;
 
@@ -76,7 +78,7 @@ async fn nothing_is_lost_whatever_is_killed() {
         let mut seed = Seed::new(first);
         println!("FAULT_SEED={first}: each kind of fault once");
         let plan = each_kind_once(Arrangement::Apart, &mut seed);
-        println!("{}", rounds(Arrangement::Apart, &seed, plan).await);
+        println!("{}", assert_nothing_is_lost(Arrangement::Apart, &seed, plan).await);
         return;
     };
     let mut totals = Totals::default();
@@ -87,7 +89,7 @@ async fn nothing_is_lost_whatever_is_killed() {
         println!("world {arrangement:?}: FAULT_SEED={number} FAULT_KILLS={faults} make test-faults");
         let mut seed = Seed::new(number);
         let plan = plan(arrangement, &mut seed, faults);
-        totals.add(rounds(arrangement, &seed, plan).await);
+        totals.add(assert_nothing_is_lost(arrangement, &seed, plan).await);
         println!("{totals}");
         (left, number) = (left - faults, number + 1);
     }
@@ -103,5 +105,5 @@ async fn nothing_is_lost_when_everything_runs_in_one_process() {
     let mut seed = Seed::new(first);
     println!("FAULT_SEED={first}: each kind of fault once, on `counterfoil up`");
     let plan = each_kind_once(Arrangement::Whole, &mut seed);
-    println!("{}", rounds(Arrangement::Whole, &seed, plan).await);
+    println!("{}", assert_nothing_is_lost(Arrangement::Whole, &seed, plan).await);
 }

@@ -2,9 +2,12 @@
 
 # A build asks no database; queries are checked against .sqlx/.
 export SQLX_OFFLINE := true
-program := $(or $(CARGO_TARGET_DIR),target)/debug/counterfoil
+target := $(or $(CARGO_TARGET_DIR),target)
+program := $(target)/debug/counterfoil
+bench := $(target)/release/bench --out $(target)/bench
 
-.PHONY: help packages build run test mutants check-openapi check-sql
+.PHONY: help packages build run test test-faults mutants build-bench bench bench-quick bench-long bench-publish \
+  check-openapi check-sql
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +22,26 @@ run: build ## run everything here, with a demo tenant and traffic; ctrl-C stops 
 	@$(program) up --demo
 
 test: packages ## run all tests, on private servers
-	env -u DATABASE_URL -u NATS_URL cargo test --locked --workspace
+	env -u DATABASE_URL -u NATS_URL cargo test --locked
+
+build-bench: packages
+	cargo build --locked --release -p counterfoil -p counterfoil-bench
+
+bench: build-bench ## measure everything beside the database's limits and other ledgers, in half an hour
+	@env -u DATABASE_URL -u NATS_URL $(bench)
+
+bench-quick: build-bench ## the same in three minutes, with fewer cases
+	@env -u DATABASE_URL -u NATS_URL $(bench) --quick
+
+bench-long: build-bench ## the same with ledgers of up to ten million wallets
+	@env -u DATABASE_URL -u NATS_URL $(bench) --long
+
+bench-publish: ## put the last run into docs/PERFORMANCE.md
+	@$(bench) --publish docs/PERFORMANCE.md
+
+test-faults: packages ## kill everything 1,000 times (FAULT_KILLS) under load, from FAULT_SEED on; half an hour
+	env -u DATABASE_URL -u NATS_URL FAULT_KILLS=$(or $(FAULT_KILLS),1000) FAULT_SEED=$(FAULT_SEED) \
+	  cargo test --locked --test faults nothing_is_lost_whatever_is_killed -- --nocapture
 
 mutants: packages ## break the program on purpose, and see that the tests notice
 	@scripts/mutants

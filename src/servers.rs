@@ -44,6 +44,14 @@ use directory::DataDir;
 use launcher::Launcher;
 use supervise::Supervised;
 
+/// The path of another program (`psql`, `pgbench`) of the PostgreSQL that made the cluster in `data_dir`.
+///
+/// # Errors
+/// No PostgreSQL is installed, or not the version that made the cluster.
+pub fn postgres_program(data_dir: &Path, name: &str) -> Result<PathBuf, Error> {
+    Ok(programs::Postgres::find(&data_dir.join("postgres"))?.program(name))
+}
+
 /// Where the servers keep their data.
 #[derive(Debug, Clone)]
 pub enum Place {

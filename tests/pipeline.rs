@@ -37,7 +37,7 @@ async fn a_held_open_append_hides_no_event_from_a_reader() {
     let head = ledger.journal.head(ledger.partition()).await.unwrap().position;
     // Another writer is in the middle of an append: it has taken its position and not committed yet.
     let pool = ledger.database.pool(journal::Role::Owner, 1).await;
-    let mut other = pool.begin().await.unwrap();
+    let mut other = journal::begin(&pool, None).await.unwrap();
     let taken = sqlx::query("UPDATE journal.heads SET position = position WHERE partition = $1")
         .bind(ledger.partition().0)
         .execute(&mut *other)

@@ -1,10 +1,13 @@
-//! Closed loops: callers that each do one thing after another for a while, and how long each took.
+//! How things are measured: closed loops of callers that each do one thing after another, and fixed amounts of
+//! prepared work.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -50,6 +53,11 @@ pub fn latencies() -> Result<Histogram<u64>, Failure> {
     Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
 }
 
+/// Adds a duration to a histogram of microseconds.
+pub fn record(latencies: &mut Histogram<u64>, taken: Duration) {
+    latencies.saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX).max(1));
+}
+
 /// Has `callers` tasks run `operation` over and over for `span`, after `warm_up` in which nothing counts. An operation
 /// gets the caller's number and its own number within the caller, and returns how many units it did.
 ///
@@ -79,10 +87,10 @@ where
                 }
                 let done = operation(caller, turn).await?;
                 let now = Instant::now();
-                // What was under way at either edge counts on neither side, or on both: it evens out.
+                // What began before the first edge counts, what ends behind the second does not: it evens out.
                 if now >= begin && now < end {
                     units += done;
-                    taken.saturating_record(u64::try_from((now - start).as_micros())?.max(1));
+                    record(&mut taken, now - start);
                 }
             }
             Ok::<_, Failure>((units, taken))
@@ -97,9 +105,62 @@ where
     Ok(Sample { case, unit, per_second: rate(units, span), latencies: taken })
 }
 
+/// Somebody with a fixed amount of work, prepared beforehand.
+pub trait Worker: Send + 'static {
+    /// Does the next piece, and says how many units it was; `None` when nothing is left.
+    fn work(&mut self) -> impl Future<Output = Result<Option<u64>, Failure>> + Send;
+}
+
+/// Has all workers do their work, each beginning with one piece that does not count (statements are prepared by it).
+/// They start at once, and the time ends with the last of them.
+///
+/// # Errors
+/// The first error of any worker.
+pub async fn fixed_work<W: Worker>(
+    case: Case,
+    unit: &'static str,
+    workers: Vec<W>,
+) -> Result<Sample, Failure> {
+    let ready = Arc::new(Barrier::new(workers.len()));
+    let mut tasks = JoinSet::new();
+    for mut worker in workers {
+        let ready = Arc::clone(&ready);
+        tasks.spawn(async move {
+            let warmed_up = worker.work().await;
+            // Whoever fails must not leave the others waiting.
+            ready.wait().await;
+            warmed_up?;
+            let (begin, mut units, mut taken) = (Instant::now(), 0, latencies()?);
+            let mut start = begin;
+            while let Some(done) = worker.work().await? {
+                let now = Instant::now();
+                units += done;
+                record(&mut taken, now - start);
+                start = now;
+            }
+            Ok::<_, Failure>((units, taken, begin, start))
+        });
+    }
+    let (mut units, mut taken, mut times) = (0, latencies()?, Vec::new());
+    while let Some(ended) = tasks.join_next().await {
+        let (done, durations, begin, end) = ended??;
+        units += done;
+        taken.add(durations)?;
+        times.push((begin, end));
+    }
+    let begin = times.iter().map(|(begin, _)| *begin).min().ok_or("no workers")?;
+    let end = times.iter().map(|(_, end)| *end).max().ok_or("no workers")?;
+    Ok(Sample { case, unit, per_second: rate(units, end - begin), latencies: taken })
+}
+
 /// So many in so long, in a second.
 pub fn rate(units: u64, span: Duration) -> f64 {
+    real(units) / span.as_secs_f64().max(1e-9)
+}
+
+/// A count as the numbers of a report are kept.
+pub fn real(count: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^53")]
-    let units = units as f64;
-    units / span.as_secs_f64()
+    let real = count as f64;
+    real
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{Clock, Ids, Partition};
-use journal::{AppendError, Head, Journal, NewEvent, Recorded};
+use journal::{AppendError, Head, NewEvent, Recorded, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -36,8 +36,8 @@ const SNAPSHOTS: journal::StreamStart = journal::StreamStart::Snapshot { form: j
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-pub(crate) struct Writer {
-    journal: Journal,
+pub(crate) struct Writer<S> {
+    journal: S,
     partition: Partition,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -97,9 +97,9 @@ enum Trouble {
     InDoubt(Box<Decided>, String),
 }
 
-impl Writer {
+impl<S: Store> Writer<S> {
     pub(crate) fn new(
-        journal: Journal,
+        journal: S,
         partition: Partition,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
@@ -114,6 +114,8 @@ impl Writer {
     /// Works until the pipeline is dropped and nothing waits any more.
     pub(crate) async fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
         while let Some(first) = jobs.recv().await {
+            // Callers that were answered just now have more: a task that is ready goes first.
+            tokio::task::yield_now().await;
             let mut places = Vec::new();
             let mut batch = Vec::new();
             let mut weight = 0;

@@ -124,7 +124,7 @@ fn unknown_unsafe_code_is_caught() {
 }
 
 fn sql(file: &File) -> Vec<String> {
-    if file.is_test() || ["journal", "projections"].contains(&file.room()) {
+    if file.is_test() || ["journal", "projections", "bench"].contains(&file.room()) {
         return Vec::new();
     }
     let tokens = flatten(lex(file));

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::{TenantId, TransactionId};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use journal::{EventText, Head, Lead, NewEvent, Position};
+use journal::{EventText, Head, Lead, NewEvent, Position, Store};
 use uuid::Uuid;
 
 use super::{Decided, SNAPSHOTS, Trouble, Writer, unreachable};
@@ -26,7 +26,7 @@ enum Verdict {
     Falls(Failure),
 }
 
-impl Writer {
+impl<S: Store> Writer<S> {
     /// Prefetches for and executes a whole batch on top of `head`.
     ///
     /// Whether a key was used before is asked of the journal only where it is likely, or where a command is refused
@@ -125,7 +125,7 @@ impl Writer {
             needs(one.request.tenant, &one.request.command, &mut wanted);
         }
         let mut asked = HashSet::new();
-        wanted.retain(|id| !self.cache.contains(*id) && asked.insert(*id));
+        wanted.retain(|id| !self.cache.need(*id) && asked.insert(*id));
         if wanted.is_empty() {
             return Ok(());
         }
@@ -138,8 +138,8 @@ impl Writer {
 type FirstAnswers = HashMap<(Uuid, String), (Vec<u8>, Outcome)>;
 
 /// A batch that is being decided.
-struct Batch<'a> {
-    journal: journal::Journal,
+struct Batch<'a, S> {
+    journal: S,
     ids: std::sync::Arc<dyn domain::Ids>,
     head: Head,
     workspace: Workspace<'a>,
@@ -148,7 +148,7 @@ struct Batch<'a> {
     used: HashMap<(TenantId, String), (usize, Vec<u8>)>,
 }
 
-impl Batch<'_> {
+impl<S: Store> Batch<'_, S> {
     /// Whether a key was used for another request, in the journal or earlier in this batch.
     fn reused(&self, tenant: TenantId, key: &IdempotencyKey, first_answers: &FirstAnswers) -> bool {
         let in_batch = self.used.get(&(tenant, key.key.clone())).map(|(_, used_for)| used_for);

@@ -1,0 +1,162 @@
+//! The plots: throughput against callers, how latencies are distributed, and growth.
+
+use std::path::Path;
+
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use super::{Entry, Report};
+use crate::growth::size;
+use crate::measure::{Case, Failure, real};
+use crate::targets::ceiling;
+
+/// Width and height, in pixels.
+const EXTENT: (u32, u32) = (860, 480);
+const FONT: &str = "sans-serif";
+
+/// A line of a plot.
+struct Line {
+    name: String,
+    points: Vec<(f64, f64)>,
+}
+
+/// What stands around the lines.
+struct Frame<'a> {
+    file: &'a Path,
+    title: &'a str,
+    x: &'a str,
+    y: &'a str,
+}
+
+/// Writes all plots for which there is something in the report.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_plots(directory: &Path, report: &Report) -> Result<(), Failure> {
+    throughput(&directory.join("throughput.svg"), report)?;
+    distribution(&directory.join("latency.svg"), report)?;
+    growth(&directory.join("growth.svg"), report)
+}
+
+/// Transfers in a second from more and more callers, by everybody who makes transfers one by one.
+fn throughput(file: &Path, report: &Report) -> Result<(), Failure> {
+    let mut lines: Vec<Line> = Vec::new();
+    for entry in report.entries().iter().filter(|entry| entry.unit == "transfers" && entry.case.part != "lag")
+    {
+        let Case { part, name, callers } = &entry.case;
+        let name = format!("{part}: {name}");
+        let point = (real(*callers as u64), entry.median());
+        match lines.iter_mut().find(|line| line.name == name) {
+            Some(line) => line.points.push(point),
+            None => lines.push(Line { name, points: vec![point] }),
+        }
+    }
+    // Calls of many transfers at once have few callers; they are in the table.
+    lines.retain(|line| line.points.iter().any(|(callers, _)| *callers >= 16.0));
+    let Some(highest) = highest(&lines) else { return Ok(()) };
+    let ceiling = report.entry(&ceiling()).map(|entry| entry.median() / 3.0);
+    if let Some(ceiling) = ceiling {
+        let name = "a third of the ceiling's rows".to_owned();
+        lines.push(Line { name, points: vec![(1.0, ceiling), (1_024.0, ceiling)] });
+    }
+    let top = highest.max(ceiling.unwrap_or_default()) * 1.1;
+    let frame = Frame { file, title: "Transfers per second", x: "callers", y: "transfers/s" };
+    draw(&frame, (1.0..1_024.0).log_scale().base(2.0), 0.0..top, &lines)
+}
+
+/// Which part of the operations took how long.
+fn distribution(file: &Path, report: &Report) -> Result<(), Failure> {
+    // From the median to one in ten thousand, each step a tenth of the rest: 2, 10, 100, ... of which one is slower.
+    let rest = |step: i32| 2.0 * 10_f64.powf(f64::from(step) / 10.0);
+    let chosen = |entry: &&Entry| {
+        let Case { part, name, callers } = &entry.case;
+        let transfers = entry.unit == "transfers" && *callers == 64 && *part != "lag";
+        transfers || (*part == "lag" && name.ends_with("two thirds of the load"))
+    };
+    let lines: Vec<Line> = report
+        .entries()
+        .iter()
+        .filter(chosen)
+        .map(|entry| {
+            let step = |step| Some((rest(step), entry.quantile(1.0 - 1.0 / rest(step))?.max(0.05)));
+            let name = format!("{}: {}", entry.case.part, entry.case.name);
+            Line { name, points: (0..=37).filter_map(step).collect() }
+        })
+        .collect();
+    let Some(highest) = highest(&lines) else { return Ok(()) };
+    let frame = Frame {
+        file,
+        title: "How long it takes, from 64 callers; and lag",
+        x: "one in so many takes longer",
+        y: "milliseconds",
+    };
+    draw(&frame, (2.0..10_000.0).log_scale(), (0.05..highest * 1.5).log_scale(), &lines)
+}
+
+/// What things cost in larger and larger ledgers.
+fn growth(file: &Path, report: &Report) -> Result<(), Failure> {
+    const SIZES: [u64; 5] = [1_000, 50_000, 100_000, 1_000_000, 10_000_000];
+    let lines: Vec<Line> = ["command", "balance", "page of wallets", "page of transactions"]
+        .into_iter()
+        .map(|what| {
+            let point = |wallets: u64| {
+                let case = Case::new("growth", format!("{what}, {} wallets", size(wallets)), 1);
+                Some((real(wallets), report.entry(&case)?.quantile(0.5)?))
+            };
+            Line { name: what.to_owned(), points: SIZES.into_iter().filter_map(point).collect() }
+        })
+        .collect();
+    let Some(highest) = highest(&lines) else { return Ok(()) };
+    let frame =
+        Frame { file, title: "Cost by the size of the ledger, one caller", x: "wallets", y: "median, ms" };
+    draw(&frame, (1_000.0..10_000_000.0).log_scale(), 0.0..highest * 1.6, &lines)
+}
+
+fn highest(lines: &[Line]) -> Option<f64> {
+    lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).max_by(f64::total_cmp)
+}
+
+/// Draws the lines with their points, and their names.
+fn draw<X, Y>(frame: &Frame<'_>, x: X, y: Y, lines: &[Line]) -> Result<(), Failure>
+where
+    X: AsRangedCoord<Value = f64>,
+    Y: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
+    let root = SVGBackend::new(frame.file, EXTENT).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(frame.title, (FONT, 20))
+        .margin(12)
+        .x_label_area_size(42)
+        .y_label_area_size(64)
+        .build_cartesian_2d(x, y)?;
+    chart
+        .configure_mesh()
+        .x_desc(frame.x)
+        .y_desc(frame.y)
+        .label_style((FONT, 13))
+        .max_light_lines(0)
+        .draw()?;
+    for (index, line) in lines.iter().enumerate() {
+        let color = Palette99::pick(index).mix(1.0);
+        let path = LineSeries::new(line.points.iter().copied(), color.stroke_width(2));
+        chart
+            .draw_series(path)?
+            .label(line.name.clone())
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+        if line.points.len() < 10 {
+            chart.draw_series(line.points.iter().map(|point| Circle::new(*point, 3, color.filled())))?;
+        }
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .label_font((FONT, 12))
+        .draw()?;
+    root.present()?;
+    Ok(())
+}

@@ -19,9 +19,9 @@ enum Do {
 /// Commands with the moments in which they are decided.
 fn commands() -> impl Strategy<Value = Vec<(i64, Do)>> {
     let amount = || prop_oneof![1 => -2..1_i64, 20 => 1..50_i64];
-    let made = || (prop::collection::vec(amount(), 0..4), prop::option::weighted(0.5, 0..30_i64));
+    let made = || (prop::collection::vec(amount(), 0..4), prop::option::of(0..30_i64));
     let part = || prop_oneof![1 => -2..0_i64, 4 => Just(0), 20 => 0..30_i64];
-    let parts = || prop::option::weighted(0.8, prop::collection::vec(part(), 1..4));
+    let parts = || prop::option::of(prop::collection::vec(part(), 1..4));
     let one = prop_oneof![
         2 => made().prop_map(|(amounts, expires)| Do::Post { amounts, expires: expires.filter(|at| at % 4 == 0) }),
         4 => made().prop_map(|(amounts, expires)| Do::Hold { amounts, expires }),

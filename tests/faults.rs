@@ -49,6 +49,9 @@ const ROUND: usize = 10;
 /// Faults in the life of one world.
 const WORLD: usize = 50;
 
+/// One world at a time: recoveries are timed, and worlds are busy.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text}")))
@@ -73,6 +76,7 @@ fn each_kind_once(arrangement: Arrangement, seed: &mut Seed) -> Vec<Vec<Fault>> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_whatever_is_killed() {
+    let _alone = ALONE.lock().await;
     let first = first_seed();
     let Some(kills) = number("FAULT_KILLS") else {
         let mut seed = Seed::new(first);
@@ -97,6 +101,7 @@ async fn nothing_is_lost_whatever_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_everything_runs_in_one_process() {
+    let _alone = ALONE.lock().await;
     if number("FAULT_KILLS").is_some() {
         println!("skipped: part of the long form");
         return;

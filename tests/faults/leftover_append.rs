@@ -54,6 +54,7 @@ async fn waiting(pool: &PgPool, count: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_is_not_done_by_an_append_that_a_dead_program_had_sent() {
+    let _alone = crate::ALONE.lock().await;
     let world = World::start(Arrangement::Apart, SETTINGS).await;
     let load = Load::prepare(&world, Partition(1)).await;
     let pool =

@@ -6,7 +6,8 @@ target := $(or $(CARGO_TARGET_DIR),target)
 program := $(target)/debug/counterfoil
 bench := $(target)/release/bench --out $(target)/bench
 
-.PHONY: help packages build run test build-bench bench bench-quick bench-long bench-publish check-openapi check-sql
+.PHONY: help packages build run test test-faults mutants build-bench bench bench-quick bench-long bench-publish \
+  check-openapi check-sql
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,13 @@ bench-long: build-bench ## the same with ledgers of up to ten million wallets
 
 bench-publish: ## put the last run into docs/PERFORMANCE.md
 	@$(bench) --publish docs/PERFORMANCE.md
+
+test-faults: packages ## kill everything 1,000 times (FAULT_KILLS) under load, from FAULT_SEED on; half an hour
+	env -u DATABASE_URL -u NATS_URL FAULT_KILLS=$(or $(FAULT_KILLS),1000) FAULT_SEED=$(FAULT_SEED) \
+	  cargo test --locked --test faults nothing_is_lost_whatever_is_killed -- --nocapture
+
+mutants: packages ## break the program on purpose, and see that the tests notice
+	@scripts/mutants
 
 check-openapi: ## compare docs/openapi.json with the API
 	@scripts/check-openapi

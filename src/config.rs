@@ -61,6 +61,7 @@ pub struct Database {
     pub url: Option<String>,
     pub reader_connections: NonZeroU32,
     pub writer_connections: NonZeroU32,
+    pub projector_connections: NonZeroU32,
 }
 
 /// Existing or private nats-server.
@@ -107,6 +108,7 @@ pub struct Projections {
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Api {
     pub body_limit_bytes: NonZeroUsize,
+    pub bodies_bytes: NonZeroUsize,
     pub wait_ms_max: u64,
     pub request_timeout_ms: NonZeroU64,
     pub workers: usize,

@@ -7,10 +7,11 @@ mod support;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use commands::{Command, Failure, Resource, TransactionRequest};
+use commands::{Command, Failure, Outcome, Resource, TransactionRequest};
 use domain::transaction::{TransactionRejection, TransactionStatus};
 use domain::wallet::WalletRejection;
 use domain::{Reference, WalletPath};
+use journal::{AppendError, EventText, NewEvent};
 use support::ledger::{Ledger, amount, key, posting, transfer};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +37,7 @@ async fn a_held_open_append_hides_no_event_from_a_reader() {
     let head = ledger.journal.head(ledger.partition()).await.unwrap().position;
     // Another writer is in the middle of an append: it has taken its position and not committed yet.
     let pool = ledger.database.pool(journal::Role::Owner, 1).await;
-    let mut other = pool.begin().await.unwrap();
+    let mut other = journal::begin(&pool, None).await.unwrap();
     let taken = sqlx::query("UPDATE journal.heads SET position = position WHERE partition = $1")
         .bind(ledger.partition().0)
         .execute(&mut *other)
@@ -111,6 +112,35 @@ async fn a_key_with_another_body_is_refused() {
     assert_eq!(results[1], Err(Failure::KeyReused));
     assert!(results[2].as_ref().is_ok_and(|one| one.replayed));
     assert_eq!(other.wallet("b").await.balance.posted, amount("2.00"));
+}
+
+/// The writer asks for keys beforehand only while retries are likely. Afterwards the journal's index is what finds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_recognised_however_long_ago_it_was_used() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let post = |text: &str| Command::Transact(transfer("a", "b", text));
+    let long_since = async |name: &str, text: &str| {
+        let first = ledger.run(post(text), key(name, "one")).await.unwrap();
+        for turn in 0..20 {
+            ledger.run(post("0.01"), key(&format!("{name}-{turn}"), "other")).await.unwrap();
+        }
+        first
+    };
+    // Accepted again if it were not for the key, alone and among others.
+    let first = long_since("k", "1.00").await;
+    let again = ledger.run_all(vec![(post("1.00"), None), (post("1.00"), key("k", "one"))]).await;
+    assert!(again[0].as_ref().is_ok_and(|one| !one.replayed));
+    assert!(again[1].as_ref().is_ok_and(|one| one.replayed && one.resource == first.resource));
+    // For another request.
+    long_since("l", "1.00").await;
+    assert_eq!(ledger.run(post("2.00"), key("l", "two")).await, Err(Failure::KeyReused));
+    // Refused now, and for a request that would be.
+    let first = long_since("m", "60.00").await;
+    let again = ledger.run(post("60.00"), key("m", "one")).await.unwrap();
+    assert!(again.replayed && again.resource == first.resource);
+    long_since("n", "1.00").await;
+    assert_eq!(ledger.run(post("99.00"), key("n", "two")).await, Err(Failure::KeyReused));
+    assert_eq!(ledger.wallet("b").await.balance.posted, amount("64.80"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,4 +326,110 @@ async fn a_refusal_never_rests_on_what_another_writer_has_changed() {
     assert!(other.submit(transfer("a", "b", "100.01")).await.is_err());
     ledger.submit(transfer("@world", "a", "5.00")).await.unwrap();
     assert!(other.submit(transfer("a", "b", "100.01")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_behind_a_moved_head_or_under_an_old_epoch_is_refused() {
+    let ledger = Ledger::funded(&["a"]).await;
+    // Of a stream of its own, so that nothing but the head is in the way.
+    let event = |command_id: u128| NewEvent {
+        text: EventText {
+            tenant_id: ledger.tenant.0,
+            aggregate_type: "wallet".into(),
+            aggregate_id: uuid::Uuid::from_u128(command_id),
+            sequence: 1,
+            event_type: "frozen".into(),
+            event_version: 1,
+            payload: "{}".into(),
+            effective_at: None,
+            command_id: uuid::Uuid::from_u128(command_id),
+        },
+        lead: None,
+    };
+    let append = async |head, id: u128| ledger.journal.append(head, ledger.clock.get(), &[event(id)]).await;
+    let old = ledger.journal.head(ledger.partition()).await.unwrap();
+    let moved = append(old, 1).await.unwrap();
+    assert!(matches!(append(old, 2).await, Err(AppendError::HeadMoved)), "the position has moved");
+    let owner = ledger.database.pool(journal::Role::Owner, 1).await;
+    sqlx::query("UPDATE journal.heads SET epoch = epoch + 1 WHERE partition = $1")
+        .bind(ledger.partition().0)
+        .execute(&owner)
+        .await
+        .unwrap();
+    assert!(matches!(append(moved, 3).await, Err(AppendError::HeadMoved)), "the epoch is another one");
+    assert_eq!(ledger.events().await.last().unwrap().text.command_id, uuid::Uuid::from_u128(1));
+    let present = ledger.journal.head(ledger.partition()).await.unwrap();
+    assert_eq!((present.position, present.epoch), (moved.position, moved.epoch + 1));
+    assert!(append(present, 4).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_of_different_wallets_say_where_each_event_is() {
+    let ledger = Ledger::funded(&["a", "b"]).await;
+    let other = ledger.restarted().await;
+    let paid = |outcome: Outcome| match outcome.resource {
+        Resource::Transactions(made) => (made[0].0, outcome.position.position),
+        other => panic!("{other:?}"),
+    };
+    for _ in 0..5 {
+        let (one, two) =
+            tokio::join!(ledger.submit(transfer("a", "c", "1.00")), other.submit(transfer("b", "d", "1.00")));
+        let (one, two) = (paid(one.unwrap()), paid(two.unwrap()));
+        for (id, position) in [one, two] {
+            let at = ledger.journal.read(ledger.partition(), position - 1, 1).await.unwrap();
+            let payload = &at.first().unwrap().text.payload;
+            assert!(
+                payload.contains(&id.to_string()),
+                "the last event of {id} is not at {position}: {payload}"
+            );
+        }
+    }
+    assert_eq!(ledger.wallet("c").await.balance.posted, amount("5.00"));
+    assert_eq!(ledger.wallet("d").await.balance.posted, amount("5.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_answered_before_it_is_committed_not_even_a_refusal() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let pool = ledger.database.pool(journal::Role::Owner, 1).await;
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM journal.heads WHERE partition = $1 FOR UPDATE")
+        .bind(ledger.partition().0)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let answers = ledger.run_all(vec![
+        (Command::Transact(transfer("a", "b", "60.00")), None),
+        (Command::Transact(transfer("a", "b", "60.00")), None),
+    ]);
+    tokio::pin!(answers);
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut answers).await;
+    assert!(early.is_err(), "the append cannot have happened: {early:?}");
+    other.commit().await.unwrap();
+    let answers = answers.await;
+    assert!(answers[0].is_ok() && answers[1].is_err(), "{answers:?}");
+    assert_eq!(ledger.wallet("b").await.balance.posted, amount("60.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_refused_command_did_is_not_seen_by_the_next_of_its_batch() {
+    let ledger = Ledger::funded(&["a", "b"]).await;
+    // The first posting of the refused one would be good.
+    let postings = vec![posting("a", "c", "30.00", "USD"), posting("b", "c", "100.01", "USD")];
+    let refused = TransactionRequest { postings, ..transfer("a", "c", "1.00") };
+    let results = ledger
+        .run_all(vec![
+            (Command::Transact(refused), None),
+            (Command::Transact(transfer("a", "c", "80.00")), None),
+            (Command::Transact(transfer("a", "c", "30.00")), None),
+        ])
+        .await;
+    assert!(results[0].is_err() && results[1].is_ok() && results[2].is_err(), "{results:?}");
+    let wallet = ledger.wallet("a").await;
+    assert_eq!(wallet.balance.posted, amount("20.00"));
+    let path = |path| domain::WalletId::of(ledger.tenant, &WalletPath::new(path).unwrap()).0;
+    for id in [path("a"), path("b"), path("c")] {
+        let stream = ledger.journal.stream(ledger.partition(), id, i64::MAX).await.unwrap();
+        assert!(stream.iter().zip(1..).all(|(event, sequence)| event.text.sequence == sequence), "no gaps");
+    }
 }

@@ -11,6 +11,7 @@ use projections::Reader;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::admission::Admission;
 use crate::credential::Verifier;
 
 /// Everything that requests are answered with.
@@ -29,6 +30,8 @@ pub struct App {
     pub partitions: Partition,
     /// How much is taken on.
     pub limits: Limits,
+    /// Room for the bodies of commands.
+    pub admission: Admission,
     /// Looks at what the program depends on.
     pub health: HealthCheck,
     /// What `/metrics` shows.

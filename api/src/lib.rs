@@ -8,6 +8,7 @@
 //! There is no SQL in here, and no decision about money.
 
 mod access;
+mod admission;
 mod answer;
 mod app;
 mod auth;
@@ -24,6 +25,7 @@ mod routes;
 mod serve;
 mod v1;
 
+pub use admission::Admission;
 pub use app::{App, Check, CheckState, HealthCheck, Limits};
 pub use openapi::openapi;
 pub use serve::serve;

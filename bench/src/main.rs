@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use counterfoil::lifecycle::Lifecycle;
 use tokio::time::Instant;
 
@@ -39,6 +40,10 @@ use measure::Failure;
 use options::{Hidden, Options, Part};
 use report::Report;
 use world::World;
+
+/// The allocator of the program that is measured.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();

@@ -17,7 +17,7 @@ mod workspace;
 mod writer;
 
 pub use pipeline::{Pipeline, PipelineOptions};
-pub use relay::{Announcer, Relay, STREAM};
+pub use relay::{Announcer, Broker, BrokerError, Described, JetStream, Message, Relay, STREAM};
 pub use request::{
     Command, Context, Failure, IdempotencyKey, Outcome, Rejection, Request, Resource, TransactionRequest,
 };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, Ids, TenantId};
-use journal::Journal;
+use domain::{Clock, Ids, Partition, TenantId};
+use journal::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -64,14 +64,14 @@ struct Lane {
 #[derive(Clone)]
 pub struct Pipeline {
     lanes: Arc<[Lane]>,
-    journal: Journal,
+    partitions: Partition,
     ids: Arc<dyn Ids>,
 }
 
 impl Pipeline {
     /// Starts one writer per partition on `tasks`. Committed batches go to `announcer`.
-    pub fn start(
-        journal: &Journal,
+    pub fn start<S: Store>(
+        journal: &S,
         clock: &Arc<dyn Clock>,
         ids: &Arc<dyn Ids>,
         options: &PipelineOptions,
@@ -92,7 +92,7 @@ impl Pipeline {
             tasks.spawn(writer.run(jobs));
             Lane { queue, places: Arc::new(Semaphore::new(options.queue_commands)) }
         });
-        Self { lanes: lanes.collect(), journal: journal.clone(), ids: Arc::clone(ids) }
+        Self { lanes: lanes.collect(), partitions: journal.partition_count(), ids: Arc::clone(ids) }
     }
 
     /// Has one command decided and committed.
@@ -102,6 +102,11 @@ impl Pipeline {
     pub async fn submit(&self, request: Request) -> Result<Outcome, Failure> {
         let unanswered = || Failure::Unavailable("the server is shutting down".into());
         self.submit_all(vec![request]).await.pop().unwrap_or_else(|| Err(unanswered()))
+    }
+
+    /// Whether one more command of the tenant could wait: a look ahead, for refusing a request before it is read.
+    pub fn has_room(&self, tenant: TenantId) -> bool {
+        self.lane(tenant).is_none_or(|lane| lane.places.available_permits() > 0)
     }
 
     /// Has the commands of one tenant decided in their order, each standing or falling on its own; but if the key of
@@ -139,7 +144,7 @@ impl Pipeline {
     }
 
     fn lane(&self, tenant: TenantId) -> Option<&Lane> {
-        let partition = tenant.partition(self.journal.partition_count());
+        let partition = tenant.partition(self.partitions);
         self.lanes.get(usize::try_from(partition.0).ok()?)
     }
 }

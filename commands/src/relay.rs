@@ -11,14 +11,13 @@
 
 mod stream;
 
+pub use stream::{Broker, BrokerError, Described, JetStream, Message};
+
 use std::convert::Infallible;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{self, Context};
 use domain::Partition;
-use journal::{Journal, Lease, Recorded, cloudevent};
+use journal::{Journal, Recorded, Store, cloudevent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the writers use to hand over committed batches.
 #[derive(Debug, Clone)]
@@ -72,9 +71,9 @@ impl Announce {
 
 /// The relay of all partitions.
 #[derive(Debug)]
-pub struct Relay {
-    journal: Journal,
-    lanes: Vec<Lane>,
+pub struct Relay<S = Journal, B = JetStream> {
+    journal: S,
+    lanes: Vec<Lane<S, B>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -91,8 +90,10 @@ enum RelayError {
     Message(String),
     #[error("the stream was changed by somebody else")]
     Changed,
-    #[error("NATS: {0}")]
-    Nats(String),
+    #[error(transparent)]
+    Nats(#[from] BrokerError),
+    #[error("NATS does not acknowledge message {0}")]
+    Unacknowledged(String),
     #[error("NATS had message {0} already, which it should not")]
     Duplicate(String),
     #[error(transparent)]
@@ -101,20 +102,22 @@ enum RelayError {
     Journal(#[from] journal::DatabaseError),
 }
 
-fn nats(error: impl std::fmt::Display) -> RelayError {
-    RelayError::Nats(error.to_string())
-}
-
 impl Relay {
     /// A relay for `journal` over `client`, and the way to it.
     pub fn new(journal: Journal, client: async_nats::Client) -> (Self, Announcer) {
-        let context = jetstream::new(client);
+        Self::over(journal, JetStream::new(client))
+    }
+}
+
+impl<S: Store, B: Broker> Relay<S, B> {
+    /// A relay for `journal` over `broker`, and the way to it.
+    pub fn over(journal: S, broker: B) -> (Self, Announcer) {
         let (partitions, lanes) = journal
             .partitions()
             .map(|partition| {
                 let (sender, queue) = mpsc::channel(WAITING_BATCHES);
-                let (journal, context) = (journal.clone(), context.clone());
-                (sender, Lane { journal, context, partition, queue })
+                let (journal, broker) = (journal.clone(), broker.clone());
+                (sender, Lane { journal, broker, partition, queue })
             })
             .unzip();
         (Self { journal, lanes }, Announcer { partitions })
@@ -126,8 +129,9 @@ impl Relay {
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let taken = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
-                taken = Lease::take(self.journal.pool(), "relay") => taken,
+                taken = self.journal.lease("relay") => taken,
             };
             match taken {
                 Ok(Some(lease)) => self.relay(lease, &stop).await,
@@ -135,6 +139,7 @@ impl Relay {
                 Err(error) => tracing::warn!(%error, "the relay cannot ask for its lease"),
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
@@ -142,11 +147,12 @@ impl Relay {
     }
 
     /// Relays for as long as the lease is ours.
-    async fn relay(&mut self, mut lease: Lease, stop: &CancellationToken) {
+    async fn relay(&mut self, mut lease: S::Lease, stop: &CancellationToken) {
         let session = stop.child_token();
         let watch = async {
-            while lease.held().await {
+            while S::held(&mut lease).await {
                 tokio::select! {
+                    biased;
                     () = session.cancelled() => return,
                     () = tokio::time::sleep(LOOK) => {}
                 }
@@ -161,18 +167,19 @@ impl Relay {
 
 /// The relay of one partition.
 #[derive(Debug)]
-struct Lane {
-    journal: Journal,
-    context: Context,
+struct Lane<S, B> {
+    journal: S,
+    broker: B,
     partition: Partition,
     queue: mpsc::Receiver<Vec<Recorded>>,
 }
 
-impl Lane {
+impl<S: Store, B: Broker> Lane<S, B> {
     async fn run(&mut self, stop: &CancellationToken) {
         let mut pause = FIRST_PAUSE;
         while !stop.is_cancelled() {
             let fault = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 fault = self.session(&mut pause) => fault,
             };
@@ -180,6 +187,7 @@ impl Lane {
             metrics::counter!("counterfoil_relay_failures_total").increment(1);
             tracing::warn!(partition = %self.partition, %error, "the relay starts over");
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
@@ -203,50 +211,55 @@ impl Lane {
             }
             *pause = FIRST_PAUSE;
             loop {
-                if at != noted {
-                    self.journal.set_relayed(self.partition, at).await?;
-                    noted = at;
-                }
                 if looked.elapsed() > LOOK {
+                    if at != noted {
+                        self.journal.set_relayed(self.partition, at).await?;
+                        noted = at;
+                    }
                     // Somebody may have wiped the stream, and another partition's lane made it again.
                     if !self.unchanged(at, began).await? {
                         return Err(RelayError::Changed);
                     }
                     looked = Instant::now();
                 }
-                let Ok(handed) = tokio::time::timeout(LOOK, self.queue.recv()).await else { break };
-                let Some(batch) = handed else {
-                    // The writers are gone: one look at the journal now and then is enough.
-                    tokio::time::sleep(LOOK).await;
-                    break;
-                };
-                match batch.first() {
-                    Some(first) if first.position > at + 1 => break,
-                    _ => at = self.publish(at, &batch).await?,
+                let mut handed = Vec::new();
+                let handing = self.queue.recv_many(&mut handed, WAITING_BATCHES);
+                match tokio::time::timeout(LOOK, handing).await {
+                    Err(_) => break,
+                    Ok(0) => {
+                        // The writers are gone: one look at the journal now and then is enough.
+                        tokio::time::sleep(LOOK).await;
+                        break;
+                    }
+                    Ok(_) => {}
                 }
+                // What waits is published together: acknowledgements are waited for once.
+                let events: Vec<Recorded> = adjoining(at, handed).collect();
+                if events.is_empty() {
+                    break;
+                }
+                at = self.publish(at, &events).await?;
             }
         }
     }
 
-    /// Publishes those of `events` that come after `at`, and returns how far the stream has got.
+    /// Publishes `events`, which adjoin `at`, and returns how far the stream has got.
     async fn publish(&self, at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
-        let mut waiting: Vec<(i64, PublishAckFuture)> = Vec::with_capacity(events.len());
-        for event in events.iter().filter(|event| event.position > at) {
-            let message = PublishMessage::build()
-                .payload(cloudevent::encode(event)?.into())
-                .message_id(cloudevent::message_id(event))
-                .header("Content-Type", cloudevent::CONTENT_TYPE);
-            let sent = self.context.send_publish(cloudevent::subject(event), message).await.map_err(nats)?;
-            waiting.push((event.position, sent));
+        let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(events.len());
+        for event in events {
+            let message = Message {
+                subject: cloudevent::subject(event),
+                id: cloudevent::message_id(event),
+                payload: cloudevent::encode(event)?.into(),
+            };
+            waiting.push((event.position, self.broker.publish(message).await?));
         }
         let mut at = at;
         for (position, sent) in waiting {
-            let acknowledged = tokio::time::timeout(ACKNOWLEDGEMENT, sent.into_future())
-                .await
-                .map_err(nats)?
-                .map_err(nats)?;
-            if acknowledged.duplicate {
-                return Err(RelayError::Duplicate(format!("{}-{position}", self.partition)));
+            let message = || format!("{}-{position}", self.partition);
+            let acknowledged = tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.acknowledged(sent)).await;
+            if acknowledged.map_err(|_| RelayError::Unacknowledged(message()))?? {
+                return Err(RelayError::Duplicate(message()));
             }
             at = position;
         }
@@ -254,4 +267,15 @@ impl Lane {
             .absolute(at.unsigned_abs());
         Ok(at)
     }
+}
+
+/// Those of the batches' events that follow `at` without a gap.
+fn adjoining(at: i64, batches: Vec<Vec<Recorded>>) -> impl Iterator<Item = Recorded> {
+    let mut next = at + 1;
+    let new = batches.into_iter().flatten().skip_while(move |event| event.position <= at);
+    new.take_while(move |event| {
+        let fits = event.position == next;
+        next += 1;
+        fits
+    })
 }

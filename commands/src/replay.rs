@@ -2,7 +2,7 @@
 
 use cqrs_es::Aggregate;
 use domain::{TenantId, Transaction, TransactionId, WalletId};
-use journal::{Journal, Position, Recorded};
+use journal::{Position, Recorded, Store};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ fn extent(lead: &Recorded) -> Option<i64> {
 ///
 /// # Errors
 /// In words: the journal could not be read, or holds what this program does not know.
-pub(crate) async fn outcome(journal: &Journal, lead: &Recorded) -> Result<Outcome, String> {
+pub(crate) async fn outcome<S: Store>(journal: &S, lead: &Recorded) -> Result<Outcome, String> {
     let partition = lead.partition;
     let extent = extent(lead).ok_or("the metadata of the command cannot be read")?;
     let events =
@@ -71,7 +71,7 @@ pub(crate) async fn outcome(journal: &Journal, lead: &Recorded) -> Result<Outcom
     Ok(Outcome { resource: Resource::Transactions(resources), position, replayed: true })
 }
 
-async fn folded(journal: &Journal, lead: &Recorded, id: Uuid, sequence: i64) -> Result<State, String> {
+async fn folded<S: Store>(journal: &S, lead: &Recorded, id: Uuid, sequence: i64) -> Result<State, String> {
     let events = journal.stream(lead.partition, id, sequence).await.map_err(|error| error.to_string())?;
     fold(id, &events)
 }

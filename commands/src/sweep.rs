@@ -26,6 +26,7 @@ pub async fn sweep<F>(
 {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(interval) => {}
         }

@@ -13,14 +13,16 @@ mod event;
 mod lease;
 mod pool;
 mod read;
+mod store;
 
 pub use append::{AppendError, Head};
 pub use event::{EventText, Lead, NewEvent, Position, PositionError, Recorded};
 pub use lease::Lease;
-pub use pool::{Role, connect, migrate};
+pub use pool::{Role, begin, connect, migrate};
 pub use read::{Prefetched, Snapshot, StreamStart};
 /// What the database says when it fails.
 pub use sqlx::Error as DatabaseError;
+pub use store::Store;
 
 use domain::Partition;
 use sqlx::PgPool;

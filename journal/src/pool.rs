@@ -1,10 +1,12 @@
 //! Connections: which role they act as, and the migrations.
 
+use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use sqlx::{Connection as _, Executor, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -14,11 +16,18 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 pub enum Role {
     /// Sees one tenant, set for each transaction. Cannot bypass row-level security.
     Reader,
-    /// Appends events and keeps the read models.
+    /// Appends events.
     Writer,
+    /// Keeps the read models. Its commits are complete but may not be on the disk yet when they are answered: what a
+    /// crash of the database takes from a read model is written again from the journal.
+    Projector,
     /// The one who connects: migrations and rebuilds.
     Owner,
 }
+
+/// A connection that was in use this short a time ago is used again without asking whether it is still there, which
+/// would double the round trips of a busy pool. A server that went away meanwhile is not back that soon.
+const TRUSTED: Duration = Duration::from_millis(250);
 
 /// Opens a pool of at most `connections` connections that act as `role` and look for the read models in
 /// `schema` (`views`, or the schema of a rebuild).
@@ -31,15 +40,32 @@ pub async fn connect(
     schema: &str,
     connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
-    let options = options.options([("search_path", schema)]).application_name("counterfoil");
+    let mut options = options.options([("search_path", schema)]).application_name("counterfoil");
+    if role != Role::Owner {
+        // Each statement is planned once per connection, perhaps while the tables are still small. A plan that reads a
+        // whole table then would stay when it has grown; there is an index for everything that is asked for.
+        options = options.options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
+    }
+    if role == Role::Projector {
+        options = options.options([("synchronous_commit", "off")]);
+    }
     let act = match role {
         Role::Reader => "SET ROLE counterfoil_reader",
-        Role::Writer => "SET ROLE counterfoil_writer",
+        Role::Writer | Role::Projector => "SET ROLE counterfoil_writer",
         Role::Owner => "RESET ROLE",
     };
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .before_acquire(|connection, found| {
+            Box::pin(async move {
+                if found.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 connection.execute(act).await?;
@@ -48,6 +74,25 @@ pub async fn connect(
         })
         .connect_with(options)
         .await
+}
+
+/// Begins a transaction by `statement`, or by a plain `BEGIN`. May be dropped while it does.
+///
+/// sqlx's own `Pool::begin` may not: dropped after `BEGIN` was sent and before its answer has come, it returns the
+/// connection to the pool inside the transaction, and whatever the next user of it writes is acknowledged, never
+/// committed, and lost. So it runs to its end in a task of its own; a transaction that nobody waits for any more is
+/// rolled back there.
+///
+/// # Errors
+/// What the database says.
+pub async fn begin(
+    pool: &PgPool,
+    statement: impl Into<Option<Cow<'static, str>>>,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let (pool, statement) = (pool.clone(), statement.into().unwrap_or(Cow::Borrowed("BEGIN")));
+    #[expect(clippy::disallowed_methods, reason = "this is the place where it is not dropped")]
+    let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
+    beginning.await.map_err(io::Error::other)?
 }
 
 /// Brings the database to the present schema, and gives a new one its id (`database_id`) and its number of

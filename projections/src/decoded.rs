@@ -11,9 +11,12 @@ use journal::Recorded;
 
 /// What an event says, by the kind of its stream.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub enum Body {
+    /// Of a tenant.
     Tenant(TenantEvent),
+    /// Of a wallet.
     Wallet(Box<WalletEvent>),
+    /// Of a transaction.
     Transaction(TransactionEvent),
     /// Of a kind that no read model here is made of.
     Other,
@@ -21,8 +24,10 @@ pub(crate) enum Body {
 
 /// A recorded event and what it says.
 #[derive(Debug)]
-pub(crate) struct Decoded {
+pub struct Decoded {
+    /// The event.
     pub event: Recorded,
+    /// What it says, or why that cannot be read.
     pub body: Result<Body, DecodeError>,
     /// How many events from this one on belong together: all of its command, on the first; otherwise one.
     pub(crate) adjoining: usize,

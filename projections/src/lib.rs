@@ -18,7 +18,9 @@ mod runtime;
 mod status;
 mod verify;
 
+pub use decoded::{Body, Decoded};
 pub use due::Due;
+pub use models::Fault;
 pub use progress::{Kind, Mark, Progress, State};
 pub use reader::{
     AssetSum, AuditFilter, AuditView, BalanceView, EntryView, Lagging, PlatformReader, PointInTime,
@@ -26,6 +28,8 @@ pub use reader::{
     WalletFilter, WalletView,
 };
 pub use rebuild::{RebuildError, RebuildProgress, RebuildReport, rebuild};
-pub use runtime::{Projectors, Settings};
+pub use runtime::{
+    Arrived, Feeding, Projectors, Runtime, Settings, Source, SourceError, Subscription, Views,
+};
 pub use status::{ProjectionStatus, status};
 pub use verify::{Difference, VerifyError, VerifyProgress, VerifyReport, verify};

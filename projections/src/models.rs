@@ -20,12 +20,13 @@ use crate::decoded::Decoded;
 
 /// Why a batch was not applied. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// An event cannot be applied. Trying again does not help.
     #[error("event {at} cannot be applied: {reason}")]
     Poison {
         /// Its position.
         at: i64,
+        /// What is wrong with it.
         reason: String,
     },
     /// The checkpoint is not where the batch begins.
@@ -88,7 +89,7 @@ pub(crate) async fn write(
     after: i64,
     batch: &[Arc<Decoded>],
 ) -> Result<i64, Fault> {
-    let mut tx = pool.begin().await?;
+    let mut tx = journal::begin(pool, None).await?;
     let position = write_in(&mut tx, kind, partition, after, batch).await?;
     tx.commit().await?;
     Ok(position)

@@ -10,6 +10,8 @@ mod transactions;
 mod wait;
 mod wallets;
 
+use std::borrow::Cow;
+
 use ::journal::Position;
 use domain::{Partition, TenantId};
 use sqlx::{PgPool, Postgres, Transaction};
@@ -117,7 +119,7 @@ impl TenantReader<'_> {
             "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; SET LOCAL app.tenant_id = '{}'{lock}",
             self.tenant
         );
-        Ok(self.reader.pool.begin_with(begin).await?)
+        Ok(::journal::begin(&self.reader.pool, Cow::Owned(begin)).await?)
     }
 
     /// A snapshot at the position of a read model.

@@ -10,22 +10,26 @@
 mod feed;
 mod heads;
 mod projector;
+mod source;
+mod views;
 
 use std::time::Duration;
 
 use async_nats::jetstream;
-use journal::Journal;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, PgPool};
+use journal::{Journal, Store};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use source::{Arrived, Feeding, Source, SourceError, Subscription};
+use views::Tables;
+pub use views::Views;
+
 use crate::{Kind, Progress, State};
 
-/// The advisory lock of the process that runs the projectors: "counterf" in ASCII.
-const LOCK: i64 = 0x636f_756e_7465_7266;
 /// How often a standby asks for the lock, and its holder whether it still has it.
 const WATCH: Duration = Duration::from_secs(1);
 /// How long the holder waits for the answer before it gives up.
@@ -44,7 +48,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(250), batch: 1000 }
+        Self { tick: Duration::from_millis(250), batch: 2_000 }
     }
 }
 
@@ -53,7 +57,7 @@ impl Default for Settings {
 pub struct Projectors {
     /// Where the database is; one connection of its own holds the lock.
     pub database: PgConnectOptions,
-    /// Acts as [`journal::Role::Writer`] and finds the read models through its search path.
+    /// Acts as [`journal::Role::Projector`] and finds the read models through its search path.
     pub pool: PgPool,
     /// The journal.
     pub journal: Journal,
@@ -68,10 +72,35 @@ pub struct Projectors {
 impl Projectors {
     /// Runs until cancelled. Faults of the database and of NATS are waited out.
     pub async fn run(self, cancel: CancellationToken) {
+        let Self { database, pool, journal, nats, progress, settings } = self;
+        let source = nats.map(Feeding::new);
+        Runtime { journal, views: Tables { database, pool }, source, progress, settings }.run(cancel).await;
+    }
+}
+
+/// The same over any journal, read models and source of events.
+#[derive(Debug, Clone)]
+pub struct Runtime<S, V, F> {
+    /// The journal.
+    pub journal: S,
+    /// The read models.
+    pub views: V,
+    /// What brings new events quickly; without it the journal is read at each tick.
+    pub source: Option<F>,
+    /// What is told to readers in this process.
+    pub progress: Progress,
+    /// How the projectors work.
+    pub settings: Settings,
+}
+
+impl<S: Store, V: Views, F: Source> Runtime<S, V, F> {
+    /// See [`Projectors::run`].
+    pub async fn run(self, cancel: CancellationToken) {
         while !cancel.is_cancelled() {
             let lock = tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
-                lock = self.lead() => lock,
+                lock = self.views.lock() => lock,
             };
             match lock {
                 Ok(Some(lock)) => {
@@ -82,31 +111,20 @@ impl Projectors {
                 Err(error) => tracing::warn!(%error, "cannot ask for the projectors' lock"),
             }
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 () = sleep(WATCH) => {}
             }
         }
     }
 
-    /// Takes the lock; `None` where another process has it.
-    async fn lead(&self) -> Result<Option<PgConnection>, sqlx::Error> {
-        let mut connection = PgConnection::connect_with(&self.database).await?;
-        let taken = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "taken!""#, LOCK)
-            .fetch_one(&mut connection)
-            .await?;
-        if taken {
-            return Ok(Some(connection));
-        }
-        connection.close().await?;
-        Ok(None)
-    }
-
     /// Runs the projectors for as long as the lock is held.
-    async fn session(&self, mut lock: PgConnection, cancel: &CancellationToken) {
+    async fn session(&self, mut lock: V::Lock, cancel: &CancellationToken) {
         let stop = cancel.child_token();
         let mut tasks = self.spawn(&stop);
         loop {
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => break,
                 ended = tasks.join_next() => {
                     // They end when told to; before that only by a fault of the program.
@@ -114,7 +132,7 @@ impl Projectors {
                     break;
                 }
                 () = sleep(WATCH) => {
-                    if !matches!(timeout(PATIENCE, lock.ping()).await, Ok(Ok(()))) {
+                    if !matches!(timeout(PATIENCE, V::held(&mut lock)).await, Ok(true)) {
                         tracing::warn!("the projectors' lock is lost");
                         break;
                     }
@@ -128,8 +146,8 @@ impl Projectors {
                 self.progress.set_state(kind, partition, State::Elsewhere);
             }
         }
-        // The lock goes with its connection; a broken one has lost it already.
-        let _ = timeout(PATIENCE, lock.close()).await;
+        // One that cannot be given back goes with its connection.
+        let _ = timeout(PATIENCE, V::release(lock)).await;
     }
 
     fn spawn(&self, stop: &CancellationToken) -> JoinSet<()> {
@@ -140,7 +158,7 @@ impl Projectors {
             let (sender, _) = broadcast::channel(BACKLOG);
             for kind in Kind::ALL {
                 let projector = projector::Projector {
-                    projectors: self.clone(),
+                    runtime: self.clone(),
                     kind,
                     partition,
                     batches: sender.subscribe(),

@@ -9,6 +9,8 @@ mod movement;
 mod transactions;
 mod views;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use domain::Partition;
 use journal::Journal;
@@ -95,12 +97,9 @@ pub async fn verify(
     let mut report = VerifyReport::default();
     let total = journal.heads().await?.iter().map(|head| head.position).sum();
     for partition in journal.partitions() {
-        let tx = pool
-            .begin_with(
-                "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ;
-                 LOCK TABLE tenants, assets, balances, transactions, snapshots IN ACCESS SHARE MODE",
-            )
-            .await?;
+        let begin = "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ;
+             LOCK TABLE tenants, assets, balances, transactions, snapshots IN ACCESS SHARE MODE";
+        let tx = journal::begin(pool, Cow::Borrowed(begin)).await?;
         let pass = Pass { partition, journal, tx };
         pass.run(&mut report, &mut |done| observer(VerifyProgress { done, total: done.max(total) })).await?;
     }

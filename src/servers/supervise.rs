@@ -18,8 +18,9 @@ use super::launcher::Launcher;
 
 /// The pause before the first restart; it doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause between restarts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The longest pause between restarts. Short enough that a server which is killed again and again, by whatever kills
+/// it, is back within seconds of the last time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A server that ran this long is healthy: the next failure starts with the first pause again.
 const HEALTHY: Duration = Duration::from_secs(30);
 /// A server that failed so often before it was ever ready is given up.

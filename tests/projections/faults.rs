@@ -231,3 +231,25 @@ async fn an_event_that_the_database_refuses_stops_its_partition_too() {
     assert_eq!((b.value.unwrap().posted, b.position.position), (amount("1.00"), at - 1));
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_was_moved_is_where_the_work_begins_again() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let running = Running::start(&ledger, None, TICK).await;
+    caught_up(&ledger).await;
+    // As if another process had begun anew: nothing that this one would add fits behind what is there now.
+    let owner = ledger.database.pool(Role::Owner, 1).await;
+    let mut other = owner.begin().await.unwrap();
+    for statement in [
+        "UPDATE views.checkpoints SET position = 0 WHERE projection = 'balances'",
+        "DELETE FROM views.balances",
+    ] {
+        sqlx::query(statement).execute(&mut *other).await.unwrap();
+    }
+    other.commit().await.unwrap();
+    ledger.submit(transfer("a", "b", "1.00")).await.unwrap();
+    caught_up(&ledger).await;
+    assert_equal_to_the_fold(&ledger, &running.reader(&ledger).await).await;
+    assert_verified(&ledger).await;
+    running.stop().await;
+}

@@ -31,6 +31,15 @@ pub struct Nothing {}
 
 impl Document for Nothing {}
 
+/// How many bytes the body has, where the request says so. Without a length it has none, or comes in chunks.
+pub fn announced(request: &HttpRequest) -> Option<usize> {
+    let Some(length) = request.headers().get(header::CONTENT_LENGTH) else {
+        return (!request.headers().contains_key(header::TRANSFER_ENCODING)).then_some(0);
+    };
+    let length = length.to_str().ok()?.parse::<u64>().ok()?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
+}
+
 /// Reads at most `limit` bytes. A body that announces more is refused before any of it is read.
 pub async fn read(
     request: &HttpRequest,
@@ -39,9 +48,7 @@ pub async fn read(
     patience: Duration,
 ) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(code::BODY_TOO_LARGE, format!("a body has at most {limit} bytes here"));
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > limit)) {
+    if announced(request).is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
     }
     let whole = async {

@@ -8,6 +8,7 @@ use actix_web::{FromRequest, HttpRequest};
 use commands::{Command, Context, Failure, IdempotencyKey, Outcome, Request};
 use domain::TenantId;
 use projections::TenantReader;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{self, Document};
 use super::{headers, query, read};
@@ -29,6 +30,8 @@ pub struct Writer {
     caller: Caller,
     context: Context,
     key: Option<IdempotencyKey>,
+    /// Held until there is an answer.
+    _admitted: OwnedSemaphorePermit,
 }
 
 impl Writer {
@@ -81,6 +84,21 @@ impl query::Parameters for NoParameters {
     const WAITS: bool = false;
 }
 
+/// Refuses what could not be taken on anyway, before any of it is read.
+fn admit(
+    app: &App,
+    tenant: TenantId,
+    request: &HttpRequest,
+    limit: usize,
+) -> Result<OwnedSemaphorePermit, Problem> {
+    if !app.pipeline.has_room(tenant) {
+        return Err(Failure::Overloaded.into());
+    }
+    // More than the limit is refused by whoever reads it.
+    let bytes = body::announced(request).unwrap_or(limit).min(limit);
+    app.admission.admit(bytes).ok_or_else(|| Failure::Overloaded.into())
+}
+
 impl<T: Document> FromRequest for Write<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
@@ -93,7 +111,9 @@ impl<T: Document> FromRequest for Write<T> {
             let caller = Caller::identify(&app, &request)?;
             query::parse::<NoParameters>(request.query_string())?;
             let key = headers::idempotency_key(request.headers())?;
-            let bytes = body::read(&request, payload, T::limit(&app.limits), app.limits.body_wait).await?;
+            let limit = T::limit(&app.limits);
+            let admitted = admit(&app, caller.tenant, &request, limit)?;
+            let bytes = body::read(&request, payload, limit, app.limits.body_wait).await?;
             if !bytes.is_empty() {
                 body::check_media_type(&request)?;
             }
@@ -112,7 +132,7 @@ impl<T: Document> FromRequest for Write<T> {
                 request_id: headers::request_id(&request),
                 traceparent: headers::traceparent(request.headers()),
             };
-            Ok(Self { body, writer: Writer { app, caller, context, key } })
+            Ok(Self { body, writer: Writer { app, caller, context, key, _admitted: admitted } })
         })
     }
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use ::journal::Position;
 use chrono::{DateTime, Utc};
 use domain::{AssetCode, Scale, Slug, TenantId};
@@ -39,7 +41,7 @@ impl PlatformReader<'_> {
         if !storable(after) {
             return Ok(Vec::new());
         }
-        let mut tx = self.reader.pool.begin_with(BEGIN).await?;
+        let mut tx = ::journal::begin(&self.reader.pool, Cow::Borrowed(BEGIN)).await?;
         let tenants = sqlx::query_as!(
             TenantView,
             "SELECT tenant_id AS id, slug, name, recorded_at AS created_at FROM tenants
@@ -60,7 +62,7 @@ impl PlatformReader<'_> {
     pub async fn tenant_by_slug(&self, slug: &Slug) -> Result<Reflected<Option<TenantView>>, ReadError> {
         let id = TenantId::of(slug);
         let partition = id.partition(self.reader.partitions);
-        let mut tx = self.reader.pool.begin_with(BEGIN).await?;
+        let mut tx = ::journal::begin(&self.reader.pool, Cow::Borrowed(BEGIN)).await?;
         let tenant = sqlx::query_as!(
             TenantView,
             "SELECT tenant_id AS id, slug, name, recorded_at AS created_at FROM tenants

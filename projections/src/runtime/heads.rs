@@ -1,22 +1,28 @@
 //! The tick: one query for the heads of all partitions.
 
+use journal::Store;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Projectors, labels, measured};
+use super::{Runtime, Source, Views, labels, measured};
 use crate::Kind;
 
 /// Sends the positions of the journal's heads, by partition, at each tick, and measures the lag behind them.
-pub(super) async fn follow(projectors: Projectors, ticks: watch::Sender<Vec<i64>>, stop: CancellationToken) {
-    let mut ticker = interval(projectors.settings.tick);
+pub(super) async fn follow<S: Store, V: Views, F: Source>(
+    runtime: Runtime<S, V, F>,
+    ticks: watch::Sender<Vec<i64>>,
+    stop: CancellationToken,
+) {
+    let mut ticker = interval(runtime.settings.tick);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = ticker.tick() => {}
         }
-        let heads = match projectors.journal.heads().await {
+        let heads = match runtime.journal.heads().await {
             Ok(heads) => heads,
             Err(error) => {
                 tracing::warn!(%error, "cannot read the journal's heads");
@@ -25,7 +31,7 @@ pub(super) async fn follow(projectors: Projectors, ticks: watch::Sender<Vec<i64>
         };
         for head in &heads {
             for kind in Kind::ALL {
-                let lag = head.position - projectors.progress.mark(kind, head.partition).position;
+                let lag = head.position - runtime.progress.mark(kind, head.partition).position;
                 let labels = labels(kind, head.partition);
                 metrics::gauge!("counterfoil_projection_lag_events", &labels).set(measured(lag.max(0)));
             }

@@ -4,29 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Partition;
+use journal::Store;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::Batch;
-use super::{Projectors, labels, measured};
+use super::{Runtime, Source, Views, labels, measured};
 use crate::decoded::{Decoded, decode_all, whole_commands};
-use crate::models::{self, Fault};
+use crate::models::Fault;
 use crate::{Kind, State};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-pub(super) struct Projector {
-    pub projectors: Projectors,
+pub(super) struct Projector<S, V, F> {
+    pub runtime: Runtime<S, V, F>,
     pub kind: Kind,
     pub partition: Partition,
     pub batches: broadcast::Receiver<Batch>,
     pub heads: watch::Receiver<Vec<i64>>,
 }
 
-impl Projector {
+impl<S: Store, V: Views, F: Source> Projector<S, V, F> {
     /// Runs until told to stop. Faults of the database are waited out; an event that cannot be applied ends the
     /// work on this read model in this partition, for the life of the program.
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -36,6 +37,7 @@ impl Projector {
         loop {
             let began = Instant::now();
             let fault = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 fault = self.work() => fault,
             };
@@ -48,7 +50,7 @@ impl Projector {
                     tracing::error!(projection = kind, partition, position = at, reason, "stopped: {reason}");
                     metrics::gauge!("counterfoil_projection_stopped", &labels).set(1);
                     let state = State::Stopped { at, reason };
-                    self.projectors.progress.set_state(self.kind, self.partition, state);
+                    self.runtime.progress.set_state(self.kind, self.partition, state);
                     stop.cancelled().await;
                     return;
                 }
@@ -63,6 +65,7 @@ impl Projector {
             pause =
                 if began.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = sleep(pause) => {}
             }
@@ -78,21 +81,27 @@ impl Projector {
     }
 
     async fn follow(&mut self) -> Result<std::convert::Infallible, Fault> {
-        let mut position = {
-            let mut connection = self.projectors.pool.acquire().await?;
-            models::checkpoint(&mut connection, self.kind, self.partition).await?
-        };
+        let mut position = self.runtime.views.checkpoint(self.kind, self.partition).await?;
         self.at(position);
-        self.projectors.progress.set_state(self.kind, self.partition, State::Running);
+        self.runtime.progress.set_state(self.kind, self.partition, State::Running);
         position = self.catch_up(position).await?;
         // The beginning of a command whose end is still to come.
         let mut begun = Vec::new();
-        // Whether the feed brought something since the last tick, and the head that was seen then.
-        let (mut brought, mut seen) = (false, 0);
+        let mut patience = Patience::default();
         loop {
             let missing = tokio::select! {
+                // Ticks are rare, so they come first: the feed would keep them waiting.
+                biased;
+                ticked = self.heads.changed() => {
+                    if ticked.is_err() {
+                        return Err(sqlx::Error::WorkerCrashed.into());
+                    }
+                    let index = usize::try_from(self.partition.0).unwrap_or(usize::MAX);
+                    let head = self.heads.borrow().get(index).copied().unwrap_or(0);
+                    patience.behind(position, head)
+                }
                 batch = self.batches.recv() => {
-                    brought = true;
+                    patience.brought |= self.near(&batch, position);
                     let whole = self.adjoining(batch, position, &mut begun);
                     let ready: Vec<_> = begun.drain(..whole_commands(&begun)).collect();
                     if whole {
@@ -100,23 +109,19 @@ impl Projector {
                     }
                     !whole
                 }
-                ticked = self.heads.changed() => {
-                    if ticked.is_err() {
-                        return Err(sqlx::Error::WorkerCrashed.into());
-                    }
-                    let index = usize::try_from(self.partition.0).unwrap_or(usize::MAX);
-                    let head = self.heads.borrow().get(index).copied().unwrap_or(0);
-                    // While the feed is at work, what is newer than the last tick may well be on its way.
-                    let behind = position < if brought { seen } else { head };
-                    (brought, seen) = (false, head);
-                    behind
-                }
             };
             if missing {
                 begun.clear();
                 position = self.catch_up(position).await?;
             }
         }
+    }
+
+    /// Whether the feed is where this read model is, or so little behind that it gets there in a moment.
+    fn near(&self, batch: &Result<Batch, RecvError>, position: i64) -> bool {
+        let moment = i64::try_from(self.runtime.settings.batch * Patience::BATCHES).unwrap_or(i64::MAX);
+        let last = batch.as_ref().ok().and_then(|batch| batch.last());
+        last.is_some_and(|last| last.event.position.saturating_add(moment) > position)
     }
 
     /// Adds to `events`, which adjoin `position`, what the feed brought that is new, together with all that waits
@@ -145,7 +150,7 @@ impl Projector {
         };
         let mut taken = batch.len();
         let mut whole = take(&batch);
-        while whole && taken < self.projectors.settings.batch {
+        while whole && taken < self.runtime.settings.batch {
             match self.batches.try_recv() {
                 Ok(batch) => {
                     taken += batch.len();
@@ -160,10 +165,10 @@ impl Projector {
 
     /// Applies from the journal until there is no more.
     async fn catch_up(&self, mut position: i64) -> Result<i64, Fault> {
-        let usual = i64::try_from(self.projectors.settings.batch).unwrap_or(i64::MAX);
+        let usual = i64::try_from(self.runtime.settings.batch).unwrap_or(i64::MAX);
         let mut limit = usual;
         loop {
-            let events = self.projectors.journal.read(self.partition, position, limit).await?;
+            let events = self.runtime.journal.read(self.partition, position, limit).await?;
             let mut events = decode_all(events);
             // Less than asked for is all there is, and that ends with a command: they are appended whole.
             let all = i64::try_from(events.len()).unwrap_or(i64::MAX) < limit;
@@ -187,8 +192,8 @@ impl Projector {
             return Ok(position);
         }
         let began = Instant::now();
-        let Projectors { pool, .. } = &self.projectors;
-        let applied = match models::write(pool, self.kind, self.partition, position, events).await {
+        let views = &self.runtime.views;
+        let applied = match views.write(self.kind, self.partition, position, events).await {
             Err(Fault::Database(error)) if refused(&error) => self.one_by_one(position, events).await,
             applied => applied,
         };
@@ -197,7 +202,7 @@ impl Projector {
             let good = events.partition_point(|event| event.event.position < *at);
             let good = events.get(..good).map_or(0, whole_commands);
             if let Some(good @ [_, ..]) = events.get(..good) {
-                let reached = models::write(pool, self.kind, self.partition, position, good).await?;
+                let reached = views.write(self.kind, self.partition, position, good).await?;
                 self.at(reached);
             }
         }
@@ -214,8 +219,7 @@ impl Projector {
         let mut rest = events;
         while let Some(first) = rest.first() {
             let (command, more) = rest.split_at(first.adjoining.clamp(1, rest.len()));
-            let pool = &self.projectors.pool;
-            match models::write(pool, self.kind, self.partition, position, command).await {
+            match self.runtime.views.write(self.kind, self.partition, position, command).await {
                 Err(Fault::Database(error)) if refused(&error) => {
                     return Err(Fault::Poison { at: first.event.position, reason: error.to_string() });
                 }
@@ -228,9 +232,37 @@ impl Projector {
     }
 
     fn at(&self, position: i64) {
-        self.projectors.progress.set_position(self.kind, self.partition, position);
+        self.runtime.progress.set_position(self.kind, self.partition, position);
         let labels = labels(self.kind, self.partition);
         metrics::counter!("counterfoil_projection_position", &labels).absolute(position.unsigned_abs());
+    }
+}
+
+/// How long the feed is trusted to bring what the journal has. Reading the journal puts a read model ahead of a feed
+/// that lags a little, which then never brings anything new: every event would be read by every read model.
+#[derive(Default)]
+struct Patience {
+    /// Whether the feed was at work since the last tick.
+    brought: bool,
+    /// The head that the feed is waited for to reach, and since how many ticks.
+    wanted: i64,
+    ticks: u32,
+}
+
+impl Patience {
+    /// How many ticks a feed that is at work may lag.
+    const TICKS: u32 = 8;
+    /// How many full batches behind a feed is worth waiting for.
+    const BATCHES: usize = 10;
+
+    /// Whether the journal has to be read, at a tick at which its head is `head`.
+    fn behind(&mut self, position: i64, head: i64) -> bool {
+        let brought = std::mem::take(&mut self.brought);
+        if position >= self.wanted {
+            (self.wanted, self.ticks) = (head, 0);
+        }
+        self.ticks += 1;
+        position < head && (!brought || self.ticks > Self::TICKS)
     }
 }
 

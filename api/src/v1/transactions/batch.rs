@@ -94,6 +94,16 @@ fn each(outcomes: Vec<Result<Outcome, Failure>>) -> Answer {
     if outcomes.contains(&Err(Failure::KeyReused)) {
         return Err(Failure::KeyReused.into());
     }
+    // What befell each of them in the same way befell the request: there was no room, or nothing can be written.
+    let befell = |outcome: &Result<Outcome, Failure>| match outcome {
+        Err(failure @ (Failure::Overloaded | Failure::Unavailable(_))) => Some(failure.clone()),
+        _ => None,
+    };
+    if let Some(failure) = outcomes.first().and_then(befell)
+        && outcomes.iter().all(|outcome| befell(outcome).is_some())
+    {
+        return Err(failure.into());
+    }
     let made = || outcomes.iter().flatten();
     let position = made().map(|outcome| outcome.position).max_by_key(|position| position.position);
     let replayed = made().next().is_some() && made().all(|outcome| outcome.replayed);
@@ -135,6 +145,15 @@ mod tests {
         assert_eq!(answer.headers().get(REPLAYED).unwrap(), "true");
         let answer = each(vec![Err(refused())]).unwrap();
         assert!(answer.headers().get(POSITION).is_none() && answer.headers().get(REPLAYED).is_none());
+    }
+
+    #[test]
+    fn a_batch_without_room_is_refused_as_a_whole_and_says_when_to_come_again() {
+        let problem = each(vec![Err(Failure::Overloaded), Err(Failure::Overloaded)]).unwrap_err();
+        assert_eq!((problem.code, problem.retry_after), (code::OVERLOADED, Some(1)));
+        let unknown = || Err(Failure::Unavailable("away".into()));
+        assert_eq!(each(vec![unknown(), unknown()]).unwrap_err().code, code::UNAVAILABLE);
+        assert!(each(vec![Ok(made(4, false)), unknown()]).is_ok());
     }
 
     #[test]

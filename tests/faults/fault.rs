@@ -1,0 +1,238 @@
+//! What is done to the processes.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::{sleep, timeout};
+
+use crate::proxy::{Proxy, Reply};
+use crate::seed::Seed;
+use crate::world::{Arrangement, World, children, exists, signal};
+
+/// One fault. Each is over, and its cause gone, when it has been injected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL to the program. With `counterfoil up` its servers lose their supervisor.
+    KillProgram,
+    /// SIGSTOP to the program, for longer than callers wait, then SIGCONT.
+    StopProgram,
+    /// SIGKILL to PostgreSQL's first process.
+    KillPostgres,
+    /// SIGKILL to one of its backends: it restarts by itself and recovers.
+    KillBackend,
+    /// SIGQUIT, an immediate shutdown.
+    QuitPostgres,
+    /// SIGSTOP to all of its processes, for longer than the pipeline's patience.
+    StopPostgres,
+    /// SIGKILL to all of its processes at the moment an append has been sent to it.
+    KillPostgresInCommit,
+    /// SIGKILL to the program at the moment it has sent an append.
+    KillProgramInCommit,
+    /// The append arrives, its answer does not, and the connection is cut.
+    LoseAnswer,
+    /// The append arrives, half of its answer comes back, and the connection is cut.
+    HalfAnswer,
+    /// All connections to PostgreSQL are cut.
+    CutPostgres,
+    /// No byte passes to or from PostgreSQL for longer than the pipeline's patience; then all connections are cut.
+    StallPostgres,
+    KillNats,
+    StopNats,
+    CutNats,
+    StallNats,
+    /// SIGKILL, and the store of JetStream is deleted.
+    WipeNats,
+    /// No room for another block, and another segment of the write-ahead log asked for.
+    DiskFull,
+    /// The program's clock is stepped back by an hour, and later forward again.
+    ClockBack,
+    KillProgramAndPostgres,
+    KillProgramAndNats,
+    KillServers,
+    KillEverything,
+}
+
+use Fault::{
+    ClockBack, CutNats, CutPostgres, DiskFull, HalfAnswer, KillBackend, KillEverything, KillNats,
+    KillPostgres, KillPostgresInCommit, KillProgram, KillProgramAndNats, KillProgramAndPostgres,
+    KillProgramInCommit, KillServers, LoseAnswer, QuitPostgres, StallNats, StallPostgres, StopNats,
+    StopPostgres, StopProgram, WipeNats,
+};
+
+const APART: &[Fault] = &[
+    KillProgram,
+    StopProgram,
+    KillPostgres,
+    KillBackend,
+    QuitPostgres,
+    StopPostgres,
+    KillPostgresInCommit,
+    KillProgramInCommit,
+    LoseAnswer,
+    HalfAnswer,
+    CutPostgres,
+    StallPostgres,
+    KillNats,
+    StopNats,
+    CutNats,
+    StallNats,
+    WipeNats,
+    DiskFull,
+    ClockBack,
+    KillProgramAndPostgres,
+    KillProgramAndNats,
+    KillServers,
+    KillEverything,
+];
+
+const WHOLE: &[Fault] = &[
+    KillProgram,
+    StopProgram,
+    KillPostgres,
+    KillBackend,
+    QuitPostgres,
+    StopPostgres,
+    KillNats,
+    StopNats,
+    WipeNats,
+    ClockBack,
+    KillProgramAndPostgres,
+    KillProgramAndNats,
+    KillServers,
+    KillEverything,
+];
+
+/// Longer than the patience that the tests give the pipeline.
+const LONG: Duration = Duration::from_millis(1_300);
+
+impl Fault {
+    /// What can be done to such a world.
+    pub fn all(arrangement: Arrangement) -> &'static [Self] {
+        match arrangement {
+            Arrangement::Apart => APART,
+            Arrangement::Whole => WHOLE,
+        }
+    }
+
+    /// One of them; those that take long are rarer.
+    pub fn pick(arrangement: Arrangement, seed: &mut Seed) -> Self {
+        let all = Self::all(arrangement);
+        let first = *seed.pick(all);
+        if first.lasts() && seed.chance(50) { *seed.pick(all) } else { first }
+    }
+
+    fn lasts(self) -> bool {
+        matches!(self, StopProgram | StopPostgres | StallPostgres | StopNats | StallNats | DiskFull)
+    }
+
+    /// Does it to the world, and ends it.
+    pub async fn inject(self, world: &World, seed: &mut Seed) {
+        let long = LONG + Duration::from_millis(seed.between(0, 600));
+        match self {
+            KillProgram => kill(world.program.pid()),
+            StopProgram => stop(&[world.program.pid()], long * 2).await,
+            KillPostgres => kill(world.postgres_pid()),
+            KillBackend => {
+                let backends = children(world.postgres_pid());
+                if !backends.is_empty() {
+                    kill(*seed.pick(&backends));
+                }
+            }
+            QuitPostgres => signal(world.postgres_pid(), Signal::SIGQUIT),
+            StopPostgres => stop(&world.postgres_pids(), long).await,
+            KillPostgresInCommit => {
+                appended(world, Reply::Whole).await;
+                sleep(Duration::from_micros(seed.between(0, 1_500))).await;
+                kill_all(&world.postgres_pids());
+            }
+            KillProgramInCommit => {
+                appended(world, Reply::Whole).await;
+                sleep(Duration::from_micros(seed.between(0, 1_500))).await;
+                kill(world.program.pid());
+            }
+            LoseAnswer => appended(world, Reply::Lost).await,
+            HalfAnswer => appended(world, Reply::Half).await,
+            CutPostgres => world.postgres.iter().for_each(Proxy::cut),
+            StallPostgres => stall(world.postgres.as_ref(), long).await,
+            KillNats => kill(world.nats_pid()),
+            StopNats => stop(&[world.nats_pid()], long).await,
+            CutNats => world.nats.iter().for_each(Proxy::cut),
+            StallNats => stall(world.nats.as_ref(), long).await,
+            WipeNats => wipe(world).await,
+            DiskFull => fill(world, long).await,
+            ClockBack => {
+                world.shift_clock(-3_600);
+                sleep(long / 2).await;
+                world.shift_clock(0);
+            }
+            KillProgramAndPostgres => kill_all(&[world.program.pid(), world.postgres_pid()]),
+            KillProgramAndNats => kill_all(&[world.nats_pid(), world.program.pid()]),
+            KillServers => kill_all(&[world.postgres_pid(), world.nats_pid()]),
+            KillEverything => kill_all(&[world.program.pid(), world.postgres_pid(), world.nats_pid()]),
+        }
+    }
+}
+
+fn kill(pid: u32) {
+    signal(pid, Signal::SIGKILL);
+}
+
+fn kill_all(pids: &[u32]) {
+    pids.iter().copied().for_each(kill);
+}
+
+async fn stop(pids: &[u32], duration: Duration) {
+    pids.iter().for_each(|pid| signal(*pid, Signal::SIGSTOP));
+    sleep(duration).await;
+    pids.iter().for_each(|pid| signal(*pid, Signal::SIGCONT));
+}
+
+async fn stall(proxy: Option<&Proxy>, duration: Duration) {
+    let Some(proxy) = proxy else { return };
+    proxy.stall(true);
+    sleep(duration).await;
+    proxy.stall(false);
+    proxy.cut();
+}
+
+/// Waits until an append has been passed on.
+async fn appended(world: &World, reply: Reply) {
+    let Some(proxy) = &world.postgres else { return };
+    // Nothing is appended while something else is down.
+    let _ = timeout(Duration::from_secs(2), proxy.next_append(reply)).await;
+    proxy.disarm();
+}
+
+async fn wipe(world: &World) {
+    let pid = world.nats_pid();
+    kill(pid);
+    while exists(pid) && children_of_supervisor(pid) {
+        sleep(Duration::from_millis(2)).await;
+    }
+    // Its successor may be there before everything is gone.
+    for _ in 0..50 {
+        match fs::remove_dir_all(world.data().join("nats/jetstream")) {
+            Ok(()) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(_) => sleep(Duration::from_millis(2)).await,
+        }
+    }
+}
+
+/// Whether a process that was killed has not been waited for.
+fn children_of_supervisor(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+async fn fill(world: &World, duration: Duration) {
+    world.disk(true);
+    let switch = async {
+        let mut connection = PgConnection::connect(&world.database_url()).await?;
+        sqlx::query("SELECT pg_switch_wal()").execute(&mut connection).await
+    };
+    let _ = timeout(Duration::from_millis(500), switch).await;
+    sleep(duration).await;
+    world.disk(false);
+}

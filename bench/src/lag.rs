@@ -128,17 +128,16 @@ impl Watcher {
 
     /// Everything up to a position that was reached, but perhaps not noted yet.
     async fn until(self, position: i64) -> Times {
-        loop {
-            let times = std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner));
-            if self.task.is_finished() || times.last().is_some_and(|(reached, _)| *reached >= position) {
-                self.task.abort();
-                return times;
-            }
-            let mut noted = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.splice(0..0, times);
-            drop(noted);
+        while !self.task.is_finished() && self.last() < position {
             sleep(Duration::from_millis(1)).await;
         }
+        self.task.abort();
+        std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn last(&self) -> i64 {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.last().map_or(0, |(reached, _)| *reached)
     }
 }
 

@@ -28,7 +28,7 @@ pub fn publish(results: &Path, document: &Path) -> Result<(), Failure> {
         let from = results.join(file);
         if from.exists() {
             fs::copy(&from, plots.join(file))?;
-            run.push_str(&format!("\n![{title}](performance/{file})\n"));
+            run.extend(["\n![", title, "](performance/", file, ")\n"]);
         }
     }
     let text = fs::read_to_string(document)?;

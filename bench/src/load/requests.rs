@@ -95,10 +95,9 @@ impl Requests {
             What::Transfers => self.transfer(false)?,
             What::HotTransfers => self.transfer(true)?,
             What::Bulk(transfers) => self.bulk(transfers)?,
-            What::Balances => self.balance()?,
             // Begun at another place by each connection, so that writes are spread evenly.
             What::Mixed if (self.turn + self.connection).is_multiple_of(10) => self.transfer(false)?,
-            What::Mixed => self.balance()?,
+            What::Mixed | What::Balances => self.balance()?,
         };
         Ok((sent, &self.text))
     }

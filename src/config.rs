@@ -61,6 +61,7 @@ pub struct Database {
     pub url: Option<String>,
     pub reader_connections: NonZeroU32,
     pub writer_connections: NonZeroU32,
+    pub projector_connections: NonZeroU32,
 }
 
 /// Existing or private nats-server.

@@ -113,6 +113,35 @@ async fn a_key_with_another_body_is_refused() {
     assert_eq!(other.wallet("b").await.balance.posted, amount("2.00"));
 }
 
+/// The writer asks for keys beforehand only while retries are likely. Afterwards the journal's index is what finds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_recognised_however_long_ago_it_was_used() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let post = |text: &str| Command::Transact(transfer("a", "b", text));
+    let long_since = async |name: &str, text: &str| {
+        let first = ledger.run(post(text), key(name, "one")).await.unwrap();
+        for turn in 0..20 {
+            ledger.run(post("0.01"), key(&format!("{name}-{turn}"), "other")).await.unwrap();
+        }
+        first
+    };
+    // Accepted again if it were not for the key, alone and among others.
+    let first = long_since("k", "1.00").await;
+    let again = ledger.run_all(vec![(post("1.00"), None), (post("1.00"), key("k", "one"))]).await;
+    assert!(again[0].as_ref().is_ok_and(|one| !one.replayed));
+    assert!(again[1].as_ref().is_ok_and(|one| one.replayed && one.resource == first.resource));
+    // For another request.
+    long_since("l", "1.00").await;
+    assert_eq!(ledger.run(post("2.00"), key("l", "two")).await, Err(Failure::KeyReused));
+    // Refused now, and for a request that would be.
+    let first = long_since("m", "60.00").await;
+    let again = ledger.run(post("60.00"), key("m", "one")).await.unwrap();
+    assert!(again.replayed && again.resource == first.resource);
+    long_since("n", "1.00").await;
+    assert_eq!(ledger.run(post("99.00"), key("n", "two")).await, Err(Failure::KeyReused));
+    assert_eq!(ledger.wallet("b").await.balance.posted, amount("64.80"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_command_leaves_no_trace_and_keeps_its_key_free() {
     let ledger = Ledger::funded(&["a"]).await;

@@ -211,11 +211,11 @@ impl<S: Store, B: Broker> Lane<S, B> {
             }
             *pause = FIRST_PAUSE;
             loop {
-                if at != noted {
-                    self.journal.set_relayed(self.partition, at).await?;
-                    noted = at;
-                }
                 if looked.elapsed() > LOOK {
+                    if at != noted {
+                        self.journal.set_relayed(self.partition, at).await?;
+                        noted = at;
+                    }
                     // Somebody may have wiped the stream, and another partition's lane made it again.
                     if !self.unchanged(at, began).await? {
                         return Err(RelayError::Changed);

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use cqrs_es::Aggregate;
+use domain::transaction::TransactionStatus;
 use domain::{DecodeError, Event, Tenant, Transaction, Wallet, event};
+use hashlink::LinkedHashMap;
 use journal::{Prefetched, Recorded, Snapshot};
 use uuid::Uuid;
 
@@ -62,6 +64,11 @@ pub(crate) enum FoldError {
 }
 
 impl Stream {
+    /// Whether it is a transaction whose postings are no longer pending.
+    fn finished(&self) -> bool {
+        matches!(&self.state, Some(State::Transaction(transaction)) if transaction.status != TransactionStatus::Pending)
+    }
+
     /// Folds the next event of the stream.
     pub(crate) fn fold(&mut self, recorded: &Recorded) -> Result<(), FoldError> {
         let text = &recorded.text;
@@ -102,34 +109,48 @@ impl Stream {
     }
 }
 
-/// The streams of a partition that are in memory, at most about `capacity` of them.
+/// The streams of a partition that are in memory: the `capacity` that were needed last, and what the batch at hand
+/// needs beyond that.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    streams: HashMap<Uuid, Stream>,
+    streams: LinkedHashMap<Uuid, Stream>,
     capacity: usize,
 }
 
 impl Cache {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { streams: HashMap::new(), capacity }
+        Self { streams: LinkedHashMap::new(), capacity }
     }
 
     pub(crate) fn get(&self, id: Uuid) -> Option<&Stream> {
         self.streams.get(&id)
     }
 
-    pub(crate) fn contains(&self, id: Uuid) -> bool {
-        self.streams.contains_key(&id)
+    /// Whether a stream is in memory. If it is, it is needed now.
+    pub(crate) fn need(&mut self, id: Uuid) -> bool {
+        self.streams.to_back(&id).is_some()
     }
 
     pub(crate) fn clear(&mut self) {
         self.streams.clear();
     }
 
-    /// Takes over what a committed batch changed, then makes room.
+    /// Takes over what a committed batch changed, then makes room. Transactions that are finished are hardly ever asked
+    /// for again, so they are not kept.
     pub(crate) fn commit(&mut self, changed: HashMap<Uuid, Stream>) {
-        self.streams.extend(changed);
-        self.make_room();
+        let mut changed: Vec<_> = changed.into_iter().collect();
+        // In one order, so that the same commands always leave the same streams behind.
+        changed.sort_unstable_by_key(|(id, _)| *id);
+        for (id, stream) in changed {
+            if stream.finished() {
+                self.streams.remove(&id);
+            } else {
+                self.streams.insert(id, stream);
+            }
+        }
+        while self.streams.len() > self.capacity {
+            self.streams.pop_front();
+        }
     }
 
     /// Takes in what was asked for: streams that have no events are known to be empty from then on.
@@ -141,29 +162,11 @@ impl Cache {
         for recorded in &found.events {
             streams.entry(recorded.text.aggregate_id).or_default().fold(recorded)?;
         }
-        self.streams.extend(streams);
+        for id in asked {
+            if let Some(stream) = streams.remove(id) {
+                self.streams.insert(*id, stream);
+            }
+        }
         Ok(())
-    }
-
-    /// Finished transactions are hardly ever asked for again, so they go first; then whatever comes.
-    fn make_room(&mut self) {
-        if self.streams.len() <= self.capacity {
-            return;
-        }
-        self.streams.retain(|_, stream| match &stream.state {
-            Some(State::Transaction(transaction)) => {
-                transaction.status == domain::transaction::TransactionStatus::Pending
-            }
-            state => state.is_some(),
-        });
-        let keep = self.capacity / 2;
-        if self.streams.len() > keep {
-            // Sorted, so that the same commands always leave the same streams behind.
-            let mut ids: Vec<Uuid> = self.streams.keys().copied().collect();
-            ids.sort_unstable();
-            for id in ids.iter().skip(keep) {
-                self.streams.remove(id);
-            }
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! The writer of one partition: collects what waits, decides it, commits it, answers.
 //!
 //! Phases of a batch, and what each costs:
-//! 1. prefetch - at most one query, none when every stream is in memory and no command has a key;
-//! 2. execute - in memory; one more query for each round in which streams turn out to be missing;
+//! 1. prefetch - at most one query, none when every stream is in memory; another for the keys while some are
+//!    likely to have been used before;
+//! 2. execute - in memory; one more query for each round in which streams turn out to be missing, and one for the
+//!    keys of refused commands;
 //! 3. commit - one statement, one flush;
 //! 4. announce - answers to the callers, events to the relay.
 //!
@@ -43,6 +45,32 @@ pub(crate) struct Writer<S> {
     announce: Announce,
     head: Option<Head>,
     cache: Cache,
+    doubts: Doubts,
+}
+
+/// For how many batches keys are still looked up before they are appended. They are where retries are likely: after a
+/// start or a fault, and while some are found.
+#[derive(Debug)]
+struct Doubts {
+    batches: u32,
+}
+
+impl Doubts {
+    /// How long they last.
+    const BATCHES: u32 = 16;
+
+    fn any(&self) -> bool {
+        self.batches > 0
+    }
+
+    /// Takes in whether keys that were looked up had been used before.
+    fn learn(&mut self, used: bool) {
+        self.batches = if used { Self::BATCHES } else { self.batches.saturating_sub(1) };
+    }
+
+    fn raise(&mut self) {
+        self.batches = Self::BATCHES;
+    }
 }
 
 /// A batch as it was decided once.
@@ -58,6 +86,9 @@ struct Decided {
 enum Trouble {
     /// The journal has moved on under us: decide again.
     Moved,
+    /// A key of the batch was used before, which had not been asked: decide again, with the answer. Nothing was
+    /// written, and nothing in memory is wrong.
+    KeyTaken,
     /// The database will not take the batch.
     Refused(String),
     /// The database failed before anything was sent to be written.
@@ -76,12 +107,15 @@ impl<S: Store> Writer<S> {
         announce: Announce,
     ) -> Self {
         let cache = Cache::new(options.cache_aggregates);
-        Self { journal, partition, clock, ids, options, announce, head: None, cache }
+        let doubts = Doubts { batches: Doubts::BATCHES };
+        Self { journal, partition, clock, ids, options, announce, head: None, cache, doubts }
     }
 
     /// Works until the pipeline is dropped and nothing waits any more.
     pub(crate) async fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
         while let Some(first) = jobs.recv().await {
+            // Callers that were answered just now have more: a task that is ready goes first.
+            tokio::task::yield_now().await;
             let mut places = Vec::new();
             let mut batch = Vec::new();
             let mut weight = 0;
@@ -106,9 +140,15 @@ impl<S: Store> Writer<S> {
                 Ok(answers) => return answer(batch, answers),
                 Err(trouble) => trouble,
             };
+            self.doubts.raise();
+            if matches!(trouble, Trouble::KeyTaken) {
+                metrics::counter!("counterfoil_batches_decided_again_total").increment(1);
+                continue;
+            }
             self.head = None;
             self.cache.clear();
             let message = match trouble {
+                Trouble::KeyTaken => continue,
                 Trouble::Moved => {
                     metrics::counter!("counterfoil_batches_decided_again_total").increment(1);
                     "another writer keeps moving the partition".to_owned()
@@ -156,11 +196,13 @@ impl<S: Store> Writer<S> {
             if self.happened(decided).await? {
                 // It was written after all. Memory was forgotten, and the head read again since.
                 let decided = doubtful.swap_remove(index);
-                self.announce.send(recorded(&decided));
-                return Ok(decided.answers);
+                let (events, answers) = recorded(decided);
+                self.announce.send(events);
+                return Ok(answers);
             }
         }
-        let decided = self.decide(head, batch).await?;
+        let asked = self.doubts.any();
+        let mut decided = self.decide(head, batch).await?;
         if decided.events.is_empty() {
             self.cache.commit(decided.changes);
             // No append will tell whether what the refusals rest on is still so.
@@ -172,14 +214,16 @@ impl<S: Store> Writer<S> {
         match tokio::time::timeout(limit, appending).await {
             Ok(Ok(head)) => {
                 self.head = Some(head);
-                self.announce.send(recorded(&decided));
-                self.cache.commit(decided.changes);
-                Ok(decided.answers)
+                self.cache.commit(std::mem::take(&mut decided.changes));
+                let (events, answers) = recorded(decided);
+                self.announce.send(events);
+                Ok(answers)
             }
             Ok(Err(AppendError::Database(error))) => {
                 Err(Trouble::InDoubt(Box::new(decided), error.to_string()))
             }
             Ok(Err(AppendError::Refused(error))) => Err(Trouble::Refused(error.to_string())),
+            Ok(Err(AppendError::KeyTaken)) if !asked => Err(Trouble::KeyTaken),
             // The head may have been moved by an attempt of our own whose answer was lost.
             Ok(Err(AppendError::HeadMoved | AppendError::StreamTaken | AppendError::KeyTaken)) => {
                 Err(Trouble::Moved)
@@ -224,17 +268,15 @@ fn answer(batch: Vec<Waiting>, answers: Vec<Result<Outcome, Failure>>) {
     }
 }
 
-/// The events of a committed batch as they were recorded.
-fn recorded(decided: &Decided) -> Vec<Recorded> {
-    let Head { partition, position, .. } = decided.head;
-    let events = (position + 1..).zip(&decided.events);
-    events
-        .map(|(position, event)| Recorded {
-            partition,
-            position,
-            recorded_at: decided.now,
-            text: event.text.clone(),
-            lead: event.lead.clone(),
-        })
-        .collect()
+/// The events of a committed batch as they were recorded, and its answers.
+fn recorded(decided: Decided) -> (Vec<Recorded>, Vec<Result<Outcome, Failure>>) {
+    let Decided { head, now, answers, events, .. } = decided;
+    let events = (head.position + 1..).zip(events).map(|(position, NewEvent { text, lead })| Recorded {
+        partition: head.partition,
+        position,
+        recorded_at: now,
+        text,
+        lead,
+    });
+    (events.collect(), answers)
 }

@@ -14,8 +14,11 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 pub enum Role {
     /// Sees one tenant, set for each transaction. Cannot bypass row-level security.
     Reader,
-    /// Appends events and keeps the read models.
+    /// Appends events.
     Writer,
+    /// Keeps the read models. Its commits are complete but may not be on the disk yet when they are answered: what a
+    /// crash of the database takes from a read model is written again from the journal.
+    Projector,
     /// The one who connects: migrations and rebuilds.
     Owner,
 }
@@ -31,10 +34,18 @@ pub async fn connect(
     schema: &str,
     connections: u32,
 ) -> Result<PgPool, sqlx::Error> {
-    let options = options.options([("search_path", schema)]).application_name("counterfoil");
+    let mut options = options.options([("search_path", schema)]).application_name("counterfoil");
+    if role != Role::Owner {
+        // Statements are planned once per connection, perhaps while the tables are still small. A plan that reads a
+        // whole table then would stay when it has grown; there is an index for everything that is asked for.
+        options = options.options([("enable_seqscan", "off")]);
+    }
+    if role == Role::Projector {
+        options = options.options([("synchronous_commit", "off")]);
+    }
     let act = match role {
         Role::Reader => "SET ROLE counterfoil_reader",
-        Role::Writer => "SET ROLE counterfoil_writer",
+        Role::Writer | Role::Projector => "SET ROLE counterfoil_writer",
         Role::Owner => "RESET ROLE",
     };
     PgPoolOptions::new()

@@ -75,11 +75,9 @@ pub enum StreamStart {
     First,
 }
 
-/// What a batch of commands needs before it is decided.
+/// The streams that a batch of commands needs before it is decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prefetched {
-    /// The first events of commands that used one of the keys before.
-    pub leads: Vec<Recorded>,
     /// Snapshots of the streams asked for.
     pub snapshots: Vec<Snapshot>,
     /// The events of the streams asked for, behind their snapshots, by stream and sequence.
@@ -87,15 +85,46 @@ pub struct Prefetched {
 }
 
 impl Journal {
-    /// In one query: which of `keys` of which tenants were used before, and the given streams, each from its
-    /// latest snapshot on.
+    /// Which of these idempotency keys of which tenants were used before: the first events of the commands that
+    /// used them.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn leads(
+        &self,
+        partition: Partition,
+        keys: &[(Uuid, &str)],
+    ) -> Result<Vec<Recorded>, sqlx::Error> {
+        let tenants: Vec<Uuid> = keys.iter().map(|(tenant, _)| *tenant).collect();
+        let names: Vec<&str> = keys.iter().map(|(_, key)| *key).collect();
+        // The limit keeps the planner from anything but the index.
+        let rows = sqlx::query_as!(
+            Row,
+            r#"SELECT e.partition, e.position, e.tenant_id, e.aggregate_type, e.aggregate_id, e.sequence,
+                   e.event_type, e.event_version, e.payload::text AS "payload!", e.recorded_at, e.effective_at,
+                   e.command_id, e.metadata::text, e.idempotency_key, e.fingerprint
+               FROM UNNEST($2::uuid[], $3::text[]) AS wanted (tenant_id, key)
+               CROSS JOIN LATERAL (
+                   SELECT * FROM journal.events e
+                   WHERE e.tenant_id = wanted.tenant_id AND e.idempotency_key = wanted.key AND e.partition = $1
+                   LIMIT 1
+               ) e"#,
+            partition.0,
+            &tenants,
+            &names as &[&str],
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Recorded::from).collect())
+    }
+
+    /// In one query: the given streams, each from its latest snapshot on.
     ///
     /// # Errors
     /// What the database says.
     pub async fn prefetch(
         &self,
         partition: Partition,
-        keys: &[(Uuid, &str)],
         streams: &[Uuid],
         start: StreamStart,
     ) -> Result<Prefetched, sqlx::Error> {
@@ -103,37 +132,40 @@ impl Journal {
             StreamStart::Snapshot { form } => Some(form),
             StreamStart::First => None,
         };
-        let tenants: Vec<Uuid> = keys.iter().map(|(tenant, _)| *tenant).collect();
-        let names: Vec<&str> = keys.iter().map(|(_, key)| *key).collect();
+        // The limits keep the planner from anything but the indexes.
         let rows = sqlx::query_as!(
             Row,
             r#"
-            SELECT e.partition AS "partition!", e.position AS "position!", e.tenant_id AS "tenant_id!",
-                e.aggregate_type AS "aggregate_type!", e.aggregate_id AS "aggregate_id!",
-                e.sequence AS "sequence!", '$lead' AS "event_type!", e.event_version AS "event_version!",
-                e.payload::text AS "payload!", e.recorded_at AS "recorded_at!", e.effective_at,
-                e.command_id AS "command_id!", e.metadata::text, e.idempotency_key, e.fingerprint
-            FROM UNNEST($2::uuid[], $3::text[]) AS wanted (tenant_id, key)
-            JOIN journal.events e ON e.tenant_id = wanted.tenant_id AND e.idempotency_key = wanted.key
-                AND e.partition = $1
-            UNION ALL
-            SELECT s.partition, 0, s.tenant_id, s.aggregate_type, s.aggregate_id, s.sequence, '$snapshot', s.form,
-                s.state::text, 'epoch'::timestamptz, NULL, s.aggregate_id, NULL, NULL, NULL
-            FROM UNNEST($4::uuid[]) AS wanted (id)
-            JOIN views.snapshots s ON s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $5
+            SELECT s.partition AS "partition!", 0::bigint AS "position!", s.tenant_id AS "tenant_id!",
+                s.aggregate_type AS "aggregate_type!", s.aggregate_id AS "aggregate_id!",
+                s.sequence AS "sequence!", '$snapshot' AS "event_type!", s.form AS "event_version!",
+                s.state::text AS "payload!", 'epoch'::timestamptz AS "recorded_at!",
+                NULL::timestamptz AS effective_at, s.aggregate_id AS "command_id!", NULL AS metadata,
+                NULL AS idempotency_key, NULL::bytea AS fingerprint
+            FROM UNNEST($2::uuid[]) AS wanted (id)
+            CROSS JOIN LATERAL (
+                SELECT * FROM views.snapshots s
+                WHERE s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $3
+                LIMIT 1
+            ) s
             UNION ALL
             SELECT e.partition, e.position, e.tenant_id, e.aggregate_type, e.aggregate_id, e.sequence,
                 e.event_type, e.event_version, e.payload::text, e.recorded_at, e.effective_at, e.command_id,
                 e.metadata::text, e.idempotency_key, e.fingerprint
-            FROM UNNEST($4::uuid[]) AS wanted (id)
-            LEFT JOIN views.snapshots s ON s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $5
-            JOIN journal.events e ON e.aggregate_id = wanted.id AND e.partition = $1
-                AND e.sequence > coalesce(s.sequence, 0)
+            FROM UNNEST($2::uuid[]) AS wanted (id)
+            LEFT JOIN LATERAL (
+                SELECT s.sequence FROM views.snapshots s
+                WHERE s.aggregate_id = wanted.id AND s.partition = $1 AND s.form = $3
+                LIMIT 1
+            ) s ON true
+            CROSS JOIN LATERAL (
+                SELECT * FROM journal.events e
+                WHERE e.aggregate_id = wanted.id AND e.partition = $1 AND e.sequence > coalesce(s.sequence, 0)
+                ORDER BY e.sequence OFFSET 0
+            ) e
             ORDER BY 5, 6
             "#,
             partition.0,
-            &tenants,
-            &names as &[&str],
             streams,
             form,
         )
@@ -142,7 +174,6 @@ impl Journal {
         let mut found = Prefetched::default();
         for row in rows {
             match row.event_type.as_str() {
-                "$lead" => found.leads.push(row.into()),
                 "$snapshot" => found.snapshots.push(Snapshot {
                     tenant_id: row.tenant_id,
                     aggregate_type: row.aggregate_type,

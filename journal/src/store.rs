@@ -46,11 +46,17 @@ pub trait Store: Clone + Send + Sync + 'static {
         events: &[NewEvent],
     ) -> impl Future<Output = Result<Head, AppendError>> + Send;
 
+    /// See [`Journal::leads`].
+    fn leads(
+        &self,
+        partition: Partition,
+        keys: &[(Uuid, &str)],
+    ) -> impl Future<Output = Result<Vec<Recorded>, DatabaseError>> + Send;
+
     /// See [`Journal::prefetch`].
     fn prefetch(
         &self,
         partition: Partition,
-        keys: &[(Uuid, &str)],
         streams: &[Uuid],
         start: StreamStart,
     ) -> impl Future<Output = Result<Prefetched, DatabaseError>> + Send;
@@ -113,14 +119,21 @@ impl Store for Journal {
         Self::append(self, head, recorded_at, events).await
     }
 
-    async fn prefetch(
+    async fn leads(
         &self,
         partition: Partition,
         keys: &[(Uuid, &str)],
+    ) -> Result<Vec<Recorded>, DatabaseError> {
+        Self::leads(self, partition, keys).await
+    }
+
+    async fn prefetch(
+        &self,
+        partition: Partition,
         streams: &[Uuid],
         start: StreamStart,
     ) -> Result<Prefetched, DatabaseError> {
-        Self::prefetch(self, partition, keys, streams, start).await
+        Self::prefetch(self, partition, streams, start).await
     }
 
     async fn read(

@@ -48,7 +48,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(250), batch: 1000 }
+        Self { tick: Duration::from_millis(250), batch: 2_000 }
     }
 }
 
@@ -57,7 +57,7 @@ impl Default for Settings {
 pub struct Projectors {
     /// Where the database is; one connection of its own holds the lock.
     pub database: PgConnectOptions,
-    /// Acts as [`journal::Role::Writer`] and finds the read models through its search path.
+    /// Acts as [`journal::Role::Projector`] and finds the read models through its search path.
     pub pool: PgPool,
     /// The journal.
     pub journal: Journal,

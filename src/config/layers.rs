@@ -206,10 +206,11 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
         Err(ConfigError::Value { key: key.to_owned(), origin: origin(figment, key), reason })
     };
     let (max_batch, body_limit) = (config.pipeline.max_batch_events.get(), config.api.body_limit_bytes.get());
-    let ranges: [(&str, u64, RangeInclusive<u64>); 7] = [
+    let ranges: [(&str, u64, RangeInclusive<u64>); 8] = [
         ("journal.partitions", u64::try_from(config.journal.partitions).unwrap_or(0), 1..=1024),
         ("database.reader_connections", config.database.reader_connections.get().into(), 1..=10_000),
         ("database.writer_connections", config.database.writer_connections.get().into(), 2..=10_000),
+        ("database.projector_connections", config.database.projector_connections.get().into(), 1..=10_000),
         ("pipeline.max_batch_events", u64::try_from(max_batch).unwrap_or(u64::MAX), 1..=50_000),
         ("projections.batch_events", config.projections.batch_events.get().into(), 1..=50_000),
         ("api.body_limit_bytes", u64::try_from(body_limit).unwrap_or(u64::MAX), 1_024..=256 * 1_024 * 1_024),

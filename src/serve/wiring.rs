@@ -54,6 +54,9 @@ impl Ledger {
         let options = PgConnectOptions::from_str(url)?;
         let writer_connections = config.database.writer_connections.get();
         let writer = journal::connect(options.clone(), Act::Writer, "views", writer_connections).await?;
+        let projector_connections = config.database.projector_connections.get();
+        let projector =
+            journal::connect(options.clone(), Act::Projector, "views", projector_connections).await?;
         let reader_connections = config.database.reader_connections.get();
         let reader = journal::connect(options.clone(), Act::Reader, "views", reader_connections).await?;
         let journal = Journal::open(writer.clone()).await?;
@@ -77,7 +80,7 @@ impl Ledger {
         let progress = Progress::new(journal.partition_count());
         let projectors = Projectors {
             database: options,
-            pool: writer.clone(),
+            pool: projector,
             journal: journal.clone(),
             nats: Some(async_nats::jetstream::new(nats.clone())),
             progress: progress.clone(),

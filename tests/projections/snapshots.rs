@@ -17,7 +17,7 @@ fn id(ledger: &Ledger, path: &str) -> Uuid {
 }
 
 async fn prefetched(ledger: &Ledger, start: StreamStart) -> Prefetched {
-    ledger.journal.prefetch(ledger.partition(), &[], &[id(ledger, "long")], start).await.unwrap()
+    ledger.journal.prefetch(ledger.partition(), &[id(ledger, "long")], start).await.unwrap()
 }
 
 /// A ledger with a wallet of 450 events, the read models up to date and at rest.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use domain::{Clock, Slug};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
 
 use super::{Claims, CredentialError, KeyError, Signer};
 
@@ -18,12 +20,17 @@ const LEEWAY: i64 = 30;
 /// The fewest bytes of a public RSA key: those of a modulus of 2048 bits.
 const SHORTEST_RSA: usize = 256;
 
-/// Verifies tokens.
+/// How many tokens are remembered whose signatures were right. Others cannot push them out.
+const REMEMBERED: usize = 10_000;
+
+/// Verifies tokens. A signature takes longer to check than all the rest of a request, so the digests of tokens whose
+/// signatures were right are remembered; everything else about them is checked each time.
 pub struct Verifier {
     keys: HashMap<String, (Algorithm, DecodingKey)>,
     issuer: String,
     audience: String,
     clock: Arc<dyn Clock>,
+    signed: Cache<[u8; 32], Claims>,
 }
 
 impl fmt::Debug for Verifier {
@@ -36,7 +43,8 @@ impl fmt::Debug for Verifier {
 impl Verifier {
     /// Believes nobody yet. Tokens must be from `issuer` and for `audience`.
     pub fn new(issuer: &str, audience: &str, clock: Arc<dyn Clock>) -> Self {
-        Self { keys: HashMap::new(), issuer: issuer.to_owned(), audience: audience.to_owned(), clock }
+        let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
+        Self { keys: HashMap::new(), issuer, audience, clock, signed: Cache::new(REMEMBERED) }
     }
 
     /// Believes our own key.
@@ -88,6 +96,21 @@ impl Verifier {
         if token.len() > LONGEST {
             return Err(CredentialError::Malformed);
         }
+        let digest = Sha256::digest(token.as_bytes()).into();
+        let claims = match self.signed.get(&digest) {
+            Some(claims) => claims,
+            None => {
+                let claims = self.signed_claims(token)?;
+                self.signed.insert(digest, claims.clone());
+                claims
+            }
+        };
+        self.check(&claims)?;
+        Ok(claims)
+    }
+
+    /// What the token says, if one of our keys signed it.
+    fn signed_claims(&self, token: &str) -> Result<Claims, CredentialError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| CredentialError::Malformed)?;
         // An extension that must be understood is one that we do not.
         if header.crit.is_some() {
@@ -106,7 +129,6 @@ impl Verifier {
             ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => CredentialError::Signature,
             _ => CredentialError::Malformed,
         })?;
-        self.check(&claims.claims)?;
         Ok(claims.claims)
     }
 

@@ -1,10 +1,10 @@
 //! Prefetch and execute: the first two phases of a batch.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use domain::{TenantId, TransactionId};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use journal::{EventText, Head, Lead, NewEvent, Position, Recorded, Store};
+use journal::{EventText, Head, Lead, NewEvent, Position, Store};
 use uuid::Uuid;
 
 use super::{Decided, SNAPSHOTS, Trouble, Writer, unreachable};
@@ -20,9 +20,6 @@ const MOST_ROUNDS: usize = 10_000;
 /// How many first answers are read at once.
 const READS_AT_ONCE: usize = 8;
 
-/// The first events of commands that were given a key, by tenant and key.
-type Leads = BTreeMap<(Uuid, String), Recorded>;
-
 /// What a command came to before it is committed.
 enum Verdict {
     Stands(Resource),
@@ -31,9 +28,36 @@ enum Verdict {
 
 impl<S: Store> Writer<S> {
     /// Prefetches for and executes a whole batch on top of `head`.
+    ///
+    /// Whether a key was used before is asked of the journal only where it is likely, or where a command is refused
+    /// that may have been accepted before. All others are appended without asking: should one of their keys have been
+    /// used, the journal's unique index refuses the batch, and it is decided again.
     pub(super) async fn decide(&mut self, head: Head, batch: &[Waiting]) -> Result<Decided, Trouble> {
-        let leads = self.prefetch(batch).await?;
-        let first_answers = self.first_answers(leads).await?;
+        self.load(batch).await?;
+        let mut asked = self.doubts.any();
+        let mut first_answers =
+            if asked { self.first_answers(batch.iter()).await? } else { FirstAnswers::new() };
+        loop {
+            let decided = self.pass(head, batch, &first_answers).await?;
+            if asked {
+                return Ok(decided);
+            }
+            let refused = batch.iter().zip(&decided.answers).filter(|(_, answer)| answer.is_err());
+            if self.first_answers(refused.map(|(one, _)| one)).await?.is_empty() {
+                return Ok(decided);
+            }
+            asked = true;
+            first_answers = self.first_answers(batch.iter()).await?;
+        }
+    }
+
+    /// Executes a batch, given the answers to the keys that were used before.
+    async fn pass(
+        &mut self,
+        head: Head,
+        batch: &[Waiting],
+        first_answers: &FirstAnswers,
+    ) -> Result<Decided, Trouble> {
         let clock = self.clock.now();
         let now = head.recorded_at.map_or(clock, |last| clock.max(last));
         let (journal, ids) = (self.journal.clone(), self.ids.clone());
@@ -54,13 +78,13 @@ impl<S: Store> Writer<S> {
                 let mut keys =
                     job.filter_map(|other| Some((other.request.tenant, other.request.key.as_ref()?)));
                 reused =
-                    keys.any(|(tenant, key)| deciding.reused(tenant, key, &first_answers)).then_some(one.job);
+                    keys.any(|(tenant, key)| deciding.reused(tenant, key, first_answers)).then_some(one.job);
             }
             if reused == Some(one.job) {
                 answers.push(Err(Failure::KeyReused));
                 continue;
             }
-            let answer = match deciding.seen_before(&one.request, &first_answers, &answers) {
+            let answer = match deciding.seen_before(&one.request, first_answers, &answers) {
                 Some(answer) => answer,
                 None => deciding.one(index, one).await?,
             };
@@ -71,44 +95,42 @@ impl<S: Store> Writer<S> {
         Ok(Decided { head, now, answers, events, changes })
     }
 
-    /// What the commands came to whose keys the batch uses again. Retries come in swarms, after a fault or with an
-    /// import that is run again, so they are read side by side.
-    async fn first_answers(&self, leads: Leads) -> Result<FirstAnswers, Trouble> {
-        let reading = leads.into_iter().map(|(name, lead)| {
+    /// What the commands came to whose keys were used before. Retries come in swarms, after a fault or with an import
+    /// that is run again, so they are read side by side.
+    async fn first_answers(&mut self, waiting: impl Iterator<Item = &Waiting>) -> Result<FirstAnswers, Trouble> {
+        let keys: Vec<(Uuid, &str)> = waiting
+            .filter_map(|one| one.request.key.as_ref().map(|key| (one.request.tenant.0, key.key.as_str())))
+            .collect();
+        if keys.is_empty() {
+            return Ok(FirstAnswers::new());
+        }
+        let leads = self.journal.leads(self.partition, &keys).await.map_err(unreachable)?;
+        self.doubts.learn(!leads.is_empty());
+        let reading = leads.into_iter().map(|lead| {
             let journal = self.journal.clone();
             async move {
-                let key = lead.lead.as_ref().and_then(|lead| lead.key.as_ref());
-                let used_for = key.map(|(_, print)| print.clone()).unwrap_or_default();
+                let (key, used_for) =
+                    lead.lead.as_ref().and_then(|lead| lead.key.clone()).unwrap_or_default();
                 let outcome = replay::outcome(&journal, &lead).await.map_err(Trouble::Unreachable)?;
-                Ok((name, (used_for, outcome)))
+                Ok(((lead.text.tenant_id, key), (used_for, outcome)))
             }
         });
         futures_util::stream::iter(reading).buffer_unordered(READS_AT_ONCE).try_collect().await
     }
 
-    /// One query for the keys of the batch and for the streams that are not in memory.
-    async fn prefetch(&mut self, batch: &[Waiting]) -> Result<Leads, Trouble> {
+    /// One query for the streams that the batch is sure to need and that are not in memory.
+    async fn load(&mut self, batch: &[Waiting]) -> Result<(), Trouble> {
         let mut wanted = Vec::new();
         for one in batch {
             needs(one.request.tenant, &one.request.command, &mut wanted);
         }
         let mut asked = HashSet::new();
-        wanted.retain(|id| !self.cache.contains(*id) && asked.insert(*id));
-        let keys: Vec<(Uuid, &str)> = batch
-            .iter()
-            .filter_map(|one| one.request.key.as_ref().map(|key| (one.request.tenant.0, key.key.as_str())))
-            .collect();
-        if wanted.is_empty() && keys.is_empty() {
-            return Ok(Leads::new());
+        wanted.retain(|id| !self.cache.need(*id) && asked.insert(*id));
+        if wanted.is_empty() {
+            return Ok(());
         }
-        let found =
-            self.journal.prefetch(self.partition, &keys, &wanted, SNAPSHOTS).await.map_err(unreachable)?;
-        self.cache.load(&wanted, &found).map_err(unreadable)?;
-        let leads = found.leads.into_iter().filter_map(|recorded| {
-            let (key, _) = recorded.lead.as_ref()?.key.as_ref()?;
-            Some(((recorded.text.tenant_id, key.clone()), recorded))
-        });
-        Ok(leads.collect())
+        let found = self.journal.prefetch(self.partition, &wanted, SNAPSHOTS).await.map_err(unreachable)?;
+        self.cache.load(&wanted, &found).map_err(unreadable)
     }
 }
 
@@ -224,7 +246,7 @@ impl<S: Store> Batch<'_, S> {
     async fn load(&mut self) -> Result<(), Trouble> {
         let ids = std::mem::take(&mut self.workspace.missing);
         let found =
-            self.journal.prefetch(self.head.partition, &[], &ids, SNAPSHOTS).await.map_err(unreachable)?;
+            self.journal.prefetch(self.head.partition, &ids, SNAPSHOTS).await.map_err(unreachable)?;
         self.workspace.cache().load(&ids, &found).map_err(unreadable)
     }
 

@@ -15,6 +15,10 @@ use super::{Runtime, Views};
 use crate::Kind;
 use crate::decoded::{Decoded, decode_all};
 
+/// From how many events at a time on the feed is busy.
+const BUSY: usize = 32;
+/// How long a busy feed lets events gather. Each batch costs every read model a transaction, however small it is.
+const GATHER: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -63,8 +67,11 @@ async fn feed<S: Store, V: Views, F: Source>(
     batches: &broadcast::Sender<Batch>,
     fed: &mut bool,
 ) -> Result<(), SourceError> {
-    let mut subscription = source.subscribe(partition, runtime.settings.batch).await?;
+    let size = runtime.settings.batch;
+    let mut subscription = source.subscribe(partition, size).await?;
+    // Whatever is there already makes one batch. After one of some size more is on the way, and is waited for.
     while let Some(Arrived { messages, failure }) = subscription.next().await {
+        let count = messages.len();
         if !messages.is_empty() {
             let batch = decode(runtime, partition, &messages);
             if !batch.is_empty() {
@@ -76,6 +83,9 @@ async fn feed<S: Store, V: Views, F: Source>(
         }
         if let Some(failure) = failure {
             return Err(failure);
+        }
+        if (BUSY..size).contains(&count) {
+            sleep(GATHER).await;
         }
     }
     Ok(())

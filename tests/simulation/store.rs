@@ -90,19 +90,15 @@ impl Log {
         places.map(|(_, index)| self.events[*index].clone())
     }
 
-    /// Row for row what the query would join, names that are asked for twice included.
-    pub fn prefetch(
-        &self,
-        keys: &[(Uuid, &str)],
-        streams: &[Uuid],
-        snapshots: impl Fn(Uuid) -> Option<Snapshot>,
-    ) -> Prefetched {
+    /// Row for row what the query would find, names that are asked for twice included.
+    pub fn leads(&self, keys: &[(Uuid, &str)]) -> Vec<Recorded> {
+        let found = keys.iter().filter_map(|(tenant, key)| self.keys.get(&(*tenant, (*key).to_owned())));
+        found.map(|index| self.events[*index].clone()).collect()
+    }
+
+    /// The same for streams.
+    pub fn prefetch(&self, streams: &[Uuid], snapshots: impl Fn(Uuid) -> Option<Snapshot>) -> Prefetched {
         let mut found = Prefetched::default();
-        for (tenant, key) in keys {
-            if let Some(index) = self.keys.get(&(*tenant, (*key).to_owned())) {
-                found.leads.push(self.events[*index].clone());
-            }
-        }
         for id in streams {
             let snapshot = snapshots(*id);
             let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
@@ -111,7 +107,6 @@ impl Log {
                 found.events.extend(self.at(stream.range(after + 1..)));
             }
         }
-        found.leads.sort_by_key(|event| (event.text.aggregate_id, event.text.sequence));
         found.snapshots.sort_by_key(|snapshot| (snapshot.aggregate_id, snapshot.sequence));
         found.events.sort_by_key(|event| (event.text.aggregate_id, event.text.sequence));
         found
@@ -239,10 +234,19 @@ impl Store for SimStore {
         appended
     }
 
-    async fn prefetch(
+    async fn leads(
         &self,
         partition: Partition,
         keys: &[(Uuid, &str)],
+    ) -> Result<Vec<Recorded>, DatabaseError> {
+        self.reach().await?;
+        let leads = self.with(partition, |log| log.leads(keys));
+        self.back(leads).await
+    }
+
+    async fn prefetch(
+        &self,
+        partition: Partition,
         streams: &[Uuid],
         start: StreamStart,
     ) -> Result<Prefetched, DatabaseError> {
@@ -254,7 +258,7 @@ impl Store for SimStore {
                 StreamStart::First => None,
             };
             let snapshot = |id| form.and_then(|form| model.snapshot(partition, form, id));
-            self.with(partition, |log| log.prefetch(keys, streams, snapshot))
+            self.with(partition, |log| log.prefetch(streams, snapshot))
         };
         self.back(found).await
     }

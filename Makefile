@@ -4,7 +4,7 @@
 export SQLX_OFFLINE := true
 program := $(or $(CARGO_TARGET_DIR),target)/debug/counterfoil
 
-.PHONY: help packages build run test check-openapi check-sql
+.PHONY: help packages build run test simulate check-openapi check-sql
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ run: build ## run everything here, with a demo tenant and traffic; ctrl-C stops 
 
 test: packages ## run all tests, on private servers
 	env -u DATABASE_URL -u NATS_URL cargo test --locked --workspace
+
+simulate: ## run simulated worlds for SIMULATE_SECONDS (60), or the one of SIMULATE_SEED
+	cargo test --locked --release --test simulation -- --ignored --nocapture
 
 check-openapi: ## compare docs/openapi.json with the API
 	@scripts/check-openapi

@@ -15,6 +15,8 @@ mod broker;
 mod chance;
 #[path = "simulation/check.rs"]
 mod check;
+#[path = "simulation/contract.rs"]
+mod contract;
 #[path = "simulation/history.rs"]
 mod history;
 #[path = "simulation/node.rs"]
@@ -32,6 +34,8 @@ mod workload;
 #[path = "simulation/world.rs"]
 mod world;
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,11 +52,15 @@ fn assert_kept(report: &Report) {
     let first: Vec<_> = report.violations.iter().take(10).collect();
     assert!(
         report.violations.is_empty(),
-        "seed {} breaks {} promises:\n{first:#?}\nagain: SIMULATE_SEED={} make simulate",
+        "seed {} breaks {} promises:\n{first:#?}\n{}",
         report.seed,
         report.violations.len(),
-        report.seed,
+        again(report),
     );
+}
+
+fn again(report: &Report) -> String {
+    format!("again: SIMULATE_SEED={} SIMULATE_COMMANDS={} make simulate", report.seed, report.asked)
 }
 
 #[test]
@@ -77,8 +85,9 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 #[ignore = "runs for as long as it is told to"]
 fn as_many_seeds_as_there_is_time_for() {
+    let commands = number("SIMULATE_COMMANDS").map_or(COMMANDS, |count| usize::try_from(count).unwrap());
     if let Some(seed) = number("SIMULATE_SEED") {
-        let report = run(seed, COMMANDS);
+        let report = run(seed, commands);
         println!("{report:#?}");
         return assert_kept(&report);
     }
@@ -91,7 +100,7 @@ fn as_many_seeds_as_there_is_time_for() {
         for _ in 0..threads {
             scope.spawn(|| {
                 while began.elapsed() < time {
-                    let report = run(next.fetch_add(1, Ordering::Relaxed), COMMANDS);
+                    let report = run(next.fetch_add(1, Ordering::Relaxed), commands);
                     total.lock().unwrap().add(report);
                 }
             });
@@ -100,7 +109,7 @@ fn as_many_seeds_as_there_is_time_for() {
     let total = total.into_inner().unwrap();
     total.print(first, threads, began.elapsed());
     for report in &total.failed {
-        println!("again: SIMULATE_SEED={} make simulate", report.seed);
+        println!("{}", again(report));
     }
     total.failed.iter().for_each(assert_kept);
 }
@@ -111,7 +120,7 @@ struct Total {
     seeds: u64,
     commands: usize,
     accepted: usize,
-    refused: usize,
+    refused: BTreeMap<&'static str, u64>,
     unanswered: usize,
     events: i64,
     faults: BTreeMap<&'static str, u64>,
@@ -123,7 +132,9 @@ impl Total {
         self.seeds += 1;
         self.commands += report.commands;
         self.accepted += report.accepted;
-        self.refused += report.refused;
+        for (code, count) in &report.refused {
+            *self.refused.entry(code).or_default() += count;
+        }
         self.unanswered += report.unanswered;
         self.events += report.events;
         for (name, count) in &report.faults {
@@ -139,7 +150,9 @@ impl Total {
         let per_minute = u64::try_from(self.commands).unwrap() * 60_000 / milliseconds;
         println!("seeds {first}..{} on {threads} threads in {} s", first + self.seeds, time.as_secs());
         println!("{} commands, {per_minute} a minute, {} events", self.commands, self.events);
-        println!("{} accepted, {} refused, {} unanswered", self.accepted, self.refused, self.unanswered);
+        let refused: u64 = self.refused.values().sum();
+        println!("{} accepted, {refused} refused, {} unanswered", self.accepted, self.unanswered);
+        println!("  refused: {:?}", self.refused);
         for (name, count) in &self.faults {
             println!("  {count:>9} times {name}");
         }

@@ -127,7 +127,7 @@ impl SimBroker {
             *caught -= 1;
             return true;
         }
-        if self.world.unlucky(self.world.profile.broker_fault * 20) {
+        if self.world.unlucky(self.world.profile.broker_fault * 5) {
             self.world.fault("the connection to JetStream breaks");
             *caught = self.world.chance().between(0, 40);
             return true;

@@ -299,7 +299,10 @@ impl<'a> Judge<'a> {
             let ours = message.id == cloudevent::message_id(event);
             let sent = ours.then(|| cloudevent::decode(&message.payload).ok()).flatten();
             if !sent.is_some_and(|sent| sent.text == event.text && sent.recorded_at == event.recorded_at) {
-                return self.broken(event.position, format!("JetStream has message {} here", message.id));
+                let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+                let (first, last) = (ids.first_chunk::<5>(), ids.last_chunk::<5>());
+                let what = format!("JetStream has message {} here: {first:?} .. {last:?}", message.id);
+                return self.broken(event.position, what);
             }
         }
     }

@@ -21,9 +21,12 @@ use crate::world::{Part, World};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     pub seed: u64,
+    /// The commands that were asked for, and those that were sent.
+    pub asked: usize,
     pub commands: usize,
     pub accepted: usize,
-    pub refused: usize,
+    /// By code.
+    pub refused: BTreeMap<&'static str, u64>,
     pub unanswered: usize,
     pub events: i64,
     pub faults: BTreeMap<&'static str, u64>,
@@ -46,7 +49,9 @@ struct Run {
     workload: Mutex<Workload>,
     nodes: Mutex<Vec<Arc<Node>>>,
     history: Mutex<Vec<Entry>>,
+    /// The last number that was given out, and the commands still to be asked for.
     numbers: Mutex<(u64, usize)>,
+    asked: usize,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -58,7 +63,7 @@ impl Run {
         let world = World::new(seed);
         let workload = Mutex::new(Workload::new(seed, &world.profile));
         let (nodes, history, numbers) = (Mutex::default(), Mutex::default(), Mutex::new((0, commands)));
-        Self { world, workload, nodes, history, numbers }
+        Self { world, workload, nodes, history, numbers, asked: commands }
     }
 
     async fn live(self: &Arc<Self>) {
@@ -314,7 +319,9 @@ impl Run {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        self.world.violation("the relay or a read model does not catch up".into());
+        let locks = self.world.locks().clone();
+        self.world
+            .violation(format!("the relay or a read model does not catch up; locks are held by {locks:?}"));
     }
 
     /// Asks once more for what nobody answered.
@@ -352,7 +359,10 @@ impl Run {
             let index = usize::try_from(partition).unwrap();
             let there =
                 |kind: &Kind| model.0[index].checkpoints.get(kind.name()).copied().unwrap_or(0) == head;
-            Kind::ALL.iter().all(there) && stream.messages[index].len() == usize::try_from(head).unwrap()
+            let messages = &stream.messages[index];
+            let in_order =
+                || (1..).zip(messages).all(|(at, message)| message.id == format!("{partition}-{at}"));
+            Kind::ALL.iter().all(there) && messages.len() == usize::try_from(head).unwrap() && in_order()
         })
     }
 
@@ -360,11 +370,18 @@ impl Run {
         let history = locked(&self.history);
         check::check(&self.world, &history);
         let count = |is: fn(&Answer) -> bool| history.iter().filter(|entry| is(&entry.answer)).count();
+        let mut refused = BTreeMap::new();
+        for entry in history.iter() {
+            if let Answer::Refused(failure) = &entry.answer {
+                *refused.entry(code(failure)).or_default() += 1;
+            }
+        }
         Report {
             seed: self.world.seed,
+            asked: self.asked,
             commands: history.len(),
             accepted: count(|answer| matches!(answer, Answer::Done(_))),
-            refused: count(|answer| matches!(answer, Answer::Refused(_))),
+            refused,
             unanswered: count(|answer| matches!(answer, Answer::Unknown)),
             events: self.world.logs().iter().map(|log| log.head.position).sum(),
             faults: self.world.faults(),

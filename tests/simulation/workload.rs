@@ -119,7 +119,10 @@ impl Workload {
     }
 
     fn command(&mut self, customer: usize, now: DateTime<Utc>) -> Command {
+        let known = !self.customers[customer].transactions.is_empty();
         match self.chance.between(0, 99) {
+            // What needs a transaction waits until there is one.
+            64..=82 if !known => Command::Transact(self.hold(customer, now)),
             0..=49 => Command::Transact(self.transfer(customer, now)),
             50..=63 => Command::Transact(self.hold(customer, now)),
             64..=72 => {
@@ -142,8 +145,8 @@ impl Workload {
                 minimum: self.chance.one_in(2).then(|| amount(-i128::from(self.chance.between(0, 500)), 2)),
                 metadata: Metadata::default(),
             },
-            92..=93 => Command::FreezeWallet { path: self.wallet() },
-            94..=95 => Command::UnfreezeWallet { path: self.wallet() },
+            92 if self.chance.one_in(3) => Command::FreezeWallet { path: self.wallet() },
+            92..=95 => Command::UnfreezeWallet { path: self.wallet() },
             96 => Command::CloseWallet { path: self.wallet() },
             97 => Command::RegisterAsset { code: asset("PTS"), scale: Scale::new(0).unwrap() },
             98 => {

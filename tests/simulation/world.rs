@@ -44,8 +44,12 @@ impl Profile {
     pub fn of(seed: u64) -> Self {
         let mut chance = Chance::new(seed, 1);
         let rough = *chance.pick(&[0, 1, 1, 2, 2, 2, 3]);
-        let rates =
-            [[0, 0, 0, 400, 0], [400, 800, 400, 400, 2_000], [60, 300, 60, 100, 600], [12, 60, 12, 40, 150]];
+        let rates = [
+            [0, 0, 0, 400, 0],
+            [400, 800, 400, 400, 10_000],
+            [60, 300, 60, 100, 3_000],
+            [12, 60, 12, 40, 800],
+        ];
         let [database_fault, broker_fault, view_fault, slow, blows] = rates[rough];
         Self {
             partitions: *chance.pick(&[1, 1, 2, 3]),

@@ -31,6 +31,8 @@ const WAITING_BATCHES: usize = 256;
 const READ_EVENTS: i64 = 1_000;
 /// How often the journal is asked whether something was missed.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the messages are counted: one that was on its way when a connection broke may come much later.
+const COUNT: Duration = Duration::from_secs(10);
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -200,6 +202,7 @@ impl<S: Store, B: Broker> Lane<S, B> {
         let (mut at, began) = self.resume().await?;
         let mut noted = at;
         let mut looked = Instant::now();
+        let mut counted = Instant::now();
         loop {
             // All that was not handed over, or not in time.
             loop {
@@ -221,6 +224,12 @@ impl<S: Store, B: Broker> Lane<S, B> {
                         return Err(RelayError::Changed);
                     }
                     looked = Instant::now();
+                    if counted.elapsed() > COUNT {
+                        if !self.whole(at).await? {
+                            return Err(RelayError::Changed);
+                        }
+                        counted = Instant::now();
+                    }
                 }
                 let mut handed = Vec::new();
                 let handing = self.queue.recv_many(&mut handed, WAITING_BATCHES);

@@ -5,6 +5,7 @@
 
 mod append;
 mod bank;
+mod bytes;
 mod ceiling;
 mod environment;
 mod following;
@@ -13,6 +14,7 @@ mod http;
 mod lag;
 mod load;
 mod measure;
+mod minute;
 mod options;
 mod peers;
 mod pgbench;
@@ -21,6 +23,7 @@ mod publish;
 mod reads;
 mod report;
 mod rows;
+mod startup;
 mod targets;
 mod world;
 
@@ -128,8 +131,10 @@ impl Part {
             Self::Reads => reads::round(world, number, report).await,
             Self::PostgresEs => peers::postgres_es::round(world, number, report).await,
             Self::Cala => peers::cala::round(world, number, report).await,
+            Self::Minute => minute::round(world, number, report).await,
             Self::Lag => lag::round(world, number, report).await,
             Self::Growth => growth::round(world, number, report).await,
+            Self::Bytes => bytes::round(world, number, report).await,
         }
     }
 }

@@ -32,8 +32,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use mimalloc::MiMalloc;
 use counterfoil::lifecycle::Lifecycle;
+use mimalloc::MiMalloc;
 use tokio::time::Instant;
 
 use measure::Failure;

@@ -31,6 +31,8 @@ const WAITING_BATCHES: usize = 256;
 const READ_EVENTS: i64 = 1_000;
 /// How often the journal is asked whether something was missed.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the position is noted for operators.
+const NOTE: Duration = Duration::from_millis(200);
 /// How often the messages are counted: one that was on its way when a connection broke may come much later.
 const COUNT: Duration = Duration::from_secs(10);
 /// How long an acknowledgement may take.
@@ -200,7 +202,7 @@ impl<S: Store, B: Broker> Lane<S, B> {
     /// not acknowledged is found in the stream next time.
     async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
         let (mut at, began) = self.resume().await?;
-        let mut noted = at;
+        let mut noted = (at, Instant::now());
         let mut looked = Instant::now();
         let mut counted = Instant::now();
         loop {
@@ -214,11 +216,11 @@ impl<S: Store, B: Broker> Lane<S, B> {
             }
             *pause = FIRST_PAUSE;
             loop {
+                if at != noted.0 && noted.1.elapsed() > NOTE {
+                    self.journal.set_relayed(self.partition, at).await?;
+                    noted = (at, Instant::now());
+                }
                 if looked.elapsed() > LOOK {
-                    if at != noted {
-                        self.journal.set_relayed(self.partition, at).await?;
-                        noted = at;
-                    }
                     // Somebody may have wiped the stream, and another partition's lane made it again.
                     if !self.unchanged(at, began).await? {
                         return Err(RelayError::Changed);

@@ -11,7 +11,8 @@
 
 mod stream;
 
-pub use stream::{Broker, BrokerError, Described, JetStream, Message};
+use stream::Known;
+pub use stream::{Acknowledged, Broker, BrokerError, Described, JetStream, Message, Taken};
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -96,8 +97,8 @@ enum RelayError {
     Nats(#[from] BrokerError),
     #[error("NATS does not acknowledge message {0}")]
     Unacknowledged(String),
-    #[error("NATS had message {0} already, which it should not")]
-    Duplicate(String),
+    #[error("NATS had message {0}, or one that comes after it, already")]
+    OutOfOrder(String),
     #[error(transparent)]
     Event(#[from] cloudevent::CloudEventError),
     #[error("the journal: {0}")]
@@ -119,7 +120,7 @@ impl<S: Store, B: Broker> Relay<S, B> {
             .map(|partition| {
                 let (sender, queue) = mpsc::channel(WAITING_BATCHES);
                 let (journal, broker) = (journal.clone(), broker.clone());
-                (sender, Lane { journal, broker, partition, queue })
+                (sender, Lane { journal, broker, partition, queue, known: None })
             })
             .unzip();
         (Self { journal, lanes }, Announcer { partitions })
@@ -174,6 +175,8 @@ struct Lane<S, B> {
     broker: B,
     partition: Partition,
     queue: mpsc::Receiver<Vec<Recorded>>,
+    /// The newest message that was acknowledged, with all before it.
+    known: Option<Known>,
 }
 
 impl<S: Store, B: Broker> Lane<S, B> {
@@ -199,7 +202,8 @@ impl<S: Store, B: Broker> Lane<S, B> {
     /// Publishes from where the stream stands, until a fault. May be dropped at any point: what was sent and
     /// not acknowledged is found in the stream next time.
     async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
-        let (mut at, began) = self.resume().await?;
+        let began = self.resume().await?;
+        let mut at = began.position;
         let mut noted = at;
         let mut looked = Instant::now();
         let mut counted = Instant::now();
@@ -246,7 +250,7 @@ impl<S: Store, B: Broker> Lane<S, B> {
     }
 
     /// Publishes those of `events` that come after `at`, and returns how far the stream has got.
-    async fn publish(&self, at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
+    async fn publish(&mut self, at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
         let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(events.len());
         for event in events.iter().filter(|event| event.position > at) {
             let message = Message {
@@ -260,9 +264,11 @@ impl<S: Store, B: Broker> Lane<S, B> {
         for (position, sent) in waiting {
             let message = || format!("{}-{position}", self.partition);
             let acknowledged = tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.acknowledged(sent)).await;
-            if acknowledged.map_err(|_| RelayError::Unacknowledged(message()))?? {
-                return Err(RelayError::Duplicate(message()));
-            }
+            let Acknowledged { sequence, duplicate } =
+                acknowledged.map_err(|_| RelayError::Unacknowledged(message()))??;
+            let known = self.known.as_mut().filter(|known| !duplicate && sequence > known.sequence);
+            let known = known.ok_or_else(|| RelayError::OutOfOrder(message()))?;
+            (known.position, known.sequence) = (position, sequence);
             at = position;
         }
         metrics::counter!("counterfoil_relay_position", "partition" => self.partition.to_string())

@@ -108,13 +108,13 @@ enum RelayError {
 impl Relay {
     /// A relay for `journal` over `client`, and the way to it.
     pub fn new(journal: Journal, client: async_nats::Client) -> (Self, Announcer) {
-        Self::over(journal, JetStream::new(client))
+        Self::over(journal, &JetStream::new(client))
     }
 }
 
 impl<S: Store, B: Broker> Relay<S, B> {
     /// A relay for `journal` over `broker`, and the way to it.
-    pub fn over(journal: S, broker: B) -> (Self, Announcer) {
+    pub fn over(journal: S, broker: &B) -> (Self, Announcer) {
         let (partitions, lanes) = journal
             .partitions()
             .map(|partition| {

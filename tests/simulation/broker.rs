@@ -169,7 +169,7 @@ impl Broker for SimBroker {
     }
 
     async fn last(&self, partition: Partition) -> Result<Option<Taken>, BrokerError> {
-        self.find(partition, |messages| messages.last()).await
+        self.find(partition, <[Stored]>::last).await
     }
 
     async fn first(&self, partition: Partition, sequence: u64) -> Result<Option<Taken>, BrokerError> {

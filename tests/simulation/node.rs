@@ -41,7 +41,7 @@ impl Node {
             cache_aggregates: profile.cache,
             patience: profile.patience,
         };
-        let (relay, announcer) = Relay::over(store.clone(), broker);
+        let (relay, announcer) = Relay::over(store.clone(), &broker);
         let pipeline = Pipeline::start(&store, &clock, &ids, &options, &announcer, &writers);
         followers.spawn(relay.run(following.clone()));
         let projectors = Runtime {

@@ -20,6 +20,9 @@ use super::{Lane, RelayError, STREAM};
 /// How long the server remembers the ids of messages: as short as it allows, for after a purge they are sent again.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
+/// How much of the stream's end is checked where it is not known what was acknowledged.
+const TAIL: u64 = 4_000;
+
 /// NATS failed or could not be reached.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("NATS: {0}")]
@@ -213,7 +216,7 @@ impl<S: Store, B: Broker> Lane<S, B> {
     pub(super) async fn resume(&mut self) -> Result<Known, RelayError> {
         let made = self.stream().await?;
         let (mut position, mut sequence) = self.last().await?;
-        if !self.whole(position).await? || !self.in_order(made, position).await? {
+        if !self.whole(position).await? || !self.in_order(made, position, sequence).await? {
             tracing::warn!(partition = %self.partition, last = position, "the stream is not whole; filling it again");
             self.broker.purge(self.partition).await?;
             // Until the server has forgotten the ids of what was there.
@@ -247,21 +250,21 @@ impl<S: Store, B: Broker> Lane<S, B> {
         Ok(i64::try_from(messages).unwrap_or(i64::MAX) == at)
     }
 
-    /// Whether what came behind the last message that was acknowledged is in order up to `at`: no more than was on the
-    /// way at once.
-    async fn in_order(&self, made: i128, at: i64) -> Result<bool, RelayError> {
-        let Some(Known { mut position, mut sequence, .. }) = self.known.filter(|known| known.made == made)
-        else {
-            return Ok(true);
-        };
+    /// Whether what came behind the last message that was acknowledged is in order up to the last one, which is at
+    /// `at` and has the place `last` in the stream: no more than was on the way at once. Where nothing is known of
+    /// acknowledgements, a program that ended may have left as much on the way.
+    async fn in_order(&self, made: i128, at: i64, last: u64) -> Result<bool, RelayError> {
+        let known = self.known.filter(|known| known.made == made);
+        let mut sequence = known.map_or(last.saturating_sub(TAIL), |known| known.sequence);
+        let mut position = known.map(|known| known.position);
         while let Some(next) = self.broker.first(self.partition, sequence + 1).await? {
-            position += 1;
-            sequence = next.sequence;
-            if self.position(&next.id) != Some(position) {
+            let found = self.position(&next.id);
+            if found.is_none() || position.is_some_and(|before| found != Some(before + 1)) {
                 return Ok(false);
             }
+            (position, sequence) = (found, next.sequence);
         }
-        Ok(position == at)
+        Ok(position.unwrap_or(0) == at)
     }
 
     /// Whether the stream is the one we began with, and still ends where we left it.

@@ -11,7 +11,8 @@
 
 mod stream;
 
-pub use stream::{Broker, BrokerError, Described, JetStream, Message};
+use stream::Known;
+pub use stream::{Acknowledged, Broker, BrokerError, Described, JetStream, Message, Taken};
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -27,8 +28,10 @@ pub const STREAM: &str = "JOURNAL";
 
 /// How many batches may wait in memory; what does not fit is read from the journal later.
 const WAITING_BATCHES: usize = 256;
-/// How many events are read from the journal, or published before their acknowledgements are awaited.
+/// How many events are read from the journal at once.
 const READ_EVENTS: i64 = 1_000;
+/// How many events of a partition are published before their acknowledgements are awaited.
+const IN_FLIGHT: usize = 500;
 /// How often the journal is asked whether something was missed.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the position is noted for operators.
@@ -98,8 +101,8 @@ enum RelayError {
     Nats(#[from] BrokerError),
     #[error("NATS does not acknowledge message {0}")]
     Unacknowledged(String),
-    #[error("NATS had message {0} already, which it should not")]
-    Duplicate(String),
+    #[error("NATS had message {0}, or one that comes after it, already")]
+    OutOfOrder(String),
     #[error(transparent)]
     Event(#[from] cloudevent::CloudEventError),
     #[error("the journal: {0}")]
@@ -121,7 +124,7 @@ impl<S: Store, B: Broker> Relay<S, B> {
             .map(|partition| {
                 let (sender, queue) = mpsc::channel(WAITING_BATCHES);
                 let (journal, broker) = (journal.clone(), broker.clone());
-                (sender, Lane { journal, broker, partition, queue })
+                (sender, Lane { journal, broker, partition, queue, known: None })
             })
             .unzip();
         (Self { journal, lanes }, Announcer { partitions })
@@ -176,6 +179,8 @@ struct Lane<S, B> {
     broker: B,
     partition: Partition,
     queue: mpsc::Receiver<Vec<Recorded>>,
+    /// The newest message that was acknowledged, with all before it.
+    known: Option<Known>,
 }
 
 impl<S: Store, B: Broker> Lane<S, B> {
@@ -201,7 +206,8 @@ impl<S: Store, B: Broker> Lane<S, B> {
     /// Publishes from where the stream stands, until a fault. May be dropped at any point: what was sent and
     /// not acknowledged is found in the stream next time.
     async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
-        let (mut at, began) = self.resume().await?;
+        let began = self.resume().await?;
+        let mut at = began.position;
         let mut noted = (at, Instant::now());
         let mut looked = Instant::now();
         let mut counted = Instant::now();
@@ -255,24 +261,28 @@ impl<S: Store, B: Broker> Lane<S, B> {
     }
 
     /// Publishes `events`, which adjoin `at`, and returns how far the stream has got.
-    async fn publish(&self, at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
-        let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(events.len());
-        for event in events {
-            let message = Message {
-                subject: cloudevent::subject(event),
-                id: cloudevent::message_id(event),
-                payload: cloudevent::encode(event)?.into(),
-            };
-            waiting.push((event.position, self.broker.publish(message).await?));
-        }
-        let mut at = at;
-        for (position, sent) in waiting {
-            let message = || format!("{}-{position}", self.partition);
-            let acknowledged = tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.acknowledged(sent)).await;
-            if acknowledged.map_err(|_| RelayError::Unacknowledged(message()))?? {
-                return Err(RelayError::Duplicate(message()));
+    async fn publish(&mut self, mut at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
+        for some in events.chunks(IN_FLIGHT) {
+            let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(some.len());
+            for event in some {
+                let message = Message {
+                    subject: cloudevent::subject(event),
+                    id: cloudevent::message_id(event),
+                    payload: cloudevent::encode(event)?.into(),
+                };
+                waiting.push((event.position, self.broker.publish(message).await?));
             }
-            at = position;
+            for (position, sent) in waiting {
+                let message = || format!("{}-{position}", self.partition);
+                let acknowledged =
+                    tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.acknowledged(sent)).await;
+                let Acknowledged { sequence, duplicate } =
+                    acknowledged.map_err(|_| RelayError::Unacknowledged(message()))??;
+                let known = self.known.as_mut().filter(|known| !duplicate && sequence > known.sequence);
+                let known = known.ok_or_else(|| RelayError::OutOfOrder(message()))?;
+                (known.position, known.sequence) = (position, sequence);
+                at = position;
+            }
         }
         metrics::counter!("counterfoil_relay_position", "partition" => self.partition.to_string())
             .absolute(at.unsigned_abs());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use commands::{Broker, BrokerError, Described, Message};
+use commands::{Acknowledged, Broker, BrokerError, Described, Message, Taken};
 use domain::Partition;
 use projections::{Arrived, Source, SourceError, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -65,22 +65,22 @@ impl Server {
         })
     }
 
-    /// Takes a message in; true where it is known already. `None` where there is no stream.
-    fn take(&mut self, message: &Message) -> Option<bool> {
+    /// Takes a message in, where it is not known already. `None` where there is no stream.
+    fn take(&mut self, message: &Message) -> Option<Acknowledged> {
         let now = Instant::now();
         let stream = self.stream.as_mut()?;
         if stream.recent.len() > 10_000 {
             stream.recent.retain(|_, taken| *taken + DUPLICATES > now);
         }
         if stream.recent.get(&message.id).is_some_and(|taken| *taken + DUPLICATES > now) {
-            return Some(true);
+            return Some(Acknowledged { sequence: stream.last_sequence, duplicate: true });
         }
         stream.recent.insert(message.id.clone(), now);
         stream.last_sequence += 1;
         let partition: usize = message.subject.split('.').nth(1).unwrap().parse().unwrap();
         let (id, payload) = (message.id.clone(), message.payload.clone());
         stream.messages[partition].push(Stored { sequence: stream.last_sequence, id, payload });
-        Some(false)
+        Some(Acknowledged { sequence: stream.last_sequence, duplicate: false })
     }
 }
 
@@ -95,7 +95,7 @@ pub struct SimBroker {
 
 /// What becomes of a message that was sent.
 pub enum Sent {
-    Acknowledged { at: Instant, duplicate: bool },
+    Acknowledged { at: Instant, as_what: Acknowledged },
     Broken { at: Instant },
     Never,
 }
@@ -113,11 +113,28 @@ impl SimBroker {
         Ok(())
     }
 
-    fn take(&self, message: &Message) -> Option<bool> {
+    fn take(&self, message: &Message) -> Option<Acknowledged> {
         let taken = self.world.server().take(message);
-        self.world.trace(("taken", &message.id, taken));
+        self.world.trace(("taken", &message.id, taken.map(|taken| taken.sequence)));
         self.world.news.notify_waiters();
         taken
+    }
+
+    async fn find(
+        &self,
+        partition: Partition,
+        which: impl FnOnce(&[Stored]) -> Option<&Stored> + Send,
+    ) -> Result<Option<Taken>, BrokerError> {
+        self.reach().await?;
+        let found = {
+            let server = self.world.server();
+            let stream = server.stream.as_ref().ok_or_else(|| BrokerError("stream not found".into()))?;
+            let found = which(&stream.messages[index(partition)]);
+            found.map(|message| Taken { sequence: message.sequence, id: message.id.clone() })
+        };
+        self.world.travel().await;
+        self.process.live().await;
+        Ok(found)
     }
 
     /// Whether the message is caught in a connection that breaks.
@@ -151,16 +168,15 @@ impl Broker for SimBroker {
         Ok(described)
     }
 
-    async fn last(&self, partition: Partition) -> Result<Option<String>, BrokerError> {
-        self.reach().await?;
-        let last = {
-            let server = self.world.server();
-            let stream = server.stream.as_ref().ok_or_else(|| BrokerError("stream not found".into()))?;
-            stream.messages[index(partition)].last().map(|message| message.id.clone())
-        };
-        self.world.travel().await;
-        self.process.live().await;
-        Ok(last)
+    async fn last(&self, partition: Partition) -> Result<Option<Taken>, BrokerError> {
+        self.find(partition, <[Stored]>::last).await
+    }
+
+    async fn first(&self, partition: Partition, sequence: u64) -> Result<Option<Taken>, BrokerError> {
+        self.find(partition, |messages| {
+            messages.get(messages.partition_point(|message| message.sequence < sequence))
+        })
+        .await
     }
 
     async fn count(&self, partition: Partition) -> Result<usize, BrokerError> {
@@ -200,7 +216,7 @@ impl Broker for SimBroker {
         let at = Instant::now() + Duration::from_millis(wait);
         Ok(match fate {
             0 => match self.take(&message) {
-                Some(duplicate) => Sent::Acknowledged { at, duplicate },
+                Some(as_what) => Sent::Acknowledged { at, as_what },
                 None => Sent::Broken { at },
             },
             // Lost, and noticed or not.
@@ -223,11 +239,11 @@ impl Broker for SimBroker {
         })
     }
 
-    async fn acknowledged(&self, sent: Sent) -> Result<bool, BrokerError> {
+    async fn acknowledged(&self, sent: Sent) -> Result<Acknowledged, BrokerError> {
         let answer = match sent {
-            Sent::Acknowledged { at, duplicate } => {
+            Sent::Acknowledged { at, as_what } => {
                 sleep_until(at).await;
-                Ok(duplicate)
+                Ok(as_what)
             }
             Sent::Broken { at } => {
                 sleep_until(at).await;

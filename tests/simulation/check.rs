@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::history::{Answer, Entry};
-use crate::sequential::{Expected, Open, Refusal, Sequential};
+use crate::sequential::{Expected, Refusal, Sequential, Status};
 use crate::world::World;
 
 /// Judges a world that has come to rest.
@@ -264,10 +264,10 @@ impl<'a> Judge<'a> {
             let told =
                 |what: &str| self.broken(entry.heads.1, format!("request {}: {what}", entry.request_id));
             match &entry.answer {
-                Answer::Done(Outcome { replayed: false, .. }) => {
-                    if !self.found.contains_key(entry.request_id.as_str()) {
-                        told("acknowledged and not in the journal");
-                    }
+                Answer::Done(Outcome { replayed: false, .. })
+                    if !self.found.contains_key(entry.request_id.as_str()) =>
+                {
+                    told("acknowledged and not in the journal");
                 }
                 Answer::Refused(Failure::KeyReused) => {
                     let used = |key: &IdempotencyKey| {
@@ -360,9 +360,9 @@ fn refusal(model: &mut Sequential, entry: &Entry, now: DateTime<Utc>) -> Option<
 fn same_wallet(expected: &crate::sequential::Wallet, wallet: &Wallet) -> bool {
     let balance = [wallet.balance.posted, wallet.balance.held, wallet.balance.incoming];
     let status = match expected.status {
-        Open::Open => WalletStatus::Open,
-        Open::Frozen => WalletStatus::Frozen,
-        Open::Closed => WalletStatus::Closed,
+        Status::Active => WalletStatus::Open,
+        Status::Frozen => WalletStatus::Frozen,
+        Status::Closed => WalletStatus::Closed,
     };
     balance.map(domain::Amount::minor) == [expected.posted, expected.held, expected.incoming]
         && wallet.status == status

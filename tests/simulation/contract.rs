@@ -100,7 +100,7 @@ async fn the_simulated_journal_answers_as_the_real_one_does() {
         let expected = outcome(log.append(head, now, &events));
         let told = outcome(real.append(head, now, &events).await);
         assert_eq!(told, expected, "{head:?} {now} {events:?}");
-        *seen.entry(told.map(|_| "appended").unwrap_or_else(|error| error)).or_insert(0) += 1;
+        *seen.entry(told.map_or_else(|error| error, |_| "appended")).or_insert(0) += 1;
         assert_eq!(real.head(PARTITION).await.unwrap(), log.head);
         if chance.one_in(8) {
             assert_same_reads(&mut chance, &real, &log).await;

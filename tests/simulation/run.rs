@@ -305,7 +305,9 @@ impl Run {
         self.world.calm_down();
         if self.world.chance().one_in(2) {
             let nodes: Vec<_> = locked(&self.nodes).drain(..).collect();
-            nodes.iter().for_each(|node| node.kill(&self.world));
+            for node in nodes {
+                node.kill(&self.world);
+            }
         }
         if locked(&self.nodes).is_empty() {
             self.start_node();

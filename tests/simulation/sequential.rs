@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use commands::{Command, TransactionRequest};
-use domain::transaction::TransactionStatus as Status;
+use domain::transaction::TransactionStatus;
 use domain::{Amount, TenantId, TransactionId, WalletId};
 use uuid::Uuid;
 
@@ -13,8 +13,8 @@ use uuid::Uuid;
 pub type Refusal = (&'static str, Option<usize>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Open {
-    Open,
+pub enum Status {
+    Active,
     Frozen,
     Closed,
 }
@@ -22,7 +22,7 @@ pub enum Open {
 #[derive(Debug, Clone)]
 pub struct Wallet {
     pub asset: String,
-    pub status: Open,
+    pub status: Status,
     pub posted: i128,
     pub held: i128,
     pub incoming: i128,
@@ -42,7 +42,7 @@ pub struct Posting {
 #[derive(Debug, Clone)]
 pub struct Transaction {
     tenant: TenantId,
-    pub status: Status,
+    pub status: TransactionStatus,
     pub postings: Vec<Posting>,
     expires_at: Option<DateTime<Utc>>,
     pub settled: Option<Vec<i128>>,
@@ -303,7 +303,7 @@ impl Sequential {
         let name = (tenant, path.to_owned());
         let wallet = Wallet {
             asset: asset.to_owned(),
-            status: Open::Open,
+            status: Status::Active,
             posted: 0,
             held: 0,
             incoming: 0,
@@ -322,13 +322,13 @@ impl Sequential {
         let wallet = self.wallet(tenant, path).ok_or(("wallet_not_found", None))?;
         let empty = wallet.posted == 0 && wallet.held == 0 && wallet.incoming == 0;
         let status = match (kind, wallet.status) {
-            (_, Open::Closed) => return Err(("wallet_closed", None)),
-            ("frozen", Open::Frozen) => return Err(("wallet_frozen", None)),
-            ("unfrozen", Open::Open) => return Err(("wallet_not_frozen", None)),
+            (_, Status::Closed) => return Err(("wallet_closed", None)),
+            ("frozen", Status::Frozen) => return Err(("wallet_frozen", None)),
+            ("unfrozen", Status::Active) => return Err(("wallet_not_frozen", None)),
             ("closed", _) if !empty => return Err(("wallet_not_empty", None)),
-            ("frozen", _) => Open::Frozen,
-            ("unfrozen", _) => Open::Open,
-            _ => Open::Closed,
+            ("frozen", _) => Status::Frozen,
+            ("unfrozen", _) => Status::Active,
+            _ => Status::Closed,
         };
         self.change(tenant, path).status = status;
         self.borne(tenant, path, kind);
@@ -378,7 +378,7 @@ impl Sequential {
         let amounts: Vec<i128> = postings.iter().map(|posting| posting.amount).collect();
         let legs = legs(&postings, &amounts);
         let kind = if request.pending { "held" } else { "posted" };
-        let status = if request.pending { Status::Pending } else { Status::Posted };
+        let status = if request.pending { TransactionStatus::Pending } else { TransactionStatus::Posted };
         self.undo.push(Undo::Transaction(id, None));
         let expires_at = request.expires_at;
         let made = Transaction { tenant, status, postings, expires_at, settled: None, reversed: Vec::new() };
@@ -412,8 +412,8 @@ impl Sequential {
     fn takes_part(&self, tenant: TenantId, leg: &Leg, though_frozen: bool) -> Result<(), &'static str> {
         match self.wallet(tenant, &leg.path) {
             None => Err("wallet_not_found"),
-            Some(wallet) if wallet.status == Open::Closed => Err("wallet_closed"),
-            Some(wallet) if wallet.status == Open::Frozen && !though_frozen => Err("wallet_frozen"),
+            Some(wallet) if wallet.status == Status::Closed => Err("wallet_closed"),
+            Some(wallet) if wallet.status == Status::Frozen && !though_frozen => Err("wallet_frozen"),
             Some(wallet) if wallet.asset != leg.asset => Err("asset_mismatch"),
             Some(_) => Ok(()),
         }
@@ -436,11 +436,11 @@ impl Sequential {
 
     fn pending(transaction: &Transaction, now: DateTime<Utc>) -> Result<(), Refusal> {
         match transaction.status {
-            Status::Expired => Err(("hold_expired", None)),
-            Status::Pending if transaction.expires_at.is_some_and(|at| at <= now) => {
+            TransactionStatus::Expired => Err(("hold_expired", None)),
+            TransactionStatus::Pending if transaction.expires_at.is_some_and(|at| at <= now) => {
                 Err(("hold_expired", None))
             }
-            Status::Pending => Ok(()),
+            TransactionStatus::Pending => Ok(()),
             _ => Err(("transaction_not_pending", None)),
         }
     }
@@ -505,7 +505,7 @@ impl Sequential {
         Self::within(&amounts, &held, "settlement_exceeds_hold")?;
         let settled = amounts.clone();
         self.step(id, "settled", |one| {
-            one.status = Status::Settled;
+            one.status = TransactionStatus::Settled;
             one.settled = Some(settled);
         });
         self.end_hold(tenant, id, "settled", &amounts);
@@ -522,14 +522,14 @@ impl Sequential {
         let transaction = self.known(tenant, id)?;
         let status = if kind == "expired" {
             match (transaction.status, transaction.expires_at) {
-                (Status::Pending, Some(at)) if at <= now => {}
-                (Status::Pending, _) => return Err(("hold_not_due", None)),
+                (TransactionStatus::Pending, Some(at)) if at <= now => {}
+                (TransactionStatus::Pending, _) => return Err(("hold_not_due", None)),
                 _ => return Err(("transaction_not_pending", None)),
             }
-            Status::Expired
+            TransactionStatus::Expired
         } else {
             Self::pending(&transaction, now)?;
-            Status::Released
+            TransactionStatus::Released
         };
         self.step(id, kind, |one| one.status = status);
         let nothing = vec![0; transaction.postings.len()];
@@ -539,7 +539,7 @@ impl Sequential {
 
     fn reverse(&mut self, tenant: TenantId, id: Uuid, amounts: Option<&[Amount]>) -> Result<(), Refusal> {
         let transaction = self.known(tenant, id)?;
-        if !matches!(transaction.status, Status::Posted | Status::Settled) {
+        if !matches!(transaction.status, TransactionStatus::Posted | TransactionStatus::Settled) {
             return Err(("transaction_not_reversible", None));
         }
         let none = vec![0; transaction.postings.len()];
@@ -559,7 +559,7 @@ impl Sequential {
         self.step(id, "reversed", |one| {
             one.reversed = reversed;
             if whole {
-                one.status = Status::Reversed;
+                one.status = TransactionStatus::Reversed;
             }
         });
         for leg in legs(&transaction.postings, &amounts) {

@@ -141,7 +141,7 @@ impl Workload {
             88 => Command::Expire { id: self.transaction(customer) },
             89..=91 => Command::OpenWallet {
                 path: self.wallet(),
-                asset: asset(*self.chance.pick(&["USD", "USD", "PTS", "EUR"])),
+                asset: asset(self.chance.pick::<&str>(&["USD", "USD", "PTS", "EUR"])),
                 minimum: self.chance.one_in(2).then(|| amount(-i128::from(self.chance.between(0, 500)), 2)),
                 metadata: Metadata::default(),
             },

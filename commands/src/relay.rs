@@ -9,8 +9,11 @@
 //!
 //! NATS is never the truth: a wiped stream is made again and filled from position 1.
 
+mod announce;
 mod stream;
 
+pub(crate) use announce::Announce;
+pub use announce::Announcer;
 use stream::Known;
 pub use stream::{Acknowledged, Broker, BrokerError, Described, JetStream, Message, Taken};
 
@@ -42,39 +45,6 @@ const COUNT: Duration = Duration::from_secs(10);
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// What the writers use to hand over committed batches.
-#[derive(Debug, Clone)]
-pub struct Announcer {
-    partitions: Vec<mpsc::Sender<Vec<Recorded>>>,
-}
-
-impl Announcer {
-    /// To nobody: for a program without a relay, which another one on the same database makes up for.
-    pub const fn silent() -> Self {
-        Self { partitions: Vec::new() }
-    }
-
-    pub(crate) fn of(&self, partition: Partition) -> Announce {
-        let index = usize::try_from(partition.0).unwrap_or(usize::MAX);
-        Announce { queue: self.partitions.get(index).cloned() }
-    }
-}
-
-/// One partition's way to the relay.
-#[derive(Debug)]
-pub(crate) struct Announce {
-    queue: Option<mpsc::Sender<Vec<Recorded>>>,
-}
-
-impl Announce {
-    /// Hands a batch over. Never waits: a relay that lags reads the journal instead.
-    pub(crate) fn send(&self, batch: Vec<Recorded>) {
-        if let Some(queue) = &self.queue {
-            let _ = queue.try_send(batch);
-        }
-    }
-}
 
 /// The relay of all partitions.
 #[derive(Debug)]

@@ -153,6 +153,8 @@ impl<S: Store> Writer<S> {
                     metrics::counter!("counterfoil_batches_decided_again_total").increment(1);
                     "another writer keeps moving the partition".to_owned()
                 }
+                // What is in doubt may still be written: then nothing of it may be decided on its own.
+                Trouble::Refused(message) if !doubtful.is_empty() => message,
                 Trouble::Refused(message) => {
                     tracing::error!(partition = %self.partition, %message, "the journal refuses a batch");
                     return Box::pin(self.isolate(batch, message)).await;
@@ -207,7 +209,11 @@ impl<S: Store> Writer<S> {
             self.cache.commit(decided.changes);
             // No append will tell whether what the refusals rest on is still so.
             let present = self.journal.head(self.partition).await.map_err(unreachable)?;
-            return if present.position == head.position { Ok(decided.answers) } else { Err(Trouble::Moved) };
+            if present.position != head.position {
+                return Err(Trouble::Moved);
+            }
+            unless_in_doubt(&mut decided.answers, doubtful);
+            return Ok(decided.answers);
         }
         let limit = self.options.patience;
         let appending = self.journal.append(decided.head, decided.now, &decided.events);
@@ -248,6 +254,17 @@ impl<S: Store> Writer<S> {
         Ok(there
             .first()
             .is_some_and(|event| Some(event.text.command_id) == first && event.recorded_at == decided.now))
+    }
+}
+
+/// Takes back refusals of what an attempt that is still in doubt accepted. No append of ours keeps that attempt from
+/// being written yet, so it may happen after all.
+fn unless_in_doubt(answers: &mut [Result<Outcome, Failure>], doubtful: &[Decided]) {
+    for (index, answer) in answers.iter_mut().enumerate() {
+        let accepted = |attempt: &Decided| attempt.answers.get(index).is_some_and(Result::is_ok);
+        if answer.is_err() && doubtful.iter().any(accepted) {
+            *answer = Err(Failure::Unavailable("an earlier attempt may still be written".into()));
+        }
     }
 }
 

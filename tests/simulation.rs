@@ -1,6 +1,6 @@
 //! The ledger in a world that one number decides: the real pipeline, relay, sweeper and projectors over simulated
 //! servers, a simulated clock and a network on which everything goes wrong. docs/RELIABILITY.md says what is
-//! simulated and how; a seed that fails is run again with `SIMULATE_SEED=<seed> make simulate`.
+//! simulated and how; a seed that fails is run again by the command that it prints.
 
 #![expect(
     clippy::unwrap_used,

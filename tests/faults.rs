@@ -16,6 +16,8 @@
 mod checker;
 #[path = "faults/fault.rs"]
 mod fault;
+#[path = "faults/leftover_append.rs"]
+mod leftover_append;
 #[path = "faults/load.rs"]
 mod load;
 #[path = "faults/model.rs"]
@@ -38,7 +40,7 @@ mod world;
 use counterfoil::system::SystemIds;
 use domain::Ids as _;
 use fault::Fault;
-use round::{Totals, rounds};
+use round::{Totals, assert_nothing_is_lost};
 use seed::Seed;
 use world::Arrangement;
 
@@ -46,6 +48,9 @@ use world::Arrangement;
 const ROUND: usize = 10;
 /// Faults in the life of one world.
 const WORLD: usize = 50;
+
+/// One world at a time: recoveries are timed, and worlds are busy.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
@@ -71,12 +76,13 @@ fn each_kind_once(arrangement: Arrangement, seed: &mut Seed) -> Vec<Vec<Fault>> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_whatever_is_killed() {
+    let _alone = ALONE.lock().await;
     let first = first_seed();
     let Some(kills) = number("FAULT_KILLS") else {
         let mut seed = Seed::new(first);
         println!("FAULT_SEED={first}: each kind of fault once");
         let plan = each_kind_once(Arrangement::Apart, &mut seed);
-        println!("{}", rounds(Arrangement::Apart, &seed, plan).await);
+        println!("{}", assert_nothing_is_lost(Arrangement::Apart, &seed, plan).await);
         return;
     };
     let mut totals = Totals::default();
@@ -87,7 +93,7 @@ async fn nothing_is_lost_whatever_is_killed() {
         println!("world {arrangement:?}: FAULT_SEED={number} FAULT_KILLS={faults} make test-faults");
         let mut seed = Seed::new(number);
         let plan = plan(arrangement, &mut seed, faults);
-        totals.add(rounds(arrangement, &seed, plan).await);
+        totals.add(assert_nothing_is_lost(arrangement, &seed, plan).await);
         println!("{totals}");
         (left, number) = (left - faults, number + 1);
     }
@@ -95,6 +101,7 @@ async fn nothing_is_lost_whatever_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_everything_runs_in_one_process() {
+    let _alone = ALONE.lock().await;
     if number("FAULT_KILLS").is_some() {
         println!("skipped: part of the long form");
         return;
@@ -103,5 +110,5 @@ async fn nothing_is_lost_when_everything_runs_in_one_process() {
     let mut seed = Seed::new(first);
     println!("FAULT_SEED={first}: each kind of fault once, on `counterfoil up`");
     let plan = each_kind_once(Arrangement::Whole, &mut seed);
-    println!("{}", rounds(Arrangement::Whole, &seed, plan).await);
+    println!("{}", assert_nothing_is_lost(Arrangement::Whole, &seed, plan).await);
 }

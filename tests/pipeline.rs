@@ -392,7 +392,7 @@ async fn two_writers_of_different_wallets_say_where_each_event_is() {
 async fn nothing_is_answered_before_it_is_committed_not_even_a_refusal() {
     let ledger = Ledger::funded(&["a"]).await;
     let pool = ledger.database.pool(journal::Role::Owner, 1).await;
-    let mut other = pool.begin().await.unwrap();
+    let mut other = journal::begin(&pool, None).await.unwrap();
     sqlx::query("SELECT FROM journal.heads WHERE partition = $1 FOR UPDATE")
         .bind(ledger.partition().0)
         .execute(&mut *other)

@@ -73,7 +73,11 @@ async fn stored(world: &World, report: &mut Report) -> Result<(), Failure> {
     owner.close().await;
     let each = |bytes: i64| real(bytes.unsigned_abs()) / real(transfers);
     report.fact(fact("journal, with its indexes"), "bytes a transfer", each(after.journal - before.journal));
-    report.fact(fact("read models, with their indexes"), "bytes a transfer", each(after.views - before.views));
+    report.fact(
+        fact("read models, with their indexes"),
+        "bytes a transfer",
+        each(after.views - before.views),
+    );
     report.fact(fact("write-ahead log of all of it"), "bytes a transfer", each(after.log - before.log));
     let stream = real(after.stream - before.stream) / real(transfers);
     report.fact(fact("JetStream"), "bytes a transfer", stream);

@@ -5,6 +5,7 @@
 
 mod append;
 mod bank;
+mod bytes;
 mod ceiling;
 mod environment;
 mod following;
@@ -13,6 +14,7 @@ mod http;
 mod lag;
 mod load;
 mod measure;
+mod minute;
 mod options;
 mod peers;
 mod pgbench;
@@ -21,6 +23,7 @@ mod publish;
 mod reads;
 mod report;
 mod rows;
+mod startup;
 mod targets;
 mod world;
 
@@ -30,12 +33,17 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use counterfoil::lifecycle::Lifecycle;
+use mimalloc::MiMalloc;
 use tokio::time::Instant;
 
 use measure::Failure;
 use options::{Hidden, Options, Part};
 use report::Report;
 use world::World;
+
+/// The allocator of the program that is measured.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();
@@ -123,8 +131,10 @@ impl Part {
             Self::Reads => reads::round(world, number, report).await,
             Self::PostgresEs => peers::postgres_es::round(world, number, report).await,
             Self::Cala => peers::cala::round(world, number, report).await,
+            Self::Minute => minute::round(world, number, report).await,
             Self::Lag => lag::round(world, number, report).await,
             Self::Growth => growth::round(world, number, report).await,
+            Self::Bytes => bytes::round(world, number, report).await,
         }
     }
 }

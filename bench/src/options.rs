@@ -64,10 +64,14 @@ pub enum Part {
     /// cala-ledger.
     #[value(name = "cala-ledger")]
     Cala,
+    /// A minute of load over HTTP: whether everything keeps up.
+    Minute,
     /// Read models behind the journal, and their rebuild.
     Lag,
-    /// Small and large ledgers.
+    /// Small and large ledgers, and how long the program takes to start on them.
     Growth,
+    /// What a transfer takes on the disk and on the wire.
+    Bytes,
 }
 
 impl Part {
@@ -81,8 +85,10 @@ impl Part {
             Self::Reads => "reads",
             Self::PostgresEs => "postgres-es",
             Self::Cala => "cala-ledger",
+            Self::Minute => "minute",
             Self::Lag => "lag",
             Self::Growth => "growth",
+            Self::Bytes => "bytes",
         }
     }
 
@@ -96,7 +102,9 @@ impl Part {
             Self::PostgresEs => (8, 190),
             Self::Cala => (8, 150),
             Self::Lag => (20, 240),
-            Self::Growth => (25, 400),
+            Self::Minute => (20, 150),
+            Self::Growth => (30, 480),
+            Self::Bytes => (5, 15),
         };
         if extent == Extent::Quick { quick } else { full }
     }

@@ -31,17 +31,16 @@ pub fn fact(wallets: u64) -> Case {
 /// What the servers say.
 pub async fn round(world: &World, report: &mut Report) -> Result<(), Failure> {
     for fixture in world.fixtures.sizes(world, report).await? {
-        let first = Server::on(world, fixture.database.clone(), fixture.wallets, true).await?;
+        let mut first = Server::on(world, fixture.database.clone(), fixture.wallets, true).await?;
         first.catch_up().await?;
         relayed(fixture).await?;
         first.stop().await?;
         for _ in 0..STARTS {
-            let start = Instant::now();
-            let server = Server::on(world, fixture.database.clone(), fixture.wallets, false).await?;
+            let mut server = Server::on(world, fixture.database.clone(), fixture.wallets, false).await?;
             while !is_ready(&server).await? {
                 sleep(Duration::from_millis(2)).await;
             }
-            report.fact(fact(fixture.wallets), "ms", start.elapsed().as_secs_f64() * 1e3);
+            report.fact(fact(fixture.wallets), "ms", server.spawned.elapsed().as_secs_f64() * 1e3);
             server.stop().await?;
         }
     }
@@ -49,10 +48,8 @@ pub async fn round(world: &World, report: &mut Report) -> Result<(), Failure> {
 }
 
 async fn is_ready(server: &Server) -> Result<bool, Failure> {
-    let request = format!(
-        "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-        server.target.address
-    );
+    let request =
+        format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.target.address);
     Ok(exchange(server.target.address, &request).await?.starts_with(b"HTTP/1.1 200"))
 }
 

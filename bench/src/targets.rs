@@ -1,11 +1,11 @@
 //! What is to be reached, as ratios within a run, and whether it was.
 
+mod list;
+
 use std::fmt;
 
-use projections::Kind;
 use serde::{Serialize, Serializer};
 
-use crate::growth::size;
 use crate::measure::Case;
 use crate::report::{Entry, Report};
 
@@ -60,14 +60,6 @@ impl Quantity {
     }
 }
 
-fn quantile(part: &'static str, name: impl Into<String>, callers: usize, quantile: f64) -> Quantity {
-    Quantity { case: Case::new(part, name, callers), measure: Measure::Quantile(quantile), times: 1.0 }
-}
-
-fn rate(part: &'static str, name: impl Into<String>, callers: usize) -> Quantity {
-    Quantity { case: Case::new(part, name, callers), measure: Measure::Rate, times: 1.0 }
-}
-
 /// Which side of a number is good.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bound {
@@ -111,8 +103,8 @@ impl Serialize for Bound {
 pub struct Target {
     claim: String,
     of: Quantity,
-    /// What the number is divided by; by nothing where the bound is absolute.
-    over: Option<Quantity>,
+    /// What the number is divided by: the largest of these that was measured; by nothing where the bound is absolute.
+    over: Vec<Quantity>,
     bound: Bound,
 }
 
@@ -150,98 +142,11 @@ impl Verdict {
 pub fn judge(report: &Report) -> Vec<Verdict> {
     let verdict = |target: Target| {
         let value = target.of.in_report(report);
-        let value = match &target.over {
-            None => value,
-            Some(over) => value.zip(over.in_report(report)).map(|(of, over)| of / over),
-        };
+        let over = target.over.iter().filter_map(|over| over.in_report(report)).max_by(f64::total_cmp);
+        let value = if target.over.is_empty() { value } else { value.zip(over).map(|(of, over)| of / over) };
         Verdict { claim: target.claim, bound: target.bound, value }
     };
-    all().into_iter().map(verdict).collect()
-}
-
-fn at_least(bound: f64, claim: impl Into<String>, of: Quantity, over: Quantity) -> Target {
-    Target { claim: claim.into(), of, over: Some(over), bound: Bound::AtLeast(bound) }
-}
-
-/// The whole list.
-fn all() -> Vec<Target> {
-    let mut targets = journal();
-    targets.extend(pipeline());
-    targets.extend(lag());
-    targets.extend(growth());
-    targets
-}
-
-fn journal() -> Vec<Target> {
-    let sizes = crate::ceiling::CONNECTIONS
-        .into_iter()
-        .flat_map(|connections| crate::ceiling::SIZES.into_iter().map(move |size| (size, connections)));
-    sizes
-        .map(|(size, connections)| {
-            at_least(
-                0.8,
-                format!("journal append of {size} on {connections} connections, of the ceiling"),
-                rate("journal", format!("append of {size}"), connections),
-                rate("ceiling", format!("unnest of {size}"), connections),
-            )
-        })
-        .collect()
-}
-
-fn pipeline() -> Vec<Target> {
-    const UNIFORM: &str = "transfers, 1,000 wallets";
-    let ceiling = || Quantity { case: ceiling(), measure: Measure::Rate, times: 1.0 };
-    let mut targets = Vec::new();
-    for (callers, bound) in [(64, 0.45), (256, 0.6), (1_024, 0.6)] {
-        let claim = format!("pipeline events from {callers} callers, of the ceiling");
-        let events = rate("pipeline", UNIFORM, callers).times(TRANSFER);
-        targets.push(at_least(bound, claim, events, ceiling()));
-    }
-    for callers in [64, 256, 1_024] {
-        let uniform = || rate("pipeline", UNIFORM, callers);
-        let more = [
-            ("transfers, one hot wallet", 0.9, "a hot wallet, of uniform"),
-            ("transfers, more wallets than the cache holds", 0.5, "a million wallets, of a thousand"),
-            ("hold + settle", 0.45, "hold + settle, of a transfer"),
-        ];
-        for (name, bound, claim) in more {
-            let claim = format!("{claim}, {callers} callers");
-            targets.push(at_least(bound, claim, rate("pipeline", name, callers), uniform()));
-        }
-    }
-    targets
-}
-
-fn lag() -> Vec<Target> {
-    let mut targets = Vec::new();
-    for kind in Kind::ALL {
-        let name = kind.name();
-        let lag = quantile("lag", format!("{name} at two thirds of the load"), crate::lag::PACED, 0.99);
-        let claim = format!("lag of {name} in ms, p99, at two thirds of the sustained load");
-        targets.push(Target { claim, of: lag, over: None, bound: Bound::AtMost(100.0) });
-    }
-    for kind in Kind::ALL {
-        let name = kind.name();
-        let bound = if kind == Kind::Balances { 50_000.0 } else { 20_000.0 };
-        let rebuild = rate("lag", format!("rebuild of {name}"), 1);
-        let claim = format!("rebuild of {name}, events a second");
-        targets.push(Target { claim, of: rebuild, over: None, bound: Bound::AtLeast(bound) });
-    }
-    targets
-}
-
-fn growth() -> Vec<Target> {
-    let [small, large] = [1_000, 1_000_000].map(size);
-    let cost = |what: &str, of: &str| quantile("growth", format!("{what}, {of} wallets"), 1, 0.5);
-    ["command", "balance", "page of wallets", "page of transactions"]
-        .into_iter()
-        .map(|what| Target {
-            claim: format!("cost of a {what} with {large} wallets, of that with {small}"),
-            of: cost(what, &large),
-            over: Some(cost(what, &small)),
-            bound: Bound::AtMost(1.3),
-        })
-        .collect()
+    list::all().into_iter().map(verdict).collect()
 }
 
 #[cfg(test)]

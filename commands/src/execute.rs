@@ -69,7 +69,7 @@ pub(crate) fn execute(
         }
         Command::OpenWallet { path, asset, minimum, metadata } => {
             let known = existing_tenant(workspace, tenant)?;
-            let open = opening(&known, path, asset, *minimum, metadata.clone())?;
+            let open = opening(known, path, asset, *minimum, metadata.clone())?;
             change_wallet(workspace, deciding, path, open)
         }
         Command::FreezeWallet { path } => existing_wallet(workspace, deciding, path, WalletCommand::Freeze),
@@ -102,9 +102,9 @@ pub(crate) fn execute(
     }
 }
 
-fn existing_tenant(workspace: &mut Workspace<'_>, id: TenantId) -> Result<Tenant, Stop> {
-    let tenant: Tenant = workspace.get(id.0)?;
-    if tenant.exists() { Ok(tenant) } else { Err(TenantRejection::NotFound.into()) }
+fn existing_tenant<'w>(workspace: &'w mut Workspace<'_>, id: TenantId) -> Result<&'w Tenant, Stop> {
+    let tenant = workspace.look::<Tenant>(id.0)?.filter(|tenant| tenant.exists());
+    tenant.ok_or_else(|| TenantRejection::NotFound.into())
 }
 
 fn change_tenant(
@@ -114,8 +114,8 @@ fn change_tenant(
 ) -> Result<Resource, Stop> {
     let Deciding { tenant, command_id } = deciding;
     let event = workspace.get::<Tenant>(tenant.0)?.decide(command)?;
-    let changed = workspace.emit::<Tenant>(tenant.0, command_id, tenant.0, event)?;
-    Ok(Resource::Tenant(tenant, changed))
+    workspace.emit::<Tenant>(tenant.0, command_id, tenant.0, event)?;
+    Ok(Resource::Tenant(tenant, workspace.get(tenant.0)?))
 }
 
 /// The command that opens a wallet, its asset looked up and its minimum brought to the asset's scale.
@@ -163,6 +163,6 @@ fn change_wallet(
     let Deciding { tenant, command_id } = deciding;
     let id = WalletId::of(tenant, path);
     let event = workspace.get::<Wallet>(id.0)?.decide(command)?;
-    let changed = workspace.emit::<Wallet>(tenant.0, command_id, id.0, event)?;
-    Ok(Resource::Wallet(id, changed))
+    workspace.emit::<Wallet>(tenant.0, command_id, id.0, event)?;
+    Ok(Resource::Wallet(id, workspace.get(id.0)?))
 }

@@ -31,6 +31,10 @@ const WAITING_BATCHES: usize = 256;
 const READ_EVENTS: i64 = 1_000;
 /// How often the journal is asked whether something was missed.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the position is noted for operators.
+const NOTE: Duration = Duration::from_millis(200);
+/// How often the messages are counted: one that was on its way when a connection broke may come much later.
+const COUNT: Duration = Duration::from_secs(10);
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -105,13 +109,13 @@ enum RelayError {
 impl Relay {
     /// A relay for `journal` over `client`, and the way to it.
     pub fn new(journal: Journal, client: async_nats::Client) -> (Self, Announcer) {
-        Self::over(journal, JetStream::new(client))
+        Self::over(journal, &JetStream::new(client))
     }
 }
 
 impl<S: Store, B: Broker> Relay<S, B> {
     /// A relay for `journal` over `broker`, and the way to it.
-    pub fn over(journal: S, broker: B) -> (Self, Announcer) {
+    pub fn over(journal: S, broker: &B) -> (Self, Announcer) {
         let (partitions, lanes) = journal
             .partitions()
             .map(|partition| {
@@ -198,8 +202,9 @@ impl<S: Store, B: Broker> Lane<S, B> {
     /// not acknowledged is found in the stream next time.
     async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
         let (mut at, began) = self.resume().await?;
-        let mut noted = at;
+        let mut noted = (at, Instant::now());
         let mut looked = Instant::now();
+        let mut counted = Instant::now();
         loop {
             // All that was not handed over, or not in time.
             loop {
@@ -211,16 +216,22 @@ impl<S: Store, B: Broker> Lane<S, B> {
             }
             *pause = FIRST_PAUSE;
             loop {
+                if at != noted.0 && noted.1.elapsed() > NOTE {
+                    self.journal.set_relayed(self.partition, at).await?;
+                    noted = (at, Instant::now());
+                }
                 if looked.elapsed() > LOOK {
-                    if at != noted {
-                        self.journal.set_relayed(self.partition, at).await?;
-                        noted = at;
-                    }
                     // Somebody may have wiped the stream, and another partition's lane made it again.
                     if !self.unchanged(at, began).await? {
                         return Err(RelayError::Changed);
                     }
                     looked = Instant::now();
+                    if counted.elapsed() > COUNT {
+                        if !self.whole(at).await? {
+                            return Err(RelayError::Changed);
+                        }
+                        counted = Instant::now();
+                    }
                 }
                 let mut handed = Vec::new();
                 let handing = self.queue.recv_many(&mut handed, WAITING_BATCHES);

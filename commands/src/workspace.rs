@@ -70,11 +70,15 @@ impl<'a> Workspace<'a> {
         Err(Stop::Missing)
     }
 
-    /// The aggregate of a stream as the present command sees it; its default where the stream is empty.
-    pub(crate) fn get<A: Kept>(&mut self, id: Uuid) -> Result<A, Stop> {
+    /// The aggregate of a stream as the present command sees it; nothing where the stream is empty.
+    pub(crate) fn look<A: Kept>(&mut self, id: Uuid) -> Result<Option<&A>, Stop> {
         self.require([id])?;
-        let state = self.stream(id).and_then(|stream| stream.state.as_ref());
-        Ok(state.and_then(A::from_state).cloned().unwrap_or_default())
+        Ok(self.stream(id).and_then(|stream| stream.state.as_ref()).and_then(A::from_state))
+    }
+
+    /// A copy of it; its default where the stream is empty.
+    pub(crate) fn get<A: Kept>(&mut self, id: Uuid) -> Result<A, Stop> {
+        Ok(self.look(id)?.cloned().unwrap_or_default())
     }
 
     /// Whether a stream has events and they are the tenant's. Callers name transactions by their ids, so a partition's
@@ -90,14 +94,14 @@ impl<'a> Workspace<'a> {
         }
     }
 
-    /// Adds an event to a stream and gives the aggregate after it.
+    /// Adds an event to a stream.
     pub(crate) fn emit<A: Kept>(
         &mut self,
         tenant_id: Uuid,
         command_id: Uuid,
         id: Uuid,
         happened: A::Event,
-    ) -> Result<A, Stop> {
+    ) -> Result<(), Stop> {
         let mut aggregate: A = self.get(id)?;
         if self.stream(id).and_then(|stream| stream.tenant).is_some_and(|owner| owner != tenant_id) {
             return Err(Stop::Broken(format!("stream {id} is another tenant's")));
@@ -115,9 +119,9 @@ impl<'a> Workspace<'a> {
             command_id,
         });
         aggregate.apply(happened);
-        let state = Some(aggregate.clone().into_state());
+        let state = Some(aggregate.into_state());
         self.command.insert(id, Stream { tenant: Some(tenant_id), state, sequence });
-        Ok(aggregate)
+        Ok(())
     }
 
     /// The command stands: its changes become part of the batch, its events are handed out.

@@ -44,6 +44,9 @@ pub(crate) struct Writer<S> {
     options: PipelineOptions,
     announce: Announce,
     head: Option<Head>,
+    /// Whether nothing that was sent before can still be written: neither by a program that was here before us, nor
+    /// an append of our own whose answer was lost.
+    claimed: bool,
     cache: Cache,
     doubts: Doubts,
 }
@@ -108,7 +111,7 @@ impl<S: Store> Writer<S> {
     ) -> Self {
         let cache = Cache::new(options.cache_aggregates);
         let doubts = Doubts { batches: Doubts::BATCHES };
-        Self { journal, partition, clock, ids, options, announce, head: None, cache, doubts }
+        Self { journal, partition, clock, ids, options, announce, head: None, claimed: false, cache, doubts }
     }
 
     /// Works until the pipeline is dropped and nothing waits any more.
@@ -159,6 +162,7 @@ impl<S: Store> Writer<S> {
                 }
                 Trouble::Unreachable(message) => message,
                 Trouble::InDoubt(decided, message) => {
+                    self.claimed = false;
                     doubtful.push(*decided);
                     message
                 }
@@ -236,7 +240,14 @@ impl<S: Store> Writer<S> {
         if let Some(head) = self.head {
             return Ok(head);
         }
-        let head = self.journal.head(self.partition).await.map_err(unreachable)?;
+        let head = if self.claimed {
+            self.journal.head(self.partition).await.map_err(unreachable)?
+        } else {
+            // Without it a refusal could be answered here, and what makes it wrong be written afterwards.
+            let claiming = tokio::time::timeout(self.options.patience, self.journal.claim(self.partition));
+            claiming.await.map_err(unreachable)?.map_err(unreachable)?
+        };
+        self.claimed = true;
         self.head = Some(head);
         Ok(head)
     }

@@ -135,6 +135,23 @@ impl Journal {
         Ok(Head { partition, position: row.position, epoch: row.epoch, recorded_at: row.recorded_at })
     }
 
+    /// The head of one partition, in a new epoch: what was sent to be appended before and has not been is refused from
+    /// here on, and what is being appended at this moment is waited for. Afterwards nothing of the past can still
+    /// become true.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn claim(&self, partition: Partition) -> Result<Head, sqlx::Error> {
+        let (position, epoch, recorded_at) = sqlx::query_as(
+            "UPDATE journal.heads SET epoch = epoch + 1 WHERE partition = $1
+             RETURNING position, epoch, nullif(recorded_at, '-infinity')",
+        )
+        .bind(partition.0)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Head { partition, position, epoch, recorded_at })
+    }
+
     /// Appends `events` behind `head`, all or none, recorded at `recorded_at`, and returns the new head. The
     /// first event gets position `head.position + 1`, the next ones follow.
     ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, Executor, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -24,6 +24,10 @@ pub enum Role {
     /// The one who connects: migrations and rebuilds.
     Owner,
 }
+
+/// A connection that was in use this short a time ago is used again without asking whether it is still there, which
+/// would double the round trips of a busy pool. A server that went away meanwhile is not back that soon.
+const TRUSTED: Duration = Duration::from_millis(250);
 
 /// Opens a pool of at most `connections` connections that act as `role` and look for the read models in
 /// `schema` (`views`, or the schema of a rebuild).
@@ -53,6 +57,15 @@ pub async fn connect(
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .before_acquire(|connection, found| {
+            Box::pin(async move {
+                if found.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 connection.execute(act).await?;

@@ -38,6 +38,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// See [`Journal::head`].
     fn head(&self, partition: Partition) -> impl Future<Output = Result<Head, DatabaseError>> + Send;
 
+    /// See [`Journal::claim`].
+    fn claim(&self, partition: Partition) -> impl Future<Output = Result<Head, DatabaseError>> + Send;
+
     /// See [`Journal::append`].
     fn append(
         &self,
@@ -108,6 +111,10 @@ impl Store for Journal {
 
     async fn head(&self, partition: Partition) -> Result<Head, DatabaseError> {
         Self::head(self, partition).await
+    }
+
+    async fn claim(&self, partition: Partition) -> Result<Head, DatabaseError> {
+        Self::claim(self, partition).await
     }
 
     async fn append(

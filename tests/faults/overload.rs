@@ -62,6 +62,7 @@ async fn without_a_body(load: &Load) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn load_beyond_capacity_is_refused_before_any_work_and_forgotten_a_moment_later() {
+    let _alone = crate::ALONE.lock().await;
     let seed = Seed::new(crate::first_seed());
     let world = World::start(Arrangement::Apart, SETTINGS).await;
     let load = Load::prepare(&world, Partition(1)).await;

@@ -91,8 +91,8 @@ struct Scene {
     journal: Journal,
 }
 
-/// Goes through the rounds of one world.
-pub async fn rounds(arrangement: Arrangement, seed: &Seed, plan: Vec<Vec<Fault>>) -> Totals {
+/// Goes through the rounds of one world; panics at the first that the checker does not accept.
+pub async fn assert_nothing_is_lost(arrangement: Arrangement, seed: &Seed, plan: Vec<Vec<Fault>>) -> Totals {
     let world = World::start(arrangement, SETTINGS).await;
     world.say_what_is_skipped();
     let load = Load::prepare(&world, PARTITIONS).await;

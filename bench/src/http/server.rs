@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use async_nats::jetstream;
+use async_nats::{ConnectOptions, jetstream};
 use commands::{Announcer, PipelineOptions};
+use counterfoil::servers::connect_nats;
 use domain::Partition;
 use journal::{Journal, Role};
 use nix::sys::signal::{Signal, kill};
@@ -16,6 +17,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::bank::{Bank, TENANT};
+use crate::following::forget_stream;
 use crate::load::Target;
 use crate::measure::Failure;
 use crate::world::{Database, World};
@@ -31,6 +33,8 @@ pub struct Server {
     pub target: Target,
     /// Its database.
     pub database: Database,
+    /// When its process was started.
+    pub spawned: Instant,
     journal: Journal,
     child: Child,
     /// Kept open, so that the program can always write to it.
@@ -46,8 +50,26 @@ impl Server {
         let database = world.database(name, PARTITIONS).await?;
         let journal = database.journal(4).await?;
         drop(Bank::open(&journal, &PipelineOptions::default(), &Announcer::silent(), wallets).await?);
-        forget_stream(world).await?;
-        let directory = world.directory().join(name);
+        journal.pool().close().await;
+        let server = Self::on(world, database, wallets, true).await?;
+        server.catch_up().await?;
+        Ok(server)
+    }
+
+    /// Serves a database that has a tenant and its wallets. With `fresh` the JetStream store begins empty: what
+    /// another ledger has published is of no use to this one.
+    ///
+    /// # Errors
+    /// The program is not there, or what the servers say.
+    pub async fn on(world: &World, database: Database, wallets: u64, fresh: bool) -> Result<Self, Failure> {
+        if fresh {
+            let client = connect_nats(world.nats()?, ConnectOptions::new()).await?;
+            forget_stream(&jetstream::new(client)).await?;
+        }
+        let journal = database.journal(4).await?;
+        let directory = world.directory().join("server");
+        let token = token(&directory).await?;
+        let spawned = Instant::now();
         let mut child = program("serve", &directory)?
             .args(["--listen", "127.0.0.1:0", "--database-url", database.options.to_url_lossy().as_str()])
             .args(["--nats-url", world.nats()?])
@@ -59,11 +81,8 @@ impl Server {
         let line = lines.next_line().await?.ok_or("the server ended; why is said above")?;
         let base = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
         let address = base.ok_or_else(|| format!("the server does not say where it is: {line}"))?.parse()?;
-        let token = token(&directory).await?;
         let target = Target { address, token, wallets };
-        let server = Self { target, database, journal, child, _lines: lines };
-        server.catch_up().await?;
-        Ok(server)
+        Ok(Self { target, database, spawned, journal, child, _lines: lines })
     }
 
     /// How many partitions its journal has.
@@ -95,17 +114,26 @@ impl Server {
         }
     }
 
-    /// Stops the server, discards its database, and fails unless the journal holds exactly the transactions that were `acknowledged` and
-    /// every read model equals it.
+    /// Stops the process in order, and leaves the database.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn stop(&mut self) -> Result<(), Failure> {
+        if let Some(pid) = self.child.id() {
+            kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
+        }
+        timeout(Duration::from_secs(30), self.child.wait()).await??;
+        Ok(())
+    }
+
+    /// Stops the server, discards its database, and fails unless the journal holds exactly the transactions that were
+    /// `acknowledged` and every read model equals it.
     ///
     /// # Errors
     /// Something was lost, made twice or differs; or what the database says.
     pub async fn stop_and_verify(mut self, world: &World, acknowledged: u64) -> Result<(), Failure> {
         self.catch_up().await?;
-        if let Some(pid) = self.child.id() {
-            kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
-        }
-        timeout(Duration::from_secs(30), self.child.wait()).await??;
+        self.stop().await?;
         let owner = self.database.pool(Role::Owner, 1).await?;
         let held: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM journal.events WHERE aggregate_type = 'transaction' AND event_type = 'posted'",
@@ -143,14 +171,4 @@ async fn token(data_directory: &Path) -> Result<String, Failure> {
         return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
     }
     Ok(String::from_utf8(made.stdout)?.trim().to_owned())
-}
-
-/// Deletes what an earlier server of the run has published; its journal is another.
-async fn forget_stream(world: &World) -> Result<(), Failure> {
-    let client = counterfoil::servers::connect_nats(world.nats()?, async_nats::ConnectOptions::new()).await?;
-    let jetstream = jetstream::new(client);
-    if jetstream.get_stream(commands::STREAM).await.is_ok() {
-        jetstream.delete_stream(commands::STREAM).await?;
-    }
-    Ok(())
 }

@@ -29,8 +29,7 @@ pub(super) fn make(
     index: usize,
     request: &TransactionRequest,
 ) -> Result<(TransactionId, Transaction), Stop> {
-    let tenant = existing_tenant(workspace, deciding.tenant)?;
-    let new = scaled(&tenant, request)?;
+    let new = scaled(existing_tenant(workspace, deciding.tenant)?, request)?;
     let id = match &request.reference {
         Some(reference) => TransactionId::of(deciding.tenant, reference),
         None => {
@@ -49,9 +48,9 @@ pub(super) fn make(
     };
     let legs = legs(&body.postings, &amounts).map_err(|source| Rejection::Amount { index: 0, source })?;
     touch(workspace, deciding.tenant, &legs)?;
-    let made = workspace.emit::<Transaction>(deciding.tenant.0, deciding.command_id, id.0, event)?;
+    workspace.emit::<Transaction>(deciding.tenant.0, deciding.command_id, id.0, event)?;
     for leg in &legs {
-        open_if_missing(workspace, deciding, &tenant, leg, request.open_wallets)?;
+        open_if_missing(workspace, deciding, leg, request.open_wallets)?;
         let step = if request.pending {
             Step::Hold { outgoing: leg.pays, incoming: leg.receives, expires_at }
         } else {
@@ -59,7 +58,7 @@ pub(super) fn make(
         };
         bear(workspace, deciding, id, leg, step)?;
     }
-    Ok((id, made))
+    Ok((id, workspace.get(id.0)?))
 }
 
 pub(super) fn settle(
@@ -151,14 +150,14 @@ impl Finish<'_, '_> {
         };
         let partial = matches!(event, TransactionEvent::Reversed { .. });
         workspace.require(original.iter().map(|leg| WalletId::of(deciding.tenant, &leg.path).0))?;
-        let changed = workspace.emit::<Transaction>(deciding.tenant.0, deciding.command_id, id.0, event)?;
+        workspace.emit::<Transaction>(deciding.tenant.0, deciding.command_id, id.0, event)?;
         for (moved, original) in moved.iter().zip(&original) {
             if partial && moved.pays.is_zero() && moved.receives.is_zero() {
                 continue;
             }
             bear(workspace, deciding, id, original, step(&body, moved, original)?)?;
         }
-        Ok(Resource::Transactions(vec![(id, changed)]))
+        Ok(Resource::Transactions(vec![(id, workspace.get(id.0)?)]))
     }
 }
 
@@ -188,8 +187,10 @@ fn touch(workspace: &mut Workspace<'_>, tenant: TenantId, legs: &[Leg]) -> Resul
     for id in ids {
         let now = workspace.now;
         // A hold on several of the wallets is due once.
-        let more: Vec<_> = workspace.get::<Wallet>(id)?.due(now).filter(|one| !due.contains(one)).collect();
-        due.extend(more);
+        if let Some(wallet) = workspace.look::<Wallet>(id)? {
+            let more: Vec<_> = wallet.due(now).filter(|one| !due.contains(one)).collect();
+            due.extend(more);
+        }
     }
     if due.is_empty() { Ok(()) } else { Err(Stop::Due(due)) }
 }
@@ -197,18 +198,18 @@ fn touch(workspace: &mut Workspace<'_>, tenant: TenantId, legs: &[Leg]) -> Resul
 fn open_if_missing(
     workspace: &mut Workspace<'_>,
     deciding: Deciding,
-    tenant: &Tenant,
     leg: &Leg,
     open_wallets: bool,
 ) -> Result<(), Stop> {
     let id = WalletId::of(deciding.tenant, &leg.path);
-    if !(open_wallets || leg.path.is_system()) || workspace.get::<Wallet>(id.0)?.exists() {
+    if !(open_wallets || leg.path.is_system()) || workspace.look::<Wallet>(id.0)?.is_some_and(Wallet::exists)
+    {
         return Ok(());
     }
+    let tenant = existing_tenant(workspace, deciding.tenant)?;
     let open = opening(tenant, &leg.path, &leg.asset, None, Metadata::default())?;
     let event = Wallet::default().decide(open)?;
-    workspace.emit::<Wallet>(deciding.tenant.0, deciding.command_id, id.0, event)?;
-    Ok(())
+    workspace.emit::<Wallet>(deciding.tenant.0, deciding.command_id, id.0, event)
 }
 
 fn bear(
@@ -220,9 +221,12 @@ fn bear(
 ) -> Result<(), Stop> {
     let id = WalletId::of(deciding.tenant, &leg.path);
     let movement = Movement { transaction_id, path: leg.path.clone(), asset: leg.asset.clone(), step };
-    let event = workspace.get::<Wallet>(id.0)?.decide(WalletCommand::Move(movement))?;
-    workspace.emit::<Wallet>(deciding.tenant.0, deciding.command_id, id.0, event)?;
-    Ok(())
+    let command = WalletCommand::Move(movement);
+    let event = match workspace.look::<Wallet>(id.0)? {
+        Some(wallet) => wallet.decide(command)?,
+        None => Wallet::default().decide(command)?,
+    };
+    workspace.emit::<Wallet>(deciding.tenant.0, deciding.command_id, id.0, event)
 }
 
 fn net(leg: &Leg) -> Result<Amount, Stop> {

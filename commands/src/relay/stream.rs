@@ -164,9 +164,8 @@ impl<S: Store, B: Broker> Lane<S, B> {
     pub(super) async fn resume(&self) -> Result<(i64, i128), RelayError> {
         let made = self.stream().await?;
         let mut at = self.last().await?;
-        let messages = self.broker.count(self.partition).await?;
-        if i64::try_from(messages).unwrap_or(i64::MAX) != at {
-            tracing::warn!(partition = %self.partition, messages, last = at, "the stream is not whole; filling it again");
+        if !self.whole(at).await? {
+            tracing::warn!(partition = %self.partition, last = at, "the stream is not whole; filling it again");
             self.broker.purge(self.partition).await?;
             // Until the server has forgotten the ids of what was there.
             tokio::time::sleep(DUPLICATE_WINDOW * 3).await;
@@ -186,6 +185,12 @@ impl<S: Store, B: Broker> Lane<S, B> {
         };
         let own = id.strip_prefix(&format!("{}-", self.partition));
         own.and_then(|position| position.parse().ok()).ok_or(RelayError::Message(id))
+    }
+
+    /// Whether the stream has as many messages as there are events up to `at`.
+    pub(super) async fn whole(&self, at: i64) -> Result<bool, RelayError> {
+        let messages = self.broker.count(self.partition).await?;
+        Ok(i64::try_from(messages).unwrap_or(i64::MAX) == at)
     }
 
     /// Whether the stream is the one we began with, and still ends where we left it.

@@ -433,3 +433,17 @@ async fn what_a_refused_command_did_is_not_seen_by_the_next_of_its_batch() {
         assert!(stream.iter().zip(1..).all(|(event, sequence)| event.text.sequence == sequence), "no gaps");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_in_vain_is_forgotten() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let other = ledger.restarted().await;
+    ledger.submit(transfer("a", "b", "1.00")).await.unwrap();
+    // Behind the first one's back: what it decides next fails once, and then rests on this.
+    other.submit(transfer("a", "b", "2.00")).await.unwrap();
+    let last = ledger.transaction(transfer("a", "b", "4.00")).await.unwrap().0;
+    assert_eq!(ledger.wallet("a").await.balance.posted, amount("93.00"));
+    assert_eq!(ledger.wallet("b").await.balance.posted, amount("7.00"));
+    other.run(Command::Reverse { id: last, amounts: None }, None).await.unwrap();
+    assert_eq!(other.wallet("a").await.balance.posted, amount("97.00"));
+}

@@ -168,7 +168,7 @@ pub fn path(wallet: u64) -> Result<WalletPath, Failure> {
     Ok(WalletPath::new(&format!("customers:{wallet}"))?)
 }
 
-/// A number that looks random and is the same in every run (the finalizer of SplitMix64).
+/// A number that looks random and is the same in every run (the finalizer of `SplitMix64`).
 pub fn scattered(number: u64) -> u64 {
     let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

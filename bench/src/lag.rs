@@ -134,9 +134,7 @@ impl Watcher {
                 self.task.abort();
                 return times;
             }
-            let mut noted = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.splice(0..0, times);
-            drop(noted);
+            self.times.lock().unwrap_or_else(PoisonError::into_inner).splice(0..0, times);
             sleep(Duration::from_millis(1)).await;
         }
     }

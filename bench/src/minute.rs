@@ -9,6 +9,10 @@ use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Stream;
+use async_nats::{ConnectOptions, jetstream};
+use commands::STREAM;
+use counterfoil::servers::connect_nats;
 use journal::{Journal, Role};
 use projections::Kind;
 use sqlx::PgPool;
@@ -49,7 +53,7 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
     for (index, (what, name)) in LOADS.into_iter().enumerate() {
         let server = Server::start(world, &format!("minute_{index}"), WALLETS).await?;
         world.settle().await?;
-        let looks = Looks::start(&server).await?;
+        let looks = Looks::start(world, &server).await?;
         let plan = Plan { what, connections: CONNECTIONS, seconds, rate: None };
         let outcome = load::run(&server.target, Case::new("minute", name, CONNECTIONS), plan).await?;
         let looks = looks.stop().await?;
@@ -88,14 +92,16 @@ struct Looks {
 }
 
 impl Looks {
-    async fn start(server: &Server) -> Result<Self, Failure> {
+    async fn start(world: &World, server: &Server) -> Result<Self, Failure> {
+        let client = connect_nats(world.nats()?, ConnectOptions::new()).await?;
+        let mut stream = jetstream::new(client).get_stream(STREAM).await?;
         let pool = server.database.pool(Role::Writer, 1).await?;
         let journal = Journal::open(pool.clone()).await?;
         let looks = Arc::new(Mutex::new(Vec::new()));
-        let (taken, pid, own) = (Arc::clone(&looks), server.pid(), pool.clone());
+        let (taken, pid) = (Arc::clone(&looks), server.pid());
         let task = tokio::spawn(async move {
             loop {
-                let look = look(&own, &journal, pid).await?;
+                let look = look(&mut stream, &journal, pid).await?;
                 taken.lock().unwrap_or_else(PoisonError::into_inner).push(look);
                 sleep(PAUSE).await;
             }
@@ -116,12 +122,11 @@ impl Looks {
 }
 
 /// What follows is asked before what it follows, so that it is never ahead.
-async fn look(pool: &PgPool, journal: &Journal, pid: Option<u32>) -> Result<Look, Failure> {
+async fn look(stream: &mut Stream, journal: &Journal, pid: Option<u32>) -> Result<Look, Failure> {
     let at = Instant::now();
-    let relay = sqlx::query_scalar("SELECT coalesce(sum(position), 0)::bigint FROM journal.relay")
-        .fetch_one(pool)
-        .await?;
-    let status = projections::status(pool, journal, None).await?;
+    // The stream has every event once, from the first on.
+    let relay = i64::try_from(stream.info().await?.state.messages)?;
+    let status = projections::status(journal.pool(), journal, None).await?;
     let of = |kind: Kind| status.iter().filter(move |one| one.projection == kind);
     let head = of(Kind::Balances).map(|one| one.head).sum();
     let views = Kind::ALL.map(|kind| of(kind).map(|one| one.position).sum());

@@ -63,7 +63,11 @@ fn pipeline() -> Vec<Target> {
         let uniform = || rate("pipeline", UNIFORM, callers);
         let more = [
             (HOT, 0.9, "a hot wallet, of uniform"),
-            ("transfers, more wallets than the cache holds", 0.5, "a million wallets, of a thousand"),
+            (
+                "transfers, more wallets than the cache holds",
+                0.5,
+                "ten times the wallets that the cache holds, of uniform",
+            ),
             ("hold + settle", 0.45, "hold + settle, of a transfer"),
         ];
         for (name, bound, claim) in more {

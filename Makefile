@@ -6,7 +6,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 program := $(target)/debug/counterfoil
 bench := $(target)/release/bench --out $(target)/bench
 
-.PHONY: help packages build run test test-faults mutants build-bench bench bench-quick bench-long bench-publish \
+.PHONY: help packages build run test test-faults simulate mutants build-bench bench bench-quick bench-long bench-publish \
   check-openapi check-sql
 
 help: ## list the commands
@@ -45,6 +45,9 @@ test-faults: packages ## kill everything 1,000 times (FAULT_KILLS) under load, f
 
 mutants: packages ## break the program on purpose, and see that the tests notice
 	@scripts/mutants
+
+simulate: ## run simulated worlds for SIMULATE_SECONDS (60), or the one of SIMULATE_SEED
+	cargo test --locked --release --test simulation -- --ignored --nocapture
 
 check-openapi: ## compare docs/openapi.json with the API
 	@scripts/check-openapi

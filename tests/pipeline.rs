@@ -392,7 +392,7 @@ async fn two_writers_of_different_wallets_say_where_each_event_is() {
 async fn nothing_is_answered_before_it_is_committed_not_even_a_refusal() {
     let ledger = Ledger::funded(&["a"]).await;
     let pool = ledger.database.pool(journal::Role::Owner, 1).await;
-    let mut other = pool.begin().await.unwrap();
+    let mut other = journal::begin(&pool, None).await.unwrap();
     sqlx::query("SELECT FROM journal.heads WHERE partition = $1 FOR UPDATE")
         .bind(ledger.partition().0)
         .execute(&mut *other)
@@ -432,4 +432,18 @@ async fn what_a_refused_command_did_is_not_seen_by_the_next_of_its_batch() {
         let stream = ledger.journal.stream(ledger.partition(), id, i64::MAX).await.unwrap();
         assert!(stream.iter().zip(1..).all(|(event, sequence)| event.text.sequence == sequence), "no gaps");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_in_vain_is_forgotten() {
+    let ledger = Ledger::funded(&["a"]).await;
+    let other = ledger.restarted().await;
+    ledger.submit(transfer("a", "b", "1.00")).await.unwrap();
+    // Behind the first one's back: what it decides next fails once, and then rests on this.
+    other.submit(transfer("a", "b", "2.00")).await.unwrap();
+    let last = ledger.transaction(transfer("a", "b", "4.00")).await.unwrap().0;
+    assert_eq!(ledger.wallet("a").await.balance.posted, amount("93.00"));
+    assert_eq!(ledger.wallet("b").await.balance.posted, amount("7.00"));
+    other.run(Command::Reverse { id: last, amounts: None }, None).await.unwrap();
+    assert_eq!(other.wallet("a").await.balance.posted, amount("97.00"));
 }

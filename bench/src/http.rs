@@ -26,7 +26,7 @@ fn cases(extent: Extent) -> Vec<(What, &'static str, &'static [usize])> {
         (What::Transfers, "transfers, 1,000 wallets", choose(&[64], &[1, 16, 64, 256])),
         (What::HotTransfers, "transfers, one hot wallet", choose(&[64], &[1, 16, 64, 256])),
         (What::Bulk(100), "100 transfers a call", choose(&[4], &[1, 4, 16])),
-        (What::Bulk(1_000), "1000 transfers a call", choose(&[4], &[1, 4, 16])),
+        (What::Bulk(1_000), "1000 transfers a call", choose(&[4], &[1, 4])),
         (What::Mixed, "balances and transfers 9:1", choose(&[64], &[1, 16, 64])),
     ]
 }

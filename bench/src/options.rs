@@ -147,5 +147,7 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
         Options::command().debug_assert();
+        let options = Options::try_parse_from(["bench", "--quick", "--only", "lag", "--only", "http"]);
+        assert_eq!(options.map(|options| options.parts()).ok(), Some(vec![Part::Http, Part::Lag]));
     }
 }

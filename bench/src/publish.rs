@@ -1,5 +1,6 @@
 //! Puts the last run into docs/PERFORMANCE.md: its tables between two markers, its plots beside it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -28,7 +29,7 @@ pub fn publish(results: &Path, document: &Path) -> Result<(), Failure> {
         let from = results.join(file);
         if from.exists() {
             fs::copy(&from, plots.join(file))?;
-            run.extend(["\n![", title, "](performance/", file, ")\n"]);
+            writeln!(run, "\n![{title}](performance/{file})")?;
         }
     }
     let text = fs::read_to_string(document)?;

@@ -17,7 +17,9 @@ mod workspace;
 mod writer;
 
 pub use pipeline::{Pipeline, PipelineOptions};
-pub use relay::{Announcer, Broker, BrokerError, Described, JetStream, Message, Relay, STREAM};
+pub use relay::{
+    Acknowledged, Announcer, Broker, BrokerError, Described, JetStream, Message, Relay, STREAM, Taken,
+};
 pub use request::{
     Command, Context, Failure, IdempotencyKey, Outcome, Rejection, Request, Resource, TransactionRequest,
 };

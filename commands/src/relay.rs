@@ -9,9 +9,13 @@
 //!
 //! NATS is never the truth: a wiped stream is made again and filled from position 1.
 
+mod announce;
 mod stream;
 
-pub use stream::{Broker, BrokerError, Described, JetStream, Message};
+pub(crate) use announce::Announce;
+pub use announce::Announcer;
+use stream::Known;
+pub use stream::{Acknowledged, Broker, BrokerError, Described, JetStream, Message, Taken};
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -27,47 +31,20 @@ pub const STREAM: &str = "JOURNAL";
 
 /// How many batches may wait in memory; what does not fit is read from the journal later.
 const WAITING_BATCHES: usize = 256;
-/// How many events are read from the journal, or published before their acknowledgements are awaited.
+/// How many events are read from the journal at once.
 const READ_EVENTS: i64 = 1_000;
+/// How many events of a partition are published before their acknowledgements are awaited.
+const IN_FLIGHT: usize = 500;
 /// How often the journal is asked whether something was missed.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the position is noted for operators.
+const NOTE: Duration = Duration::from_millis(200);
+/// How often the messages are counted: one that was on its way when a connection broke may come much later.
+const COUNT: Duration = Duration::from_secs(10);
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// What the writers use to hand over committed batches.
-#[derive(Debug, Clone)]
-pub struct Announcer {
-    partitions: Vec<mpsc::Sender<Vec<Recorded>>>,
-}
-
-impl Announcer {
-    /// To nobody: for a program without a relay, which another one on the same database makes up for.
-    pub const fn silent() -> Self {
-        Self { partitions: Vec::new() }
-    }
-
-    pub(crate) fn of(&self, partition: Partition) -> Announce {
-        let index = usize::try_from(partition.0).unwrap_or(usize::MAX);
-        Announce { queue: self.partitions.get(index).cloned() }
-    }
-}
-
-/// One partition's way to the relay.
-#[derive(Debug)]
-pub(crate) struct Announce {
-    queue: Option<mpsc::Sender<Vec<Recorded>>>,
-}
-
-impl Announce {
-    /// Hands a batch over. Never waits: a relay that lags reads the journal instead.
-    pub(crate) fn send(&self, batch: Vec<Recorded>) {
-        if let Some(queue) = &self.queue {
-            let _ = queue.try_send(batch);
-        }
-    }
-}
 
 /// The relay of all partitions.
 #[derive(Debug)]
@@ -94,8 +71,8 @@ enum RelayError {
     Nats(#[from] BrokerError),
     #[error("NATS does not acknowledge message {0}")]
     Unacknowledged(String),
-    #[error("NATS had message {0} already, which it should not")]
-    Duplicate(String),
+    #[error("NATS had message {0}, or one that comes after it, already")]
+    OutOfOrder(String),
     #[error(transparent)]
     Event(#[from] cloudevent::CloudEventError),
     #[error("the journal: {0}")]
@@ -105,19 +82,19 @@ enum RelayError {
 impl Relay {
     /// A relay for `journal` over `client`, and the way to it.
     pub fn new(journal: Journal, client: async_nats::Client) -> (Self, Announcer) {
-        Self::over(journal, JetStream::new(client))
+        Self::over(journal, &JetStream::new(client))
     }
 }
 
 impl<S: Store, B: Broker> Relay<S, B> {
     /// A relay for `journal` over `broker`, and the way to it.
-    pub fn over(journal: S, broker: B) -> (Self, Announcer) {
+    pub fn over(journal: S, broker: &B) -> (Self, Announcer) {
         let (partitions, lanes) = journal
             .partitions()
             .map(|partition| {
                 let (sender, queue) = mpsc::channel(WAITING_BATCHES);
                 let (journal, broker) = (journal.clone(), broker.clone());
-                (sender, Lane { journal, broker, partition, queue })
+                (sender, Lane { journal, broker, partition, queue, known: None })
             })
             .unzip();
         (Self { journal, lanes }, Announcer { partitions })
@@ -172,6 +149,8 @@ struct Lane<S, B> {
     broker: B,
     partition: Partition,
     queue: mpsc::Receiver<Vec<Recorded>>,
+    /// The newest message that was acknowledged, with all before it.
+    known: Option<Known>,
 }
 
 impl<S: Store, B: Broker> Lane<S, B> {
@@ -197,9 +176,11 @@ impl<S: Store, B: Broker> Lane<S, B> {
     /// Publishes from where the stream stands, until a fault. May be dropped at any point: what was sent and
     /// not acknowledged is found in the stream next time.
     async fn session(&mut self, pause: &mut Duration) -> Result<Infallible, RelayError> {
-        let (mut at, began) = self.resume().await?;
-        let mut noted = at;
+        let began = self.resume().await?;
+        let mut at = began.position;
+        let mut noted = (at, Instant::now());
         let mut looked = Instant::now();
+        let mut counted = Instant::now();
         loop {
             // All that was not handed over, or not in time.
             loop {
@@ -211,16 +192,22 @@ impl<S: Store, B: Broker> Lane<S, B> {
             }
             *pause = FIRST_PAUSE;
             loop {
+                if at != noted.0 && noted.1.elapsed() > NOTE {
+                    self.journal.set_relayed(self.partition, at).await?;
+                    noted = (at, Instant::now());
+                }
                 if looked.elapsed() > LOOK {
-                    if at != noted {
-                        self.journal.set_relayed(self.partition, at).await?;
-                        noted = at;
-                    }
                     // Somebody may have wiped the stream, and another partition's lane made it again.
                     if !self.unchanged(at, began).await? {
                         return Err(RelayError::Changed);
                     }
                     looked = Instant::now();
+                    if counted.elapsed() > COUNT {
+                        if !self.whole(at).await? {
+                            return Err(RelayError::Changed);
+                        }
+                        counted = Instant::now();
+                    }
                 }
                 let mut handed = Vec::new();
                 let handing = self.queue.recv_many(&mut handed, WAITING_BATCHES);
@@ -244,24 +231,28 @@ impl<S: Store, B: Broker> Lane<S, B> {
     }
 
     /// Publishes `events`, which adjoin `at`, and returns how far the stream has got.
-    async fn publish(&self, at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
-        let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(events.len());
-        for event in events {
-            let message = Message {
-                subject: cloudevent::subject(event),
-                id: cloudevent::message_id(event),
-                payload: cloudevent::encode(event)?.into(),
-            };
-            waiting.push((event.position, self.broker.publish(message).await?));
-        }
-        let mut at = at;
-        for (position, sent) in waiting {
-            let message = || format!("{}-{position}", self.partition);
-            let acknowledged = tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.acknowledged(sent)).await;
-            if acknowledged.map_err(|_| RelayError::Unacknowledged(message()))?? {
-                return Err(RelayError::Duplicate(message()));
+    async fn publish(&mut self, mut at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
+        for some in events.chunks(IN_FLIGHT) {
+            let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(some.len());
+            for event in some {
+                let message = Message {
+                    subject: cloudevent::subject(event),
+                    id: cloudevent::message_id(event),
+                    payload: cloudevent::encode(event)?.into(),
+                };
+                waiting.push((event.position, self.broker.publish(message).await?));
             }
-            at = position;
+            for (position, sent) in waiting {
+                let message = || format!("{}-{position}", self.partition);
+                let acknowledged =
+                    tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.acknowledged(sent)).await;
+                let Acknowledged { sequence, duplicate } =
+                    acknowledged.map_err(|_| RelayError::Unacknowledged(message()))??;
+                let known = self.known.as_mut().filter(|known| !duplicate && sequence > known.sequence);
+                let known = known.ok_or_else(|| RelayError::OutOfOrder(message()))?;
+                (known.position, known.sequence) = (position, sequence);
+                at = position;
+            }
         }
         metrics::counter!("counterfoil_relay_position", "partition" => self.partition.to_string())
             .absolute(at.unsigned_abs());

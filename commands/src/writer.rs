@@ -137,7 +137,7 @@ impl<S: Store> Writer<S> {
     async fn process(&mut self, batch: Vec<Waiting>) {
         let deadline = Instant::now() + self.options.patience;
         let mut pause = FIRST_PAUSE;
-        let mut doubtful: Vec<Decided> = Vec::new();
+        let mut doubtful = None;
         loop {
             let trouble = match self.attempt(&batch, &mut doubtful).await {
                 Ok(answers) => return answer(batch, answers),
@@ -163,7 +163,7 @@ impl<S: Store> Writer<S> {
                 Trouble::Unreachable(message) => message,
                 Trouble::InDoubt(decided, message) => {
                     self.claimed = false;
-                    doubtful.push(*decided);
+                    doubtful = Some(*decided);
                     message
                 }
             };
@@ -192,18 +192,19 @@ impl<S: Store> Writer<S> {
     async fn attempt(
         &mut self,
         batch: &[Waiting],
-        doubtful: &mut Vec<Decided>,
+        doubtful: &mut Option<Decided>,
     ) -> Result<Vec<Result<Outcome, Failure>>, Trouble> {
         let head = self.head().await?;
-        // Each stays in doubt until the head has moved: its statement may still be on the way.
-        for (index, decided) in doubtful.iter().enumerate() {
-            if self.happened(decided).await? {
-                // It was written after all. Memory was forgotten, and the head read again since.
-                let decided = doubtful.swap_remove(index);
-                let (events, answers) = recorded(decided);
-                self.announce.send(events);
-                return Ok(answers);
-            }
+        // The head was claimed since, so what was in doubt has been written by now or never will be.
+        let happened = match doubtful {
+            Some(decided) => self.happened(decided).await?,
+            None => false,
+        };
+        if let Some(decided) = doubtful.take().filter(|_| happened) {
+            // It was written after all. Memory was forgotten, and the head read again since.
+            let (events, answers) = recorded(decided);
+            self.announce.send(events);
+            return Ok(answers);
         }
         let asked = self.doubts.any();
         let mut decided = self.decide(head, batch).await?;

@@ -152,22 +152,25 @@ impl<S: Store, V: Views, F: Source> Runtime<S, V, F> {
 
     fn spawn(&self, stop: &CancellationToken) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        let (ticks, heads) = watch::channel(Vec::new());
-        tasks.spawn(heads::follow(self.clone(), ticks, stop.clone()));
+        let mut ticks = Vec::new();
         for partition in self.journal.partitions() {
             let (sender, _) = broadcast::channel(BACKLOG);
             for kind in Kind::ALL {
+                // One each: those who wait on the same one are woken in no certain order.
+                let (tick, head) = watch::channel(0);
+                ticks.push((partition, tick));
                 let projector = projector::Projector {
                     runtime: self.clone(),
                     kind,
                     partition,
                     batches: sender.subscribe(),
-                    heads: heads.clone(),
+                    head,
                 };
                 tasks.spawn(projector.run(stop.clone()));
             }
             tasks.spawn(feed::run(self.clone(), partition, sender, stop.clone()));
         }
+        tasks.spawn(heads::follow(self.clone(), ticks, stop.clone()));
         tasks
     }
 }

@@ -56,7 +56,8 @@ const SETTINGS: &[&str] = &[
 const DURABLE: &[&str] = &["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
 /// For tests that throw their data away.
 const VOLATILE: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
-const KEPT: &[&str] = &["shared_buffers=256MB", "max_connections=100", "min_wal_size=1GB", "max_wal_size=2GB"];
+const KEPT: &[&str] =
+    &["shared_buffers=256MB", "max_connections=200", "min_wal_size=1GB", "max_wal_size=2GB"];
 /// Many tests at a time, each with little data.
 const SMALL: &[&str] = &["shared_buffers=64MB", "max_connections=400"];
 

@@ -166,7 +166,7 @@ async fn who_waits_learns_which_read_model_lags() {
 
     // Somebody is in the way of one read model.
     let owner = ledger.database.pool(Role::Owner, 1).await;
-    let mut transaction = owner.begin().await.unwrap();
+    let mut transaction = journal::begin(&owner, None).await.unwrap();
     sqlx::query("LOCK TABLE views.transactions IN SHARE MODE").execute(&mut *transaction).await.unwrap();
     ledger.submit(transfer("a", "b", "1.00")).await.unwrap();
     let later = head(&ledger).await;
@@ -239,7 +239,7 @@ async fn a_checkpoint_that_was_moved_is_where_the_work_begins_again() {
     caught_up(&ledger).await;
     // As if another process had begun anew: nothing that this one would add fits behind what is there now.
     let owner = ledger.database.pool(Role::Owner, 1).await;
-    let mut other = owner.begin().await.unwrap();
+    let mut other = journal::begin(&owner, None).await.unwrap();
     for statement in [
         "UPDATE views.checkpoints SET position = 0 WHERE projection = 'balances'",
         "DELETE FROM views.balances",

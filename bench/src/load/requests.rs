@@ -92,12 +92,12 @@ impl Requests {
         self.body.clear();
         self.text.clear();
         let sent = match self.what {
-            What::Transfers => self.transfer(false)?,
             What::HotTransfers => self.transfer(true)?,
             What::Bulk(transfers) => self.bulk(transfers)?,
             // Begun at another place by each connection, so that writes are spread evenly.
-            What::Mixed if (self.turn + self.connection).is_multiple_of(10) => self.transfer(false)?,
-            What::Mixed | What::Balances => self.balance()?,
+            What::Mixed if !(self.turn + self.connection).is_multiple_of(10) => self.balance()?,
+            What::Balances => self.balance()?,
+            What::Mixed | What::Transfers => self.transfer(false)?,
         };
         Ok((sent, &self.text))
     }

@@ -202,8 +202,7 @@ fn open_if_missing(
     open_wallets: bool,
 ) -> Result<(), Stop> {
     let id = WalletId::of(deciding.tenant, &leg.path);
-    if !(open_wallets || leg.path.is_system())
-        || workspace.look::<Wallet>(id.0)?.is_some_and(Wallet::exists)
+    if !(open_wallets || leg.path.is_system()) || workspace.look::<Wallet>(id.0)?.is_some_and(Wallet::exists)
     {
         return Ok(());
     }

@@ -4,15 +4,18 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, StorageType, Stream};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::stream::{
+    Config, LastRawMessageError, LastRawMessageErrorKind, StorageType, Stream,
+};
 use async_nats::jetstream::{self, Context};
 use bytes::Bytes;
 use domain::Partition;
 use futures_util::TryStreamExt as _;
 use journal::{Store, cloudevent};
 
-use super::{Lane, RelayError, STREAM};
+use super::{IN_FLIGHT, Lane, RelayError, STREAM};
 
 /// How long the server remembers the ids of messages: as short as it allows, for after a purge they are sent again.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
@@ -49,6 +52,24 @@ pub struct Message {
     pub payload: Bytes,
 }
 
+/// A message as the stream has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// Its id; empty if it has none.
+    pub id: String,
+}
+
+/// What the server says of a message that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// Whether it was there already.
+    pub duplicate: bool,
+}
+
 /// The stream that the relay fills. [`JetStream`] is the one of nats-server; the simulation has one in memory.
 ///
 /// The contract that every broker keeps:
@@ -65,8 +86,15 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Describes the stream, and makes it with `description` where it is not there.
     fn stream(&self, description: &str) -> impl Future<Output = Result<Described, BrokerError>> + Send;
 
-    /// The id of the partition's last message, empty if it has no id; `None` where there is no message.
-    fn last(&self, partition: Partition) -> impl Future<Output = Result<Option<String>, BrokerError>> + Send;
+    /// The partition's last message.
+    fn last(&self, partition: Partition) -> impl Future<Output = Result<Option<Taken>, BrokerError>> + Send;
+
+    /// The partition's first message from this place in the stream on.
+    fn first(
+        &self,
+        partition: Partition,
+        sequence: u64,
+    ) -> impl Future<Output = Result<Option<Taken>, BrokerError>> + Send;
 
     /// How many messages the partition has.
     fn count(&self, partition: Partition) -> impl Future<Output = Result<usize, BrokerError>> + Send;
@@ -77,8 +105,11 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Sends a message behind those sent before.
     fn publish(&self, message: Message) -> impl Future<Output = Result<Self::Sent, BrokerError>> + Send;
 
-    /// Waits for the acknowledgement; true where the message is a duplicate. It may never come.
-    fn acknowledged(&self, sent: Self::Sent) -> impl Future<Output = Result<bool, BrokerError>> + Send;
+    /// Waits for the acknowledgement. It may never come.
+    fn acknowledged(
+        &self,
+        sent: Self::Sent,
+    ) -> impl Future<Output = Result<Acknowledged, BrokerError>> + Send;
 }
 
 /// The stream [`STREAM`] of a nats-server.
@@ -102,6 +133,17 @@ fn subjects(partition: Partition) -> String {
     format!("journal.{partition}.>")
 }
 
+fn found(message: Result<StreamMessage, LastRawMessageError>) -> Result<Option<Taken>, BrokerError> {
+    match message {
+        Ok(message) => {
+            let id = message.headers.get("Nats-Msg-Id").map(ToString::to_string).unwrap_or_default();
+            Ok(Some(Taken { sequence: message.sequence, id }))
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(nats(error)),
+    }
+}
+
 impl Broker for JetStream {
     type Sent = PublishAckFuture;
 
@@ -120,14 +162,12 @@ impl Broker for JetStream {
         Ok(Described { made: info.created.unix_timestamp_nanos(), description })
     }
 
-    async fn last(&self, partition: Partition) -> Result<Option<String>, BrokerError> {
-        match self.handle().await?.get_last_raw_message_by_subject(&subjects(partition)).await {
-            Ok(message) => {
-                Ok(Some(message.headers.get("Nats-Msg-Id").map(ToString::to_string).unwrap_or_default()))
-            }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(nats(error)),
-        }
+    async fn last(&self, partition: Partition) -> Result<Option<Taken>, BrokerError> {
+        found(self.handle().await?.get_last_raw_message_by_subject(&subjects(partition)).await)
+    }
+
+    async fn first(&self, partition: Partition, sequence: u64) -> Result<Option<Taken>, BrokerError> {
+        found(self.handle().await?.get_first_raw_message_by_subject(&subjects(partition), sequence).await)
     }
 
     async fn count(&self, partition: Partition) -> Result<usize, BrokerError> {
@@ -154,43 +194,81 @@ impl Broker for JetStream {
         self.context.send_publish(subject, message).await.map_err(nats)
     }
 
-    async fn acknowledged(&self, sent: PublishAckFuture) -> Result<bool, BrokerError> {
-        Ok(sent.into_future().await.map_err(nats)?.duplicate)
+    async fn acknowledged(&self, sent: PublishAckFuture) -> Result<Acknowledged, BrokerError> {
+        let PublishAck { sequence, duplicate, .. } = sent.into_future().await.map_err(nats)?;
+        Ok(Acknowledged { sequence, duplicate })
     }
 }
 
+/// The end of a partition in the stream, up to which it is in order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    made: i128,
+    pub(super) position: i64,
+    pub(super) sequence: u64,
+}
+
 impl<S: Store, B: Broker> Lane<S, B> {
-    /// How far JetStream has this partition, which is then whole up to there; and when the stream was made.
-    pub(super) async fn resume(&self) -> Result<(i64, i128), RelayError> {
+    /// How far JetStream has this partition, which is then whole up to there.
+    pub(super) async fn resume(&mut self) -> Result<Known, RelayError> {
         let made = self.stream().await?;
-        let mut at = self.last().await?;
-        let messages = self.broker.count(self.partition).await?;
-        if i64::try_from(messages).unwrap_or(i64::MAX) != at {
-            tracing::warn!(partition = %self.partition, messages, last = at, "the stream is not whole; filling it again");
+        let (mut position, mut sequence) = self.last().await?;
+        if !self.whole(position).await? || !self.in_order(made, position, sequence).await? {
+            tracing::warn!(partition = %self.partition, last = position, "the stream is not whole; filling it again");
             self.broker.purge(self.partition).await?;
             // Until the server has forgotten the ids of what was there.
             tokio::time::sleep(DUPLICATE_WINDOW * 3).await;
-            at = 0;
+            (position, sequence) = (0, 0);
         }
         let head = self.journal.head(self.partition).await?.position;
-        if at > head {
-            return Err(RelayError::Ahead { partition: self.partition, stream: at, journal: head });
+        if position > head {
+            return Err(RelayError::Ahead { partition: self.partition, stream: position, journal: head });
         }
-        Ok((at, made))
+        let known = Known { made, position, sequence };
+        self.known = Some(known);
+        Ok(known)
     }
 
-    /// The position of the partition's last message; 0 where there is none.
-    async fn last(&self) -> Result<i64, RelayError> {
-        let Some(id) = self.broker.last(self.partition).await? else {
-            return Ok(0);
+    /// The partition's last message: its position, 0 where there is none, and its place in the stream.
+    async fn last(&self) -> Result<(i64, u64), RelayError> {
+        let Some(Taken { sequence, id }) = self.broker.last(self.partition).await? else {
+            return Ok((0, 0));
         };
-        let own = id.strip_prefix(&format!("{}-", self.partition));
-        own.and_then(|position| position.parse().ok()).ok_or(RelayError::Message(id))
+        Ok((self.position(&id).ok_or(RelayError::Message(id))?, sequence))
+    }
+
+    fn position(&self, id: &str) -> Option<i64> {
+        id.strip_prefix(&format!("{}-", self.partition))?.parse().ok()
+    }
+
+    /// Whether the stream has as many messages as there are events up to `at`.
+    pub(super) async fn whole(&self, at: i64) -> Result<bool, RelayError> {
+        let messages = self.broker.count(self.partition).await?;
+        Ok(i64::try_from(messages).unwrap_or(i64::MAX) == at)
+    }
+
+    /// Whether what came behind the last message that was acknowledged is in order up to the last one, which is at
+    /// `at` and has the place `last` in the stream: no more than was on the way at once. Where nothing is known of
+    /// acknowledgements, a program that ended may have left as much on the way.
+    async fn in_order(&self, made: i128, at: i64, last: u64) -> Result<bool, RelayError> {
+        let known = self.known.filter(|known| known.made == made);
+        let partitions = u64::try_from(self.journal.partition_count().0).unwrap_or(u64::MAX);
+        let in_flight = partitions.saturating_mul(u64::try_from(IN_FLIGHT).unwrap_or(u64::MAX));
+        let mut sequence = known.map_or(last.saturating_sub(in_flight), |known| known.sequence);
+        let mut position = known.map(|known| known.position);
+        while let Some(next) = self.broker.first(self.partition, sequence + 1).await? {
+            let found = self.position(&next.id);
+            if found.is_none() || position.is_some_and(|before| found != Some(before + 1)) {
+                return Ok(false);
+            }
+            (position, sequence) = (found, next.sequence);
+        }
+        Ok(position.unwrap_or(0) == at)
     }
 
     /// Whether the stream is the one we began with, and still ends where we left it.
-    pub(super) async fn unchanged(&self, at: i64, began: i128) -> Result<bool, RelayError> {
-        Ok(self.stream().await? == began && self.last().await? == at)
+    pub(super) async fn unchanged(&self, at: i64, began: Known) -> Result<bool, RelayError> {
+        Ok(self.stream().await? == began.made && self.last().await?.0 == at)
     }
 
     /// When the stream was made; it is, where it is not there.

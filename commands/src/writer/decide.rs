@@ -97,7 +97,10 @@ impl<S: Store> Writer<S> {
 
     /// What the commands came to whose keys were used before. Retries come in swarms, after a fault or with an import
     /// that is run again, so they are read side by side.
-    async fn first_answers(&mut self, waiting: impl Iterator<Item = &Waiting>) -> Result<FirstAnswers, Trouble> {
+    async fn first_answers(
+        &mut self,
+        waiting: impl Iterator<Item = &Waiting>,
+    ) -> Result<FirstAnswers, Trouble> {
         let keys: Vec<(Uuid, &str)> = waiting
             .filter_map(|one| one.request.key.as_ref().map(|key| (one.request.tenant.0, key.key.as_str())))
             .collect();
@@ -245,8 +248,7 @@ impl<S: Store> Batch<'_, S> {
 
     async fn load(&mut self) -> Result<(), Trouble> {
         let ids = std::mem::take(&mut self.workspace.missing);
-        let found =
-            self.journal.prefetch(self.head.partition, &ids, SNAPSHOTS).await.map_err(unreachable)?;
+        let found = self.journal.prefetch(self.head.partition, &ids, SNAPSHOTS).await.map_err(unreachable)?;
         self.workspace.cache().load(&ids, &found).map_err(unreadable)
     }
 

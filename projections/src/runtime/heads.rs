@@ -1,5 +1,6 @@
 //! The tick: one query for the heads of all partitions.
 
+use domain::Partition;
 use journal::Store;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -8,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Runtime, Source, Views, labels, measured};
 use crate::Kind;
 
-/// Sends the positions of the journal's heads, by partition, at each tick, and measures the lag behind them.
+/// Tells each projector the position of its partition's head at each tick, and measures the lag behind them.
 pub(super) async fn follow<S: Store, V: Views, F: Source>(
     runtime: Runtime<S, V, F>,
-    ticks: watch::Sender<Vec<i64>>,
+    ticks: Vec<(Partition, watch::Sender<i64>)>,
     stop: CancellationToken,
 ) {
     let mut ticker = interval(runtime.settings.tick);
@@ -36,6 +37,11 @@ pub(super) async fn follow<S: Store, V: Views, F: Source>(
                 metrics::gauge!("counterfoil_projection_lag_events", &labels).set(measured(lag.max(0)));
             }
         }
-        ticks.send_replace(heads.into_iter().map(|head| head.position).collect());
+        for (partition, tick) in &ticks {
+            let index = usize::try_from(partition.0).unwrap_or(usize::MAX);
+            if let Some(head) = heads.get(index) {
+                tick.send_replace(head.position);
+            }
+        }
     }
 }

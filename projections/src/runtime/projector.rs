@@ -24,7 +24,8 @@ pub(super) struct Projector<S, V, F> {
     pub kind: Kind,
     pub partition: Partition,
     pub batches: broadcast::Receiver<Batch>,
-    pub heads: watch::Receiver<Vec<i64>>,
+    /// The head of the partition at each tick.
+    pub head: watch::Receiver<i64>,
 }
 
 impl<S: Store, V: Views, F: Source> Projector<S, V, F> {
@@ -92,12 +93,11 @@ impl<S: Store, V: Views, F: Source> Projector<S, V, F> {
             let missing = tokio::select! {
                 // Ticks are rare, so they come first: the feed would keep them waiting.
                 biased;
-                ticked = self.heads.changed() => {
+                ticked = self.head.changed() => {
                     if ticked.is_err() {
                         return Err(sqlx::Error::WorkerCrashed.into());
                     }
-                    let index = usize::try_from(self.partition.0).unwrap_or(usize::MAX);
-                    let head = self.heads.borrow().get(index).copied().unwrap_or(0);
+                    let head = *self.head.borrow();
                     patience.behind(position, head)
                 }
                 batch = self.batches.recv() => {

@@ -108,9 +108,11 @@ impl Source for Feeding {
     }
 }
 
+type Chunk = Vec<Result<Message, SourceError>>;
+
 /// The messages of a consumer that is pulled.
 pub struct Pulled {
-    chunks: Pin<Box<dyn Stream<Item = Vec<Result<Message, SourceError>>> + Send>>,
+    chunks: Pin<Box<dyn Stream<Item = Chunk> + Send>>,
     last: Option<Message>,
 }
 

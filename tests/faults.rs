@@ -11,6 +11,7 @@
     clippy::unreachable,
     reason = "a test stops at the first surprise"
 )]
+#![expect(clippy::print_stdout, reason = "a run of half an hour says how far it is, and which seed it tries")]
 
 #[path = "faults/checker.rs"]
 mod checker;

@@ -184,9 +184,13 @@ fn kill_all(pids: &[u32]) {
 }
 
 async fn stop(pids: &[u32], duration: Duration) {
-    pids.iter().for_each(|pid| signal(*pid, Signal::SIGSTOP));
+    for pid in pids {
+        signal(*pid, Signal::SIGSTOP);
+    }
     sleep(duration).await;
-    pids.iter().for_each(|pid| signal(*pid, Signal::SIGCONT));
+    for pid in pids {
+        signal(*pid, Signal::SIGCONT);
+    }
 }
 
 async fn stall(proxy: Option<&Proxy>, duration: Duration) {

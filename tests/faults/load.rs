@@ -360,9 +360,9 @@ fn new_transaction(seed: &mut Seed) -> NewTransaction {
         let mut from = (*seed.pick(&WALLETS)).to_owned();
         let mut to = if seed.chance(50) { WALLETS[0].to_owned() } else { (*seed.pick(&WALLETS)).to_owned() };
         if seed.chance(35) {
-            from = "@world".to_owned();
+            "@world".clone_into(&mut from);
         } else if from == to {
-            to = "@world".to_owned();
+            "@world".clone_into(&mut to);
         }
         if seed.chance(25) {
             std::mem::swap(&mut from, &mut to);

@@ -30,7 +30,7 @@ const FLOOD: u64 = 120;
 /// What the server may grow by in the flood, in KiB. Its queue and its bodies are bounded to a fraction of that.
 const GROWTH: u64 = 200 * 1024;
 
-fn overloaded(call: &&Call) -> bool {
+fn overloaded(call: &Call) -> bool {
     matches!(call.last(), Answer::Refused { code, .. } if code == "overloaded")
 }
 
@@ -75,25 +75,29 @@ async fn load_beyond_capacity_is_refused_before_any_work_and_forgotten_a_moment_
     let small = memory(world.program.pid());
 
     let pids = world.postgres_pids();
-    pids.iter().for_each(|pid| signal(*pid, Signal::SIGSTOP));
+    for pid in &pids {
+        signal(*pid, Signal::SIGSTOP);
+    }
     let flooding = CancellationToken::new();
     let mut flood = load.start(&seed.fork(99), FLOOD, &flooding);
     let mut large = 0;
     for _ in 0..200 {
         large = large.max(memory(world.program.pid()));
-        if load.calls().iter().filter(overloaded).count() > 300 {
+        if load.calls().iter().filter(|call| overloaded(call)).count() > 300 {
             break;
         }
         sleep(Duration::from_millis(50)).await;
     }
     // Nothing can be written or asked at this moment, and still there is an answer.
-    let refused = load.calls().iter().filter(overloaded).count();
+    let refused = load.calls().iter().filter(|call| overloaded(call)).count();
     assert!(refused > 100, "only {refused} calls were refused for want of room");
     let unread = without_a_body(&load).await;
     assert!(unread.starts_with("http/1.1 503"), "{unread}");
     assert!(unread.contains("retry-after: 1") && unread.contains("\"code\":\"overloaded\""), "{unread}");
     flooding.cancel();
-    pids.iter().for_each(|pid| signal(*pid, Signal::SIGCONT));
+    for pid in &pids {
+        signal(*pid, Signal::SIGCONT);
+    }
 
     sleep(Duration::from_secs(1)).await;
     let before = made(&load);

@@ -66,7 +66,7 @@ pub fn follow(
     for partition in 0..i32::try_from(seen.in_stream.len()).unwrap() {
         let (seen, url, stop) = (Arc::clone(seen), nats_url.to_owned(), stop.clone());
         tasks.spawn(async move {
-            stop.run_until_cancelled(in_stream(&seen, &url, Partition(partition))).await;
+            Box::pin(stop.run_until_cancelled(in_stream(&seen, &url, Partition(partition)))).await;
         });
     }
     tasks

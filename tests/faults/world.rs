@@ -130,7 +130,7 @@ impl World {
     /// Starts everything. `settings` are variables of the program's environment.
     pub async fn start(arrangement: Arrangement, settings: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let name = format!("cf-{}", &SystemIds.next().simple().to_string()[16..]);
+        let name = format!("cf-{}", SystemIds.next().simple().to_string().split_off(16));
         let directory = std::env::temp_dir().join(name);
         fs::create_dir(&directory).unwrap();
         let clock = shiftable_clock(&directory);
@@ -431,7 +431,7 @@ fn processes(mark: &str) -> BTreeSet<String> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let lines = pids.filter_map(|pid| {
         let line = fs::read(pid.path().join("cmdline")).ok()?;
-        Some(format!("{:?}: {}", pid.file_name(), String::from_utf8_lossy(&line).replace('\0', " ")))
+        Some(format!("{}: {}", pid.path().display(), String::from_utf8_lossy(&line).replace('\0', " ")))
     });
     lines.filter(|line| line.contains(mark)).collect()
 }
@@ -439,10 +439,9 @@ fn processes(mark: &str) -> BTreeSet<String> {
 /// What a start or a write that was interrupted would leave in a data directory.
 fn half_made(data: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(data).into_iter().flatten().flatten().map(|entry| entry.path());
-    let names = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
-    entries.filter(move |path| {
-        let name = names(path);
-        name.ends_with(".new") || name.ends_with(".tmp") || name.contains("draft")
+    entries.filter(|path| {
+        let unfinished = path.extension().is_some_and(|extension| extension == "new" || extension == "tmp");
+        unfinished || path.to_string_lossy().ends_with("draft")
     })
 }
 

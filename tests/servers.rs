@@ -104,6 +104,22 @@ async fn killed_servers_come_back_at_the_same_addresses_with_their_data() {
     client.flush().await.unwrap();
 }
 
+/// As after a full disk: the process is there, and answers nobody.
+#[tokio::test]
+async fn a_nats_server_that_runs_and_does_not_answer_is_started_again() {
+    let nats = support::private_nats();
+    let before = nats.addresses();
+    // It has to have answered once since its start.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    signal(before.nats_pid.unwrap(), Signal::SIGSTOP);
+    let after = nats.restarted();
+    assert_ne!(after.nats_pid, before.nats_pid);
+    assert_eq!(after.nats_url, before.nats_url);
+    let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+    let client = counterfoil::servers::connect_nats(&nats.nats_url(), options).await.unwrap();
+    client.flush().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_client_of_nats_reconnects_by_itself_after_a_crash() {
     let nats = support::private_nats();

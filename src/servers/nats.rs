@@ -58,6 +58,14 @@ pub async fn start(
         }),
         log: directory.log("nats.log")?,
         means: MEANS,
+        // After its disk was full, nats-server 2.9 runs on with a JetStream that answers nobody.
+        pulse: Some(Box::new({
+            let url = url.clone();
+            move || {
+                let url = url.clone();
+                Box::pin(async move { probe(&url).await.map_err(|error| error.to_string()) })
+            }
+        })),
     };
     let process =
         Supervised::start(service, launcher.clone()).ready(interrupt, async || probe(&url).await).await?;
@@ -100,7 +108,8 @@ server_name: counterfoil
 listen: "127.0.0.1:{port}"
 pid_file: "nats.pid"
 max_payload: 8MB
-jetstream {{ store_dir: "." }}
+# The disk is the limit. Without this the server takes what is free at its start for all that there will ever be.
+jetstream {{ store_dir: ".", max_file_store: 1TB }}
 authorization {{ user: "{USER}", password: "{password}" }}
 "#
     )

@@ -82,6 +82,7 @@ pub async fn start(
         command: command(directory, &programs, &cluster, &sockets, durable),
         log: directory.log("postgres.log")?,
         means: if directory.is_ephemeral() { EPHEMERAL_MEANS } else { MEANS },
+        pulse: None,
     };
     let probe = url.replace(&format!("/{OWNER}?"), "/postgres?");
     let process =

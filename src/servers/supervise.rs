@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -28,6 +29,15 @@ const GIVE_UP_AFTER: u32 = 4;
 /// A server that is not ready after this time is given up. Recovery after a crash may take long.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
+/// How often a running server is asked whether it still works, and how long it may take to answer.
+const PULSE: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(2);
+/// A server that did not answer so often in a row is killed, to be started again.
+const MISSED: u32 = 2;
+
+/// Asks a server whether it works.
+pub type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
 /// How to run one server.
 pub struct Service {
     /// What people call it.
@@ -38,6 +48,8 @@ pub struct Service {
     pub log: PathBuf,
     /// How to stop it: signals, each with the time it is given.
     pub means: &'static [(Signal, Duration)],
+    /// What tells a server that works from one that merely runs; without it, running is enough.
+    pub pulse: Option<Probe>,
 }
 
 /// How often a server failed, and how the last time.
@@ -168,6 +180,11 @@ impl Keeper {
         tracing::debug!(server = self.service.name, pid = child.id(), "server started");
         let ended = tokio::select! {
             status = child.wait() => Some(status?),
+            reason = self.lifeless() => {
+                tracing::warn!(server = self.service.name, reason, "server does not answer; killing it");
+                child.kill().await?;
+                Some(child.wait().await?)
+            }
             () = self.stop.cancelled() => {
                 self.end(&mut child).await?;
                 None
@@ -175,6 +192,29 @@ impl Keeper {
         };
         self.pid.send_replace(None);
         Ok(ended)
+    }
+
+    /// Waits until a server that has answered before does so no longer, and says what is wrong.
+    async fn lifeless(&self) -> String {
+        let Some(pulse) = &self.service.pulse else {
+            return std::future::pending().await;
+        };
+        let (mut answered, mut missed) = (false, 0);
+        loop {
+            tokio::time::sleep(PULSE).await;
+            let reason = match tokio::time::timeout(ANSWER, pulse()).await {
+                Ok(Ok(())) => {
+                    (answered, missed) = (true, 0);
+                    continue;
+                }
+                Ok(Err(reason)) => reason,
+                Err(_) => format!("no answer within {ANSWER:?}"),
+            };
+            missed += 1;
+            if answered && missed >= MISSED {
+                return reason;
+            }
+        }
     }
 
     /// Stops the child: politely first, then by each stronger means in turn.

@@ -20,6 +20,9 @@ use super::{IN_FLIGHT, Lane, RelayError, STREAM};
 /// How long the server remembers the ids of messages: as short as it allows, for after a purge they are sent again.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
+/// How long a request may take. A server that was killed meanwhile never answers.
+const REQUEST: Duration = Duration::from_secs(2);
+
 /// NATS failed or could not be reached.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("NATS: {0}")]
@@ -121,7 +124,9 @@ pub struct JetStream {
 impl JetStream {
     /// The stream over `client`.
     pub fn new(client: async_nats::Client) -> Self {
-        Self { context: jetstream::new(client) }
+        let mut context = jetstream::new(client);
+        context.set_timeout(REQUEST);
+        Self { context }
     }
 
     async fn handle(&self) -> Result<Stream<()>, BrokerError> {

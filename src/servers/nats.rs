@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
+use async_nats::ConnectErrorKind;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::directory::DataDir;
 use super::launcher::Launcher;
-use super::supervise::{Service, Supervised};
+use super::supervise::{Lifeless, Service, Supervised};
 use super::{Error, Running, left_over, programs, secret};
 
 const NAME: &str = "nats-server";
@@ -58,12 +59,12 @@ pub async fn start(
         }),
         log: directory.log("nats.log")?,
         means: MEANS,
-        // After its disk was full, nats-server 2.9 runs on with a JetStream that answers nobody.
+        // After its disk was full, nats-server 2.9 runs on with a JetStream, or a stream, that answers nobody.
         pulse: Some(Box::new({
             let url = url.clone();
             move || {
                 let url = url.clone();
-                Box::pin(async move { probe(&url).await.map_err(|error| error.to_string()) })
+                Box::pin(async move { probe(&url).await })
             }
         })),
     };
@@ -124,9 +125,9 @@ pub async fn connect(
     url: &str,
     options: async_nats::ConnectOptions,
 ) -> Result<async_nats::Client, async_nats::ConnectError> {
-    let address: async_nats::ServerAddr = url.parse().map_err(|error| {
-        async_nats::ConnectError::with_source(async_nats::ConnectErrorKind::ServerParse, error)
-    })?;
+    let address: async_nats::ServerAddr = url
+        .parse()
+        .map_err(|error| async_nats::ConnectError::with_source(ConnectErrorKind::ServerParse, error))?;
     let options = match (address.username(), address.password()) {
         (Some(user), Some(password)) => options.user_and_password(user.to_owned(), password.to_owned()),
         (Some(token), None) => options.token(token.to_owned()),
@@ -135,15 +136,21 @@ pub async fn connect(
     options.connect(address).await
 }
 
-/// Whether the server answers, knows our password, and has JetStream.
-async fn probe(url: &str) -> Result<(), async_nats::Error> {
-    let client =
-        connect(url, async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(2))).await?;
-    // Read as text: the typed form of this answer wants fields that servers of the 2.9 line do not send.
-    let answer = client.request("$JS.API.INFO", Vec::new().into()).await?;
-    let answer: serde_json::Value = serde_json::from_slice(&answer.payload)?;
+/// Whether the server answers, knows our password, and has JetStream with streams that answer.
+async fn probe(url: &str) -> Result<(), Lifeless> {
+    let options = async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(2));
+    let client = connect(url, options).await.map_err(|error| match error.kind() {
+        ConnectErrorKind::Io => Lifeless::Closed(error.to_string()),
+        _ => Lifeless::Deaf(error.to_string()),
+    })?;
+    // Describing its streams takes the locks under which they are written. Read as text: the typed form of this answer
+    // wants fields that servers of the 2.9 line do not send.
+    let answer = client.request("$JS.API.STREAM.LIST", Vec::new().into()).await;
+    let answer = answer.map_err(|error| Lifeless::Deaf(error.to_string()))?;
+    let answer: serde_json::Value =
+        serde_json::from_slice(&answer.payload).map_err(|error| Lifeless::Deaf(error.to_string()))?;
     match answer.get("error") {
         None => Ok(()),
-        Some(error) => Err(format!("JetStream is not ready: {error}").into()),
+        Some(error) => Err(Lifeless::Deaf(format!("JetStream is not ready: {error}"))),
     }
 }

@@ -36,7 +36,18 @@ const ANSWER: Duration = Duration::from_secs(2);
 const MISSED: u32 = 2;
 
 /// Asks a server whether it works.
-pub type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+pub type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Lifeless>> + Send>> + Send + Sync>;
+
+/// Why a server does not seem to work, in words.
+#[derive(Debug, thiserror::Error)]
+pub enum Lifeless {
+    /// It does not listen: it may still be starting, however long that takes.
+    #[error("{0}")]
+    Closed(String),
+    /// It listens, and does not do what it is there for.
+    #[error("{0}")]
+    Deaf(String),
+}
 
 /// How to run one server.
 pub struct Service {
@@ -194,7 +205,7 @@ impl Keeper {
         Ok(ended)
     }
 
-    /// Waits until a server that has answered before does so no longer, and says what is wrong.
+    /// Waits until a server that listens, or has answered before, no longer answers, and says what is wrong.
     async fn lifeless(&self) -> String {
         let Some(pulse) = &self.service.pulse else {
             return std::future::pending().await;
@@ -202,16 +213,17 @@ impl Keeper {
         let (mut answered, mut missed) = (false, 0);
         loop {
             tokio::time::sleep(PULSE).await;
-            let reason = match tokio::time::timeout(ANSWER, pulse()).await {
+            let (starting, reason) = match tokio::time::timeout(ANSWER, pulse()).await {
                 Ok(Ok(())) => {
                     (answered, missed) = (true, 0);
                     continue;
                 }
-                Ok(Err(reason)) => reason,
-                Err(_) => format!("no answer within {ANSWER:?}"),
+                Ok(Err(Lifeless::Closed(reason))) => (!answered, reason),
+                Ok(Err(Lifeless::Deaf(reason))) => (false, reason),
+                Err(_) => (false, format!("no answer within {ANSWER:?}")),
             };
-            missed += 1;
-            if answered && missed >= MISSED {
+            missed = if starting { 0 } else { missed + 1 };
+            if missed >= MISSED {
                 return reason;
             }
         }

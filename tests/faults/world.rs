@@ -294,8 +294,12 @@ impl World {
         if output.status.success() { Ok(said) } else { Err(said) }
     }
 
-    /// The end of the program's log, for whoever has to find out what went wrong.
+    /// The end of the program's log, for whoever has to find out what went wrong. The servers' logs, whose file system
+    /// goes with them, are put beside it.
     pub fn last_words(&self) -> String {
+        for log in ["postgres.log", "nats.log"] {
+            let _ = fs::copy(self.data().join(log), self.directory.join(log));
+        }
         let mut text = String::new();
         if let Ok(mut file) = File::open(self.directory.join("program.log")) {
             let length = file.metadata().map_or(0, |found| found.len());

@@ -1,0 +1,1 @@
+//! Who somebody is, and what must be forgettable: keys, passwords, sessions, secrets.

@@ -3,6 +3,7 @@
 //! The embedded defaults name every key there is, so a key that is not in them is refused, whichever layer it comes
 //! from. Every error names the key and where its value came from.
 
+mod identity;
 mod layers;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
+pub use identity::{Identity, Mail, Provider};
 pub use layers::{ConfigError, DEFAULTS, Flags};
 
 /// The validated configuration. The meaning and unit of every key are written in `default.toml`.
@@ -27,6 +29,7 @@ pub struct Config {
     pub sweep: Sweep,
     pub projections: Projections,
     pub api: Api,
+    pub identity: Identity,
     pub auth: Auth,
     pub log: Log,
 }

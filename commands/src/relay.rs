@@ -7,9 +7,10 @@
 //! not, the partition is taken out of the stream and published anew. So the stream has each event once and in
 //! order, without relying on the detection of duplicates, which forgets.
 //!
-//! Messages are sent in runs, one run of the stream at a time, and only the last of a run is acknowledged. Each
-//! names the place in the stream that it is for, and the server takes it nowhere else: so an acknowledgement of the
-//! last place says that the whole run is there and in order, and what comes late is refused.
+//! Messages are sent in runs, one run of the stream at a time, and only the last of a run is acknowledged. The first
+//! names the place in the stream that it is for, each other the message that it follows, and the server takes them
+//! nowhere else: so the one acknowledgement says that the whole run is there and in order, and what comes late finds
+//! its place or is refused.
 //!
 //! NATS is never the truth: a wiped stream is made again and filled from position 1.
 

@@ -15,6 +15,13 @@ use crate::world::{Part, Process, World};
 /// How long the server knows the ids of messages.
 const DUPLICATES: Duration = Duration::from_millis(100);
 
+/// What the stream's last message has to be for one to be taken.
+#[derive(Debug, Clone, Hash)]
+enum Behind {
+    Place(u64),
+    Message(String),
+}
+
 /// A message that the stream has.
 pub struct Stored {
     sequence: u64,
@@ -29,6 +36,7 @@ pub struct Stream {
     /// By partition, in order.
     pub messages: Vec<Vec<Stored>>,
     last_sequence: u64,
+    last_id: String,
     recent: HashMap<String, Instant>,
 }
 
@@ -57,13 +65,14 @@ impl Server {
                 description: description.to_owned(),
                 messages: (0..count).map(|_| Vec::new()).collect(),
                 last_sequence: 0,
+                last_id: String::new(),
                 recent: HashMap::new(),
             }
         })
     }
 
-    /// Takes a message in behind `last`, where it is not known already.
-    fn take(&mut self, message: &Message, last: u64) -> Result<Acknowledged, BrokerError> {
+    /// Takes a message in behind another, where it is not known already.
+    fn take(&mut self, message: &Message, behind: &Behind) -> Result<Acknowledged, BrokerError> {
         let now = Instant::now();
         let stream = self.stream.as_mut().ok_or_else(|| BrokerError("stream not found".into()))?;
         if stream.recent.len() > 10_000 {
@@ -72,9 +81,17 @@ impl Server {
         if stream.recent.get(&message.id).is_some_and(|taken| *taken + DUPLICATES > now) {
             return Ok(Acknowledged { sequence: stream.last_sequence, duplicate: true });
         }
-        if stream.last_sequence != last {
-            return Err(BrokerError(format!("wrong last sequence: {}", stream.last_sequence)));
+        let fits = match behind {
+            Behind::Place(last) => stream.last_sequence == *last,
+            Behind::Message(id) => stream.last_id == *id,
+        };
+        if !fits {
+            return Err(BrokerError(format!(
+                "wrong last message: {} {}",
+                stream.last_sequence, stream.last_id
+            )));
         }
+        stream.last_id.clone_from(&message.id);
         stream.recent.insert(message.id.clone(), now);
         stream.last_sequence += 1;
         let partition: usize = message.subject.split('.').nth(1).unwrap().parse().unwrap();
@@ -123,45 +140,45 @@ impl SimBroker {
         Ok(())
     }
 
-    fn take(&self, message: &Message, last: u64) -> Result<Acknowledged, BrokerError> {
-        let taken = self.world.server().take(message, last);
-        self.world.trace(("taken", &message.id, last, taken.as_ref().ok().map(|taken| taken.sequence)));
+    fn take(&self, message: &Message, behind: &Behind) -> Result<Acknowledged, BrokerError> {
+        let taken = self.world.server().take(message, behind);
+        self.world.trace(("taken", &message.id, behind, taken.as_ref().ok().map(|taken| taken.sequence)));
         self.world.news.notify_waiters();
         taken
     }
 
-    /// Sends one message of a run, for the place behind `last`.
-    fn send(&self, message: Message, last: u64) -> Heard {
+    /// Sends one message of a run.
+    fn send(&self, message: Message, behind: Behind) -> Heard {
         let fate = if self.is_caught() { self.world.chance().between(1, 6) } else { 0 };
         match fate {
-            0 => Heard::Answer(self.take(&message, last)),
+            0 => Heard::Answer(self.take(&message, &behind)),
             // Lost, and noticed or not.
             1 => Heard::Broken,
             2 => Heard::Nothing,
             // Taken, but nobody hears of it.
             3 => {
-                let _ = self.take(&message, last);
+                let _ = self.take(&message, &behind);
                 Heard::Nothing
             }
             // Taken, and it arrives once more.
             4 => {
-                let answer = self.take(&message, last);
-                self.later(message, last);
+                let answer = self.take(&message, &behind);
+                self.later(message, behind);
                 Heard::Answer(answer)
             }
             // Still on the old connection while others overtake it on the new one.
             _ => {
-                self.later(message, last);
+                self.later(message, behind);
                 if fate == 5 { Heard::Broken } else { Heard::Nothing }
             }
         }
     }
 
-    fn later(&self, message: Message, last: u64) {
+    fn later(&self, message: Message, behind: Behind) {
         let (broker, late) = (self.clone(), self.world.chance().between(1, 3_000));
         tokio::spawn(async move {
             sleep(Duration::from_millis(late)).await;
-            let _ = broker.take(&message, last);
+            let _ = broker.take(&message, &behind);
         });
     }
 
@@ -266,9 +283,10 @@ impl Broker for SimBroker {
             return Err(BrokerError("not connected".into()));
         }
         self.forget();
-        let mut heard = Heard::Nothing;
-        for (message, before) in run.into_iter().zip(last..) {
-            heard = self.send(message, before);
+        let (mut heard, mut behind) = (Heard::Nothing, Behind::Place(last));
+        for message in run {
+            let next = Behind::Message(message.id.clone());
+            heard = self.send(message, std::mem::replace(&mut behind, next));
             if !matches!(heard, Heard::Answer(_)) {
                 // What is still to be sent waits for a new connection.
                 self.world.travel().await;

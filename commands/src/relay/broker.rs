@@ -58,13 +58,13 @@ pub struct Acknowledged {
 /// The contract that every broker keeps:
 /// - The stream has messages in the order in which it took them. A partition's are those whose subject begins with
 ///   `journal.<partition>.`.
-/// - Each message of a run is sent for one place in the stream, the next behind that of the one before it, and is
-///   taken there or not at all: where another message has that place, or where one before it is missing, it is
-///   refused. So the acknowledgement of a run's last message, with the place it was sent for, means that the stream
-///   has the run: all of it, once, in order, and directly behind what was there.
+/// - Of a run the first message is taken at the place that it is sent for, directly behind the message that was then
+///   the stream's last, and each other directly behind the message before it in the run; or they are refused. So where
+///   the last one is acknowledged at the place that is its by the length of the run, the stream has the run: all of it,
+///   once, in order, and with nothing between.
 /// - A message that is sent may be lost, and may arrive later than ones that were sent after it; then it finds its
 ///   place, or is refused. The same for the acknowledgement, which is given after the last message was taken. So of a
-///   run that is not acknowledged the stream may have nothing, a beginning or all, or get more of it a while later.
+///   run that is not acknowledged the stream may have nothing, a beginning or all, and get more of it a while later.
 /// - A message whose id was taken a moment ago is not taken again; its acknowledgement says so.
 /// - The stream may be gone, have lost messages, or be another one, whenever it is asked.
 pub trait Broker: Clone + Send + Sync + 'static {
@@ -87,8 +87,8 @@ pub trait Broker: Clone + Send + Sync + 'static {
     /// Takes all messages of the partition out.
     fn purge(&self, partition: Partition) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Sends the messages of a run for the places behind `last`, and waits for the acknowledgement of the last one of
-    /// them. It may never come.
+    /// Sends the messages of a run, of one partition, for the places behind `last`, and waits for the acknowledgement
+    /// of the last one of them. It may never come.
     fn publish(
         &self,
         last: u64,

@@ -11,6 +11,8 @@ pub(super) struct End {
     pub(super) made: i128,
     /// The place of its last message, also of one that was taken out again; 0 in an empty stream.
     pub(super) sequence: u64,
+    /// Where it ended when it was asked. All that is behind has been acknowledged to one of the lanes.
+    pub(super) asked: u64,
 }
 
 impl<S: Store, B: Broker> Lane<S, B> {
@@ -42,6 +44,10 @@ impl<S: Store, B: Broker> Lane<S, B> {
         if end.made != known.made {
             return Err(RelayError::Changed);
         }
+        // A message of ours that came late may be among what is not known to be a lane's; after this it is refused.
+        if known.seen != Some(end.asked) && self.last().await?.0 != known.position {
+            return Err(RelayError::Changed);
+        }
         let published = tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.publish(end.sequence, run)).await;
         let Acknowledged { sequence, duplicate } =
             published.map_err(|_| RelayError::Unacknowledged(message()))??;
@@ -49,7 +55,7 @@ impl<S: Store, B: Broker> Lane<S, B> {
             return Err(RelayError::OutOfOrder(message()));
         }
         *shared = Some(End { sequence, ..end });
-        self.known = Some(Known { position, sequence, ..known });
+        self.known = Some(Known { position, sequence, seen: Some(end.asked), ..known });
         Ok(())
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::header::{HeaderMap, HeaderValue, NATS_EXPECTED_LAST_SEQUENCE, NATS_MESSAGE_ID};
+use async_nats::header::{
+    HeaderMap, HeaderName, NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_LAST_SEQUENCE, NATS_MESSAGE_ID,
+};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{
@@ -63,12 +65,12 @@ fn found(message: Result<StreamMessage, LastRawMessageError>) -> Result<Option<T
     }
 }
 
-/// What goes with a message that is for the place behind `last`.
-fn headers(id: &str, last: u64) -> HeaderMap {
+/// What goes with a message that the server is to take only where `condition` names the stream's last message.
+fn headers(id: &str, (condition, last): (HeaderName, &str)) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, id);
     headers.insert("Content-Type", cloudevent::CONTENT_TYPE);
-    headers.insert(NATS_EXPECTED_LAST_SEQUENCE, HeaderValue::from(last));
+    headers.insert(condition, last);
     headers
 }
 
@@ -113,17 +115,17 @@ impl Broker for JetStream {
     }
 
     async fn publish(&self, last: u64, run: Vec<Message>) -> Result<Acknowledged, BrokerError> {
-        let (mut before, mut reply) = (last, None);
+        let (mut behind, mut reply) = ((NATS_EXPECTED_LAST_SEQUENCE, last.to_string()), None);
         let length = run.len();
         for (index, Message { subject, id, payload }) in run.into_iter().enumerate() {
-            let headers = headers(&id, before);
+            let headers = headers(&id, (behind.0, &behind.1));
             if index + 1 < length {
                 self.client.publish_with_headers(subject, headers, payload).await.map_err(nats)?;
             } else {
                 let sent = self.context.publish_with_headers(subject, headers, payload);
                 reply = Some(sent.await.map_err(nats)?);
             }
-            before += 1;
+            behind = (NATS_EXPECTED_LAST_MESSAGE_ID, id);
         }
         let reply = reply.ok_or_else(|| BrokerError("there is nothing to publish".to_owned()))?;
         let PublishAck { sequence, duplicate, .. } = reply.await.map_err(nats)?;
@@ -137,6 +139,8 @@ pub(super) struct Known {
     pub(super) made: i128,
     pub(super) position: i64,
     pub(super) sequence: u64,
+    /// For which [`End::asked`] the stream was known to have the partition up to `position` and no further.
+    pub(super) seen: Option<u64>,
 }
 
 impl<S: Store, B: Broker> Lane<S, B> {
@@ -155,13 +159,13 @@ impl<S: Store, B: Broker> Lane<S, B> {
         if position > head {
             return Err(RelayError::Ahead { partition: self.partition, stream: position, journal: head });
         }
-        let known = Known { made, position, sequence };
+        let known = Known { made, position, sequence, seen: None };
         self.known = Some(known);
         Ok(known)
     }
 
     /// The partition's last message: its position, 0 where there is none, and its place in the stream.
-    async fn last(&self) -> Result<(i64, u64), RelayError> {
+    pub(super) async fn last(&self) -> Result<(i64, u64), RelayError> {
         let Some(Taken { sequence, id }) = self.broker.last(self.partition).await? else {
             return Ok((0, 0));
         };
@@ -207,7 +211,7 @@ impl<S: Store, B: Broker> Lane<S, B> {
         let own = format!("counterfoil {}", self.journal.database_id());
         let Described { made, description, last } = self.broker.stream(&own).await?;
         if description == own {
-            Ok(End { made, sequence: last })
+            Ok(End { made, sequence: last, asked: last })
         } else {
             Err(RelayError::Foreign { found: description, own })
         }

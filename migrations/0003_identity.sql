@@ -50,9 +50,13 @@ CREATE TABLE identity.subject_keys (
     wrapped    bytea,
     created_at timestamptz NOT NULL,
     erased_at  timestamptz,
+    -- When the part was written anew after the erasure.
+    purged_at  timestamptz,
     PRIMARY KEY (subject_id, tenant_id, partition),
-    CHECK ((wrapped IS NULL) = (erased_at IS NOT NULL))
+    CHECK ((wrapped IS NULL) = (erased_at IS NOT NULL)),
+    CHECK (purged_at IS NULL OR erased_at IS NOT NULL)
 ) PARTITION BY HASH (subject_id);
+CREATE INDEX ON identity.subject_keys (subject_id) WHERE erased_at IS NOT NULL AND purged_at IS NULL;
 DO $$ BEGIN
     FOR part IN 0..31 LOOP
         EXECUTE format('CREATE TABLE identity.subject_keys_%s PARTITION OF identity.subject_keys
@@ -64,7 +68,7 @@ END $$;
 -- The key of the blind indexes, sealed under the platform's data key.
 CREATE TABLE identity.index_keys (
     name       text        PRIMARY KEY COLLATE "C",
-    sealed     text        NOT NULL COLLATE "C",
+    sealed     bytea       NOT NULL,
     created_at timestamptz NOT NULL
 );
 
@@ -73,7 +77,7 @@ CREATE TABLE identity.signing_keys (
     key_id          text        PRIMARY KEY COLLATE "C",
     record          uuid        NOT NULL UNIQUE,
     public          bytea       NOT NULL CHECK (octet_length(public) = 32),
-    sealed          text        NOT NULL COLLATE "C",
+    sealed          bytea       NOT NULL,
     created_at      timestamptz NOT NULL,
     signs_from      timestamptz NOT NULL,
     published_until timestamptz
@@ -81,18 +85,18 @@ CREATE TABLE identity.signing_keys (
 
 -- What a user signs in with. The index is a keyed digest of the normalised email: equal emails have equal indexes.
 CREATE TABLE identity.accounts (
-    user_id             uuid        PRIMARY KEY,
-    email_index         bytea       NOT NULL CHECK (octet_length(email_index) = 32),
+    user_id           uuid        PRIMARY KEY,
+    email_index       bytea       NOT NULL CHECK (octet_length(email_index) = 32),
     -- NULL: signs in through an OpenID provider alone.
-    password_hash       text        COLLATE "C",
-    password_changed_at timestamptz,
+    password          text        COLLATE "C",
+    password_set_at   timestamptz,
     -- The sealed secret of the second factor; it counts only once it was confirmed.
-    totp_secret         text        COLLATE "C",
-    totp_confirmed_at   timestamptz,
+    totp_secret       bytea,
+    totp_confirmed_at timestamptz,
     -- The newest time step that a code was accepted for: none is accepted twice.
-    totp_step           bigint,
-    created_at          timestamptz NOT NULL,
-    CONSTRAINT accounts_email_key UNIQUE (email_index)
+    totp_step         bigint,
+    created_at        timestamptz NOT NULL,
+    CONSTRAINT accounts_email_index_key UNIQUE (email_index)
 );
 
 -- Recovery codes of the second factor, as digests; each serves once.
@@ -106,18 +110,18 @@ CREATE TABLE identity.recovery_codes (
 
 -- A session is the family of its refresh tokens.
 CREATE TABLE identity.sessions (
-    session_id     uuid        PRIMARY KEY,
-    user_id        uuid        NOT NULL REFERENCES identity.accounts ON DELETE CASCADE,
-    method         text        NOT NULL COLLATE "C",
+    session_id   uuid        PRIMARY KEY,
+    user_id      uuid        NOT NULL REFERENCES identity.accounts ON DELETE CASCADE,
+    method       text        NOT NULL COLLATE "C",
     -- Sealed.
-    user_agent     text        COLLATE "C",
-    address        text        COLLATE "C",
-    created_at     timestamptz NOT NULL,
-    refreshed_at   timestamptz NOT NULL,
-    expires_at     timestamptz NOT NULL,
-    revoked_at     timestamptz,
-    revoked_reason text        COLLATE "C",
-    CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
+    user_agent   text        COLLATE "C",
+    address      text        COLLATE "C",
+    created_at   timestamptz NOT NULL,
+    refreshed_at timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    revoked_at   timestamptz,
+    revoked_for  text        COLLATE "C",
+    CHECK ((revoked_at IS NULL) = (revoked_for IS NULL))
 );
 CREATE INDEX ON identity.sessions (user_id, created_at);
 CREATE INDEX ON identity.sessions (expires_at);
@@ -126,25 +130,28 @@ CREATE INDEX ON identity.sessions (expires_at);
 CREATE TABLE identity.refresh_tokens (
     digest     bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
     session_id uuid        NOT NULL REFERENCES identity.sessions ON DELETE CASCADE,
-    generation integer     NOT NULL CHECK (generation >= 0),
     issued_at  timestamptz NOT NULL,
-    used_at    timestamptz,
-    CONSTRAINT refresh_tokens_generation_key UNIQUE (session_id, generation)
+    spent_at   timestamptz
 );
+CREATE INDEX ON identity.refresh_tokens (session_id);
+-- A session has one token that still counts.
+CREATE UNIQUE INDEX refresh_tokens_unspent_key ON identity.refresh_tokens (session_id) WHERE spent_at IS NULL;
 
 -- Tokens that serve once, as digests: verification of an email, reset of a password, first start, steps of a sign-in.
 CREATE TABLE identity.one_time_tokens (
-    digest     bytea       PRIMARY KEY CHECK (octet_length(digest) = 32),
+    token_id   uuid        PRIMARY KEY,
+    digest     bytea       NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
     purpose    text        NOT NULL COLLATE "C",
     -- The user it is for, where there is one: goes with the user.
     user_id    uuid,
-    -- What its maker wants back, sealed where it is personal.
-    payload    text        COLLATE "C",
-    created_at timestamptz NOT NULL,
-    expires_at timestamptz NOT NULL
+    -- What it stands for, sealed.
+    payload    bytea       NOT NULL,
+    issued_at  timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    used_at    timestamptz
 );
 CREATE INDEX ON identity.one_time_tokens (user_id, purpose) WHERE user_id IS NOT NULL;
-CREATE INDEX ON identity.one_time_tokens (purpose, created_at);
+CREATE INDEX ON identity.one_time_tokens (purpose, issued_at);
 CREATE INDEX ON identity.one_time_tokens (expires_at);
 
 -- Users as OpenID providers know them. The index is a keyed digest of issuer and subject.

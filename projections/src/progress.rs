@@ -26,14 +26,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Tenants,
-        Self::Balances,
-        Self::Transactions,
-        Self::Snapshots,
-        Self::Users,
-        Self::Applications,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Tenants, Self::Balances, Self::Transactions, Self::Snapshots, Self::Users, Self::Applications];
     /// Those that answer questions, and so those a reader waits for.
     pub const SERVED: [Self; 5] =
         [Self::Tenants, Self::Balances, Self::Transactions, Self::Users, Self::Applications];

@@ -76,11 +76,14 @@ async fn load(
     for row in rows {
         let poison = |reason: String| {
             let first = ours().find(|event| event.text.aggregate_id == row.application_id);
-            Fault::poison(first.map_or(0, |event| event.position), format!("the row kept before it: {reason}"))
+            Fault::poison(
+                first.map_or(0, |event| event.position),
+                format!("the row kept before it: {reason}"),
+            )
         };
         let details = serde_json::from_str(&row.details).map_err(|error| poison(error.to_string()))?;
-        let status = application_status(&row.status)
-            .ok_or_else(|| poison(format!("the status {:?}", row.status)))?;
+        let status =
+            application_status(&row.status).ok_or_else(|| poison(format!("the status {:?}", row.status)))?;
         let state = Application { status, details: Arc::new(details), ..Application::default() };
         let (tenant_id, sequence, created_at) = (row.tenant_id, row.sequence, row.created_at);
         folded.insert(row.application_id, Folded { tenant_id, sequence, created_at, state });

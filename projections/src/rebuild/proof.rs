@@ -60,7 +60,9 @@ fn figures(kind: Kind, schema: &str) -> String {
              FROM {schema}.transactions GROUP BY tenant_id, status"
         ),
         Kind::Snapshots => format!("SELECT 'snapshots', count(*)::text FROM {schema}.snapshots"),
-        Kind::Users => format!("SELECT 'users ' || status, count(*)::text FROM {schema}.users GROUP BY status"),
+        Kind::Users => {
+            format!("SELECT 'users ' || status, count(*)::text FROM {schema}.users GROUP BY status")
+        }
         Kind::Applications => format!(
             "SELECT 'applications ' || status || ' of tenant ' || tenant_id, count(*)::text
              FROM {schema}.applications GROUP BY tenant_id, status

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use domain::application::{ApplicationEvent, IssuedKey, Scope};
 use domain::Partition;
+use domain::application::{ApplicationEvent, IssuedKey, Scope};
 use sqlx::PgConnection;
 use uuid::Uuid;
 

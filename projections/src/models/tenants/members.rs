@@ -118,11 +118,7 @@ async fn delete(
     Ok(())
 }
 
-async fn write(
-    connection: &mut PgConnection,
-    partition: Partition,
-    members: &Members,
-) -> Result<(), Fault> {
+async fn write(connection: &mut PgConnection, partition: Partition, members: &Members) -> Result<(), Fault> {
     let (mut tenants, mut users, mut roles, mut since) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ((tenant, user), member) in members {
         if let Some((role, at)) = member {

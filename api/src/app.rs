@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::admission::Admission;
 use crate::credential::Verifier;
+use crate::walls::Walls;
 
 /// Everything that requests are answered with.
 pub struct App {
@@ -30,6 +31,8 @@ pub struct App {
     pub partitions: Partition,
     /// How much is taken on.
     pub limits: Limits,
+    /// Who may ask how often, from where.
+    pub walls: Walls,
     /// Room for the bodies of commands.
     pub admission: Admission,
     /// Looks at what the program depends on.

@@ -5,13 +5,17 @@
 //! neither `none` nor an HMAC with a public key as its secret is ever tried. Times are compared with the injected
 //! clock. Nothing in here knows HTTP.
 
+pub mod api_key;
+mod session;
 mod signer;
 mod verifier;
 
 use serde::{Deserialize, Serialize};
 
+pub use api_key::ApiKey;
+pub use session::{PublicKey, SessionClaims, SessionKey, SessionKeys};
 pub use signer::{Grant, Signer};
-pub use verifier::Verifier;
+pub use verifier::{Believed, Operator, Verifier};
 
 /// What somebody may do. Each route says which roles it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

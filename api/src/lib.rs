@@ -23,9 +23,11 @@ mod problem;
 mod resource;
 mod routes;
 mod serve;
+pub mod tls;
 mod v1;
+pub mod walls;
 
 pub use admission::Admission;
 pub use app::{App, Check, CheckState, HealthCheck, Limits};
 pub use openapi::openapi;
-pub use serve::serve;
+pub use serve::{Service, serve};

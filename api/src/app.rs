@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admission::Admission;
+use crate::auth::Directory;
 use crate::credential::Verifier;
 use crate::walls::Walls;
 
@@ -31,8 +32,10 @@ pub struct App {
     pub partitions: Partition,
     /// How much is taken on.
     pub limits: Limits,
+    /// Knows who presents a credential.
+    pub directory: Directory,
     /// Who may ask how often, from where.
-    pub walls: Walls,
+    pub walls: Arc<Walls>,
     /// Room for the bodies of commands.
     pub admission: Admission,
     /// Looks at what the program depends on.

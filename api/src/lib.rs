@@ -28,6 +28,7 @@ mod v1;
 pub mod walls;
 
 pub use admission::Admission;
+pub use auth::Directory;
 pub use app::{App, Check, CheckState, HealthCheck, Limits};
 pub use openapi::openapi;
 pub use serve::{Service, serve};

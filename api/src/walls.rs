@@ -7,6 +7,7 @@ mod headers;
 mod origin;
 mod rate;
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -16,11 +17,10 @@ use domain::{KeyId, Network, UserId};
 pub use cors::cors;
 pub use guard::guard;
 pub use headers::harden;
-pub use origin::client_address;
 pub use rate::{Gate, Standing};
 
 use crate::problem::{Problem, code};
-use origin::Place;
+use origin::{Place, client_address};
 
 /// How often: `burst` requests at once, and one more after each `every`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +128,13 @@ impl Walls {
         }
     }
 
+    /// Where a request comes from.
+    pub fn client_address(&self, request: &HttpRequest) -> IpAddr {
+        client_address(request, &self.settings.trusted_proxies)
+    }
+
     fn place(&self, request: &HttpRequest) -> Place {
-        Place::of(client_address(request, &self.settings.trusted_proxies))
+        Place::of(self.client_address(request))
     }
 }
 
@@ -152,6 +157,27 @@ fn pass<K: std::hash::Hash + Eq + Clone>(
             let seconds = rate::whole_seconds(wait);
             let detail = format!("too many requests; the next one is answered in {seconds} s");
             Err(Problem::new(code::RATE_LIMITED, detail).retry(seconds))
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// No walls but those of size.
+    pub fn settings() -> WallSettings {
+        WallSettings {
+            key: None,
+            user: None,
+            address: None,
+            sign_in: None,
+            header_bytes: 16 * 1024,
+            query_bytes: 8 * 1024,
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            domain: None,
+            tls: false,
         }
     }
 }

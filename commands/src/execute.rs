@@ -113,7 +113,8 @@ fn change_tenant(
     command: TenantCommand,
 ) -> Result<Resource, Stop> {
     let Deciding { tenant, command_id } = deciding;
-    let event = workspace.get::<Tenant>(tenant.0)?.decide(command)?;
+    let now = workspace.now;
+    let event = workspace.get::<Tenant>(tenant.0)?.decide(command, now)?;
     workspace.emit::<Tenant>(tenant.0, command_id, tenant.0, event)?;
     Ok(Resource::Tenant(tenant, workspace.get(tenant.0)?))
 }

@@ -70,6 +70,7 @@ macro_rules! name {
         }
     };
 }
+pub(crate) use name;
 
 name! {
     /// A tenant's short name, part of URLs and tokens.
@@ -117,6 +118,20 @@ name! {
     Reason, "reason",
     |text| printable(text, 500) && !text.trim().is_empty(),
     "must be 1 to 500 characters without control characters, and not blank"
+}
+
+name! {
+    /// The name of an application, a category or a template.
+    Label, "label",
+    |text| printable(text, 120) && !text.trim().is_empty(),
+    "must be 1 to 120 characters without control characters, and not blank"
+}
+
+name! {
+    /// What something is for, in a few sentences.
+    Description, "description",
+    |text| (1..=2000).contains(&text.chars().count()) && !text.chars().any(|c| c.is_control() && c != '\n'),
+    "must be 1 to 2000 characters without control characters other than line breaks"
 }
 
 impl WalletPath {

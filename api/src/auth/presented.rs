@@ -60,7 +60,7 @@ fn from_cookie(request: &HttpRequest) -> Result<Presented<'static>, Problem> {
             .is_some_and(|(repeated, expected)| repeated.ct_eq(expected.as_bytes()).into());
         if !same {
             let detail = format!("with a cookie, {CSRF_HEADER} must repeat the cookie {CSRF_COOKIE}");
-            return Err(Problem::new(code::CSRF_FAILED, detail));
+            return Err(Problem::new(code::CSRF_TOKEN_WRONG, detail));
         }
     }
     Ok(Presented::Cookie(token.into()))
@@ -70,6 +70,7 @@ fn from_cookie(request: &HttpRequest) -> Result<Presented<'static>, Problem> {
 mod tests {
     use actix_web::cookie::Cookie;
     use actix_web::test::TestRequest;
+    use domain::application::Environment;
 
     use super::*;
 
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_header_says_of_which_kind_the_credential_is() {
-        let key = ApiKey::generate("live").unwrap().reveal();
+        let key = ApiKey::draw(Environment::Live).unwrap().to_text();
         assert_eq!(of(bearing("Bearer a.b.c")), Ok("token"));
         assert_eq!(of(bearing(&format!("bearer {}", key.as_str()))), Ok("key"));
         assert_eq!(of(bearing("Bearer cf_live_x")), Err("token_malformed"));
@@ -105,16 +106,16 @@ mod tests {
         let session = || Cookie::new(COOKIE, "a.b.c");
         let csrf = |text: &'static str| Cookie::new(CSRF_COOKIE, text);
         assert_eq!(of(TestRequest::get().cookie(session())), Ok("cookie"));
-        assert_eq!(of(TestRequest::post().cookie(session())), Err("csrf_failed"));
-        assert_eq!(of(TestRequest::delete().cookie(session()).cookie(csrf("x"))), Err("csrf_failed"));
+        assert_eq!(of(TestRequest::post().cookie(session())), Err("csrf_token_wrong"));
+        assert_eq!(of(TestRequest::delete().cookie(session()).cookie(csrf("x"))), Err("csrf_token_wrong"));
         let with = |cookie: &'static str, header: &'static str| {
             of(TestRequest::post().cookie(session()).cookie(csrf(cookie)).append_header((CSRF_HEADER, header)))
         };
         assert_eq!(with("x", "x"), Ok("cookie"));
-        assert_eq!(with("x", "y"), Err("csrf_failed"));
-        assert_eq!(with("", ""), Err("csrf_failed"));
+        assert_eq!(with("x", "y"), Err("csrf_token_wrong"));
+        assert_eq!(with("", ""), Err("csrf_token_wrong"));
         let no_cookie = TestRequest::post().cookie(session()).append_header((CSRF_HEADER, "x"));
-        assert_eq!(of(no_cookie), Err("csrf_failed"));
+        assert_eq!(of(no_cookie), Err("csrf_token_wrong"));
         assert_eq!(of(TestRequest::post().cookie(csrf("x"))), Err("token_missing"));
     }
 }

@@ -10,7 +10,6 @@ use crate::access::Access;
 use crate::app::App;
 use crate::credential::ApiKey;
 use crate::problem::{Problem, code};
-use crate::walls::client_address;
 
 /// What is compared with where there is no such key, so that it takes as long.
 const NOBODYS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -28,7 +27,7 @@ pub async fn caller(
     let digest = known.as_ref().map_or(NOBODYS, |known| known.digest.as_str());
     let proven = presented.has_digest(digest);
     let key = known.filter(|_| proven).ok_or_else(unknown)?;
-    if key.environment.as_str() != presented.environment() {
+    if key.environment != presented.environment() {
         return Err(unknown());
     }
     app.walls.pass_key(request, key.key)?;
@@ -38,7 +37,7 @@ pub async fn caller(
     if key.expires_at.is_some_and(|end| end <= app.clock.now()) {
         return Err(Problem::new(code::TOKEN_EXPIRED, "the API key has expired"));
     }
-    let address = client_address(request, &app.walls.settings().trusted_proxies);
+    let address = app.walls.client_address(request);
     if !key.addresses.is_empty() && !key.addresses.iter().any(|network| network.contains(address)) {
         return Err(Problem::new(code::ADDRESS_NOT_ALLOWED, "the API key may not be used from this address"));
     }

@@ -53,7 +53,7 @@ codes! {
     TENANT_NOT_YOURS "tenant_not_yours" FORBIDDEN "The credential is not for this tenant"
     TENANT_NOT_CHOSEN "tenant_not_chosen" BAD_REQUEST "One of several tenants must be chosen"
     ADDRESS_NOT_ALLOWED "address_not_allowed" FORBIDDEN "The key may not be used from this address"
-    CSRF_FAILED "csrf_failed" FORBIDDEN "The request may not come from the page of the session"
+    CSRF_TOKEN_WRONG "csrf_token_wrong" FORBIDDEN "The request may not come from the page of the session"
     USER_SUSPENDED "user_suspended" FORBIDDEN "The user is suspended"
     TENANT_SUSPENDED "tenant_suspended" FORBIDDEN "The tenant is suspended"
     TENANT_CLOSED "tenant_closed" FORBIDDEN "The tenant is closed"

@@ -3,7 +3,7 @@ use cqrs_es::test::TestFramework;
 use super::*;
 
 fn tenants() -> TestFramework<Tenant> {
-    TestFramework::with(Moment(chrono::DateTime::UNIX_EPOCH))
+    TestFramework::with(Moment(DateTime::UNIX_EPOCH))
 }
 
 fn created() -> TenantEvent {

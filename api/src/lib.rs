@@ -28,7 +28,10 @@ mod v1;
 pub mod walls;
 
 pub use admission::Admission;
-pub use auth::Directory;
+pub use auth::{Directory, Rights};
+pub use domain::Role;
+pub use access::Access;
 pub use app::{App, Check, CheckState, HealthCheck, Limits};
 pub use openapi::openapi;
+pub use routes::permissions;
 pub use serve::{Service, serve};

@@ -79,6 +79,11 @@ pub fn access(method: &Method, pattern: Option<&str>) -> Option<Access> {
     Some(line.access)
 }
 
+/// Every route with what it needs: method, pattern, access.
+pub fn permissions() -> impl Iterator<Item = (&'static str, &'static str, Access)> {
+    TABLE.iter().map(|line| (line.method.as_str(), line.pattern, line.access))
+}
+
 /// Registers the table. A known address with another method is answered with the methods that it knows.
 pub fn register(config: &mut ServiceConfig) {
     let mut seen: Vec<&str> = Vec::new();

@@ -155,9 +155,11 @@ impl Ledger {
         demo: Demo,
         lifecycle: &Lifecycle,
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
+        let scheme = if config.api.tls.certificate.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{address}");
         let mut traffic = None;
         if demo == Demo::None {
-            say(&format!("Counterfoil serves http://{address}  (documentation at http://{address}/docs)"))?;
+            say(&format!("Counterfoil serves {base}  (documentation at {base}/docs)"))?;
         } else {
             let slug = Slug::new("demo")?;
             self.make_tenant(&slug).await?;
@@ -172,7 +174,7 @@ impl Ledger {
             let grant =
                 Grant { subject: "demo", tenant: &slug, role: Role::Admin, lifetime: TimeDelta::hours(12) };
             let token = signer.issue(&grant, &SystemClock, &SystemIds)?;
-            say(&greeting::text(address, &token, &config.data_dir(), demo))?;
+            say(&greeting::text(&base, &token, &config.data_dir(), demo))?;
         }
         let stop = lifecycle.soft().clone();
         Ok(async move {

@@ -7,16 +7,14 @@ use chrono::{DateTime, Utc};
 use domain::application::{Environment, Scope};
 use domain::tenant::TenantStatus;
 use domain::user::UserStatus;
-use domain::{ApplicationId, Digest, DomainName, KeyId, Network, PublicId, Role, SessionId, Slug, TenantId, UserId};
-use projections::Reader;
+use domain::{ApplicationId, Digest, KeyId, Network, PublicId, Role, SessionId, Slug, TenantId, UserId};
+use projections::{PresentedKey, Reader, TenantView};
 
 use super::remembered::Remembered;
 use crate::problem::Problem;
 
 /// How many sessions, keys and tenants are remembered.
 const REMEMBERED: usize = 20_000;
-/// How many domains are remembered; anybody can name one.
-const DOMAINS: usize = 1_000;
 
 /// Looks up who somebody is. What it says was so at most half a second ago.
 pub struct Directory {
@@ -24,7 +22,6 @@ pub struct Directory {
     people: Remembered<SessionId, Option<Arc<Person>>>,
     keys: Remembered<PublicId, Arc<KnownKey>>,
     tenants: Remembered<Slug, Option<KnownTenant>>,
-    domains: Remembered<DomainName, Option<Slug>>,
 }
 
 /// Somebody whose session goes on.
@@ -45,6 +42,8 @@ pub(super) struct Membership {
     pub tenant: TenantId,
     /// Its short name.
     pub slug: Slug,
+    /// A domain of its own.
+    pub domain: Option<String>,
     /// In which role.
     pub role: Role,
     /// Whether it can be written.
@@ -95,7 +94,6 @@ impl Directory {
             people: Remembered::new(REMEMBERED),
             keys: Remembered::new(REMEMBERED),
             tenants: Remembered::new(REMEMBERED),
-            domains: Remembered::new(DOMAINS),
         }
     }
 
@@ -113,18 +111,55 @@ impl Directory {
         self.people.forget(&session);
     }
 
-    /// The key that was issued with this public id.
-    pub(super) async fn key(&self, _public_id: &PublicId) -> Result<Option<Arc<KnownKey>>, Problem> {
-        Ok(None)
+    /// The key that was issued with this public id. One that there is not is looked for each time: anybody can make up
+    /// ids, and they must not push out those that are.
+    pub(super) async fn key(&self, public_id: &PublicId) -> Result<Option<Arc<KnownKey>>, Problem> {
+        let look = async {
+            let found = self.reader.presented_key(public_id).await.map_err(|error| Absent::Failed(error.into()))?;
+            let key = KnownKey::try_from(found.ok_or(Absent::Unknown)?).map_err(Absent::Failed)?;
+            Ok(Arc::new(key))
+        };
+        match self.keys.get(public_id, look).await {
+            Ok(key) => Ok(Some(key)),
+            Err(Absent::Unknown) => Ok(None),
+            Err(Absent::Failed(problem)) => Err(problem),
+        }
     }
 
     /// The tenant called so.
-    pub(super) async fn tenant(&self, _slug: &Slug) -> Result<Option<KnownTenant>, Problem> {
-        Ok(None)
+    pub(super) async fn tenant(&self, slug: &Slug) -> Result<Option<KnownTenant>, Problem> {
+        let look = async {
+            let found = self.reader.platform().tenant_by_slug(slug).await?.value;
+            let known = |tenant: TenantView| KnownTenant { id: TenantId(tenant.id), status: tenant.status };
+            Ok::<_, Problem>(found.map(known))
+        };
+        self.tenants.get(slug, look).await
     }
+}
 
-    /// The tenant with this domain.
-    pub(super) async fn slug_of(&self, _domain: &DomainName) -> Result<Option<Slug>, Problem> {
-        Ok(None)
+/// Why there is nothing to remember.
+enum Absent {
+    Unknown,
+    Failed(Problem),
+}
+
+impl TryFrom<PresentedKey> for KnownKey {
+    type Error = Problem;
+
+    fn try_from(found: PresentedKey) -> Result<Self, Problem> {
+        let PresentedKey { tenant, slug, tenant_status, digest, key } = found;
+        Ok(Self {
+            key: key.id,
+            application: key.application,
+            tenant,
+            slug: Slug::new(&slug).map_err(Problem::internal)?,
+            tenant_status,
+            environment: key.environment,
+            digest,
+            scopes: Arc::new(key.scopes),
+            addresses: key.addresses,
+            expires_at: key.expires_at,
+            revoked: key.revoked_at.is_some(),
+        })
     }
 }

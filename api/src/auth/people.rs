@@ -73,39 +73,40 @@ fn platform(rights: Rights) -> Place {
     Place { tenant, slug: None, status, rights, crossing: false }
 }
 
-/// The tenant that is named, among those that the user belongs to; operators of the platform belong to all of them.
+/// The tenant that is named, among those that the user belongs to; operators of the platform belong to all of them. A
+/// host that is no tenant's domain names none: it can be any name that leads here.
 async fn within(app: &App, named: &Named, person: &Person) -> Result<Place, Problem> {
-    let named = match named {
-        Named::Slug(slug) => Some(slug.clone()),
-        Named::Domain(domain) => app.directory.slug_of(domain).await?,
+    let memberships = &person.memberships;
+    let membership = match named {
+        Named::Slug(slug) => memberships.iter().find(|membership| membership.slug == *slug),
+        Named::Domain(domain) => {
+            memberships.iter().find(|membership| membership.domain.as_deref() == Some(domain.as_str()))
+        }
         Named::Nothing => None,
     };
-    let membership = match &named {
-        Some(slug) => person.memberships.iter().find(|membership| membership.slug == *slug),
-        None => match person.memberships.as_slice() {
-            [only] => Some(only),
-            [] if !person.superadmin => return Err(choice::not_yours()),
-            _ => {
-                let detail = "say in which tenant, with the header X-Tenant-Slug";
-                return Err(Problem::new(code::TENANT_NOT_CHOSEN, detail).at("X-Tenant-Slug"));
-            }
-        },
-    };
-    if let Some(membership) = membership {
-        return Ok(Place {
-            tenant: membership.tenant,
-            slug: Some(membership.slug.clone()),
-            status: membership.status,
-            rights: Rights::Role(membership.role),
-            crossing: false,
-        });
-    }
-    match named {
-        Some(slug) if person.superadmin => {
-            let tenant = app.directory.tenant(&slug).await?.ok_or_else(choice::not_yours)?;
-            let rights = Rights::Role(Role::Superadmin);
-            Ok(Place { tenant: tenant.id, slug: Some(slug), status: tenant.status, rights, crossing: true })
+    let membership = match (membership, named, memberships.as_slice()) {
+        (Some(membership), ..) => membership,
+        (None, Named::Slug(slug), _) if person.superadmin => return cross(app, slug).await,
+        (None, Named::Slug(_), _) => return Err(choice::not_yours()),
+        (None, _, [only]) => only,
+        (None, _, []) if !person.superadmin => return Err(choice::not_yours()),
+        (None, ..) => {
+            let detail = "say in which tenant, with the header X-Tenant-Slug";
+            return Err(Problem::new(code::TENANT_NOT_CHOSEN, detail).at("X-Tenant-Slug"));
         }
-        _ => Err(choice::not_yours()),
-    }
+    };
+    Ok(Place {
+        tenant: membership.tenant,
+        slug: Some(membership.slug.clone()),
+        status: membership.status,
+        rights: Rights::Role(membership.role),
+        crossing: false,
+    })
+}
+
+/// An operator of the platform steps into a tenant that is not their own.
+async fn cross(app: &App, slug: &Slug) -> Result<Place, Problem> {
+    let tenant = app.directory.tenant(slug).await?.ok_or_else(choice::not_yours)?;
+    let rights = Rights::Role(Role::Superadmin);
+    Ok(Place { tenant: tenant.id, slug: Some(slug.clone()), status: tenant.status, rights, crossing: true })
 }

@@ -33,6 +33,7 @@ pub struct Server {
     pub database: Database,
     nats: Guardian,
     data_dir: PathBuf,
+    settings: Vec<(String, String)>,
     program: Program,
     http: reqwest::Client,
 }
@@ -46,13 +47,14 @@ struct Program {
 }
 
 impl Program {
-    fn start(database: &Database, nats: &Guardian, data_dir: &Path) -> Self {
+    fn start(database: &Database, nats: &Guardian, data_dir: &Path, settings: &[(String, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
             .args(["serve", "--listen", "127.0.0.1:0", "--database-url", database.url()])
             .args(["--nats-url", &nats.nats_url()])
             .arg("--data-dir")
             .arg(data_dir)
             .env("COUNTERFOIL_LOG__FILTER", "error")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -60,7 +62,7 @@ impl Program {
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let mut line = String::new();
         lines.read_line(&mut line).expect("its output can be read");
-        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let address = line.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
         let base = address.unwrap_or_else(|| panic!("it says where it serves (its error is above): {line}"));
         Self { child, base: base.to_owned(), _lines: lines }
     }
@@ -90,12 +92,23 @@ impl Server {
 
     /// Starts one on a database.
     pub fn on(database: Database) -> Self {
+        Self::with(database, &[])
+    }
+
+    /// Starts one on an empty ledger, with these settings in its environment.
+    pub async fn configured(settings: &[(&str, &str)]) -> Self {
+        Self::with(Database::fresh().await, settings)
+    }
+
+    fn with(database: Database, settings: &[(&str, &str)]) -> Self {
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let data_dir = std::env::temp_dir().join(format!("counterfoil-http-{}", SystemIds.next().simple()));
         let nats = tokio::task::block_in_place(private_nats);
-        let program = tokio::task::block_in_place(|| Program::start(&database, &nats, &data_dir));
+        let program = tokio::task::block_in_place(|| Program::start(&database, &nats, &data_dir, &settings));
         // Another part of the process may have chosen already; there is one choice, and it is this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { database, nats, data_dir, program, http: reqwest::Client::new() }
+        Self { database, nats, data_dir, settings, program, http: reqwest::Client::new() }
     }
 
     /// Kills the program (SIGKILL) and starts it again on the same servers.
@@ -103,8 +116,18 @@ impl Server {
         tokio::task::block_in_place(|| {
             let _ = self.program.child.kill();
             let _ = self.program.child.wait();
-            self.program = Program::start(&self.database, &self.nats, &self.data_dir);
+            self.program = Program::start(&self.database, &self.nats, &self.data_dir, &self.settings);
         });
+    }
+
+    /// Where it listens: `127.0.0.1:<port>`.
+    pub fn address(&self) -> &str {
+        self.program.base.split_once("://").map_or("", |(_, address)| address)
+    }
+
+    /// The file of the key that signs the tokens of operators.
+    pub fn signing_key(&self) -> PathBuf {
+        self.data_dir.join("signing-key.pem")
     }
 
     /// A token by `counterfoil token`.

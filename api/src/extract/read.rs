@@ -65,7 +65,7 @@ impl<Q: Parameters> FromRequest for Read<Q> {
         let request = request.clone();
         Box::pin(async move {
             let app = state(&request)?;
-            let caller = Caller::identify(&app, &request)?;
+            let caller = Caller::identify(&app, &request).await?;
             let asked = query::parse::<Q>(request.query_string())?;
             let own = caller.tenant.partition(app.partitions);
             if asked.after.is_some_and(|after| after.partition != own) {
@@ -106,7 +106,7 @@ impl<Q: Parameters> FromRequest for Platform<Q> {
         let request = request.clone();
         Box::pin(async move {
             let app = state(&request)?;
-            Caller::identify(&app, &request)?;
+            Caller::identify(&app, &request).await?;
             let asked = query::parse::<Q>(request.query_string())?;
             let known = Partition(0)..app.partitions;
             if asked.after.is_some_and(|after| !known.contains(&after.partition)) {

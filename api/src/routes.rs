@@ -1,6 +1,9 @@
 //! Every address of the API: one table of method, pattern, what it needs, and its handler. Registration, the checks
 //! of roles and the tests go by this table.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Route};
@@ -114,8 +117,19 @@ pub const TABLE: &[Line] = table! {
 
 /// What a route needs; `None` for what is not in the table.
 pub fn access(method: &Method, pattern: Option<&str>) -> Option<Access> {
-    let line = TABLE.iter().find(|line| line.method == *method && Some(line.pattern) == pattern);
-    line.map(|line| line.access)
+    static BY_PATTERN: LazyLock<HashMap<&str, Vec<&Line>>> = LazyLock::new(|| {
+        TABLE.iter().fold(HashMap::new(), |mut lines, line| {
+            lines.entry(line.pattern).or_insert_with(Vec::new).push(line);
+            lines
+        })
+    });
+    let line = BY_PATTERN.get(pattern?)?.iter().find(|line| line.method == *method)?;
+    Some(line.access)
+}
+
+/// Every route with what it needs: method, pattern, access.
+pub fn permissions() -> impl Iterator<Item = (&'static str, &'static str, Access)> {
+    TABLE.iter().map(|line| (line.method.as_str(), line.pattern, line.access))
 }
 
 /// Registers the table. A known address with another method is answered with the methods that it knows.

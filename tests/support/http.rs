@@ -68,7 +68,7 @@ impl Program {
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let mut line = String::new();
         lines.read_line(&mut line).expect("its output can be read");
-        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let address = line.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
         let base = address.unwrap_or_else(|| panic!("it says where it serves (its error is above): {line}"));
         Self { child, base: base.to_owned(), lines }
     }
@@ -101,6 +101,11 @@ impl Server {
         Self::with(database, &[])
     }
 
+    /// Starts one on an empty ledger, with these settings in its environment.
+    pub async fn configured(settings: &[(&str, &str)]) -> Self {
+        Self::with(Database::fresh().await, settings)
+    }
+
     /// Starts one on a database, with these environment variables.
     pub fn with(database: Database, settings: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -121,6 +126,16 @@ impl Server {
             let _ = self.program.child.wait();
             self.program = Program::start(&self.database, &self.nats, &self.data_dir, &self.settings);
         });
+    }
+
+    /// Where it listens: `127.0.0.1:<port>`.
+    pub fn address(&self) -> &str {
+        self.program.base.split_once("://").map_or("", |(_, address)| address)
+    }
+
+    /// The file of the key that signs the tokens of operators.
+    pub fn signing_key(&self) -> PathBuf {
+        self.data_dir.join("signing-key.pem")
     }
 
     /// A token by `counterfoil token`.

@@ -82,7 +82,7 @@ impl<Q: Parameters> FromRequest for Read<Q> {
         let request = request.clone();
         Box::pin(async move {
             let app = state(&request)?;
-            let caller = Caller::identify(&app, &request)?;
+            let caller = Caller::identify(&app, &request).await?;
             let asked = query::parse::<Q>(request.query_string())?;
             let own = caller.tenant.partition(app.partitions);
             if asked.after.is_some_and(|after| after.partition != own) {
@@ -128,7 +128,7 @@ impl<Q: Parameters> FromRequest for Platform<Q> {
         let request = request.clone();
         Box::pin(async move {
             let app = state(&request)?;
-            Caller::identify(&app, &request)?;
+            Caller::identify(&app, &request).await?;
             let asked = query::parse::<Q>(request.query_string())?;
             known(&app, &asked)?;
             wait(&app, &asked).await?;

@@ -167,7 +167,7 @@ impl<T: Document> FromRequest for Write<T> {
         let payload = payload.take();
         Box::pin(async move {
             let app = read::state(&request)?;
-            let caller = Caller::identify(&app, &request)?;
+            let caller = Caller::identify(&app, &request).await?;
             query::parse::<NoParameters>(request.query_string())?;
             let key = headers::idempotency_key(request.headers())?;
             let limit = T::limit(&app.limits);
@@ -185,13 +185,18 @@ impl<T: Document> FromRequest for Write<T> {
                 None => None,
             };
             let context = Context {
-                actor: caller.subject.clone(),
-                role: caller.role.as_str().to_owned(),
-                source: request.peer_addr().map(|address| address.ip().to_string()),
+                actor: caller.actor.name(),
+                role: caller.access.as_str().to_owned(),
+                source: source(&app, &caller, &request),
                 request_id: headers::request_id(&request),
                 traceparent: headers::traceparent(request.headers()),
             };
             Ok(Self { body, writer: Writer { app, caller, context, key, _admitted: admitted } })
         })
     }
+}
+
+/// The address that a command comes from. That of a person is personal: it is not written where it can never be erased.
+fn source(app: &App, caller: &Caller, request: &HttpRequest) -> Option<String> {
+    caller.user().is_none().then(|| app.walls.client_address(request).to_string())
 }

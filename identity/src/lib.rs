@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod accounts;
 mod chain;
+pub mod invited;
 pub mod mail;
 pub mod oidc;
 pub mod one_time;

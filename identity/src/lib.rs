@@ -4,6 +4,7 @@
 //! sessions, one-time tokens, second factors, links with OpenID providers. Every table of schema `identity` is written
 //! here and nowhere else, on a pool that acts as `journal::Role::Identity`. It knows no HTTP server and no commands.
 
+//pub mod access_log;
 pub mod accounts;
 mod chain;
 pub mod mail;
@@ -11,6 +12,7 @@ pub mod oidc;
 pub mod one_time;
 pub mod password;
 pub mod sessions;
+//pub mod signing;
 pub mod token;
 pub mod totp;
 pub mod vault;

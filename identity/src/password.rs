@@ -150,8 +150,7 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
-        let turn =
-            Arc::clone(&self.computing).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
+        let turn = Arc::clone(&self.computing).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
         tokio::task::spawn_blocking(move || {
             let done = work();
             drop((turn, admitted));

@@ -19,7 +19,6 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::vault::{Purpose, Vault, VaultError};
@@ -308,7 +307,9 @@ impl SigningKeys {
         let (signs_from, ends) = self.times(turn, now).ok_or(SigningError::Time)?;
         let mut tx = journal::begin(&inner.pool, None).await?;
         // One rotation at a time; readers go on.
-        sqlx::query!("LOCK TABLE identity.signing_keys IN SHARE ROW EXCLUSIVE MODE").execute(&mut *tx).await?;
+        sqlx::query!("LOCK TABLE identity.signing_keys IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *tx)
+            .await?;
         let made = sqlx::query!(
             "INSERT INTO identity.signing_keys (key_id, record, public, sealed, created_at, signs_from)
              SELECT $1, $2, $3, $4, $5, $6

@@ -27,11 +27,11 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use self::erase::Erased;
+use self::keys::Seen;
 pub use self::master::{MasterKeys, MasterSource};
 pub use self::rotate::{MasterUse, Rotation};
-pub use self::seal::{MOST_BYTES, Purpose};
-use self::keys::Seen;
 use self::seal::{Bound, Key};
+pub use self::seal::{MOST_BYTES, Purpose};
 
 /// Within this time of an erasure, every instance refuses to reveal.
 pub const FORGOTTEN_WITHIN: Duration = Duration::from_secs(1);
@@ -76,7 +76,9 @@ pub enum VaultError {
         version: i32,
     },
     /// The version still wraps keys.
-    #[error("master key {version} still wraps {keys} keys: `counterfoil keys rotate` wraps them by a newer one")]
+    #[error(
+        "master key {version} still wraps {keys} keys: `counterfoil keys rotate` wraps them by a newer one"
+    )]
     InUse {
         /// The version.
         version: i32,

@@ -88,9 +88,10 @@ impl AccessReader {
                     address
              FROM identity.access_log
              WHERE tenant_id = $1 AND partition = $2
-               AND recorded_at <= coalesce($3, 'infinity') AND recorded_at < coalesce($6, 'infinity')
-               AND recorded_at >= coalesce($5, '-infinity')
-               AND ($3::timestamptz IS NULL OR (recorded_at, access_id) < ($3, $4))
+               AND recorded_at <= coalesce($3::timestamptz, 'infinity')
+               AND recorded_at < coalesce($6::timestamptz, 'infinity')
+               AND recorded_at >= coalesce($5::timestamptz, '-infinity')
+               AND ($3 IS NULL OR (recorded_at, access_id) < ($3, $4))
                AND ($7::text IS NULL OR actor = $7) AND (NOT $8 OR crossing)
              ORDER BY recorded_at DESC, access_id DESC LIMIT $9",
             tenant.0,
@@ -111,7 +112,8 @@ impl AccessReader {
             .map(|row| Some((SubjectId(row.subject_id?), Sealed::new(row.address.as_deref()?).ok()?)))
             .collect();
         let mut addresses = self.addresses(&sealed).await.into_iter();
-        let line = |row: (_, &Option<(SubjectId, Sealed)>)| (row.0, row.1.as_ref().and_then(|_| addresses.next()?));
+        let line =
+            |row: (_, &Option<(SubjectId, Sealed)>)| (row.0, row.1.as_ref().and_then(|_| addresses.next()?));
         let lines = rows.into_iter().zip(&sealed).map(line).map(|(row, address)| AccessView {
             place: Place { at: row.recorded_at, id: row.access_id },
             actor_kind: ActorKind::named(&row.actor_kind),

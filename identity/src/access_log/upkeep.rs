@@ -43,7 +43,7 @@ pub(super) async fn once(
 ) -> Result<(), AccessLogError> {
     let today = clock.now().date_naive();
     let first = today.checked_sub_days(BEFORE).unwrap_or(today);
-    sqlx::query!("SELECT identity.prepare_access_log($1, $2)", first, DAYS).execute(pool).await?;
+    sqlx::query_scalar!("SELECT identity.prepare_access_log($1, $2)", first, DAYS).fetch_one(pool).await?;
     let Some(oldest) = oldest(today, settings) else {
         return Ok(());
     };

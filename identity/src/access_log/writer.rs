@@ -77,7 +77,9 @@ impl Writer {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(GATHER) => {}
                 }
-                while lines.len() < BATCH && let Ok(line) = waiting.try_recv() {
+                while lines.len() < BATCH
+                    && let Ok(line) = waiting.try_recv()
+                {
                     lines.push(line);
                 }
             }

@@ -94,7 +94,10 @@ impl Inner {
         let alone = self.outlived(&first.horizon).await?;
         self.write_anew(part).await?;
         if !alone {
-            tracing::warn!(part, "an older transaction keeps the rows of erased subjects in the files for now");
+            tracing::warn!(
+                part,
+                "an older transaction keeps the rows of erased subjects in the files for now"
+            );
             return Ok(());
         }
         let subjects: Vec<_> = pending.iter().map(|row| row.subject_id).collect();

@@ -150,7 +150,8 @@ impl Inner {
             if let Some(key) = self.subject_keys(tenant, &[subject]).await?.remove(&subject) {
                 return Ok(key);
             }
-            let wrapped = self.data_key(tenant).await?.seal(subject_bound(tenant, subject), Key::draw()?.bytes())?;
+            let wrapped =
+                self.data_key(tenant).await?.seal(subject_bound(tenant, subject), Key::draw()?.bytes())?;
             sqlx::query!(
                 "INSERT INTO identity.subject_keys (partition, tenant_id, subject_id, wrapped, created_at)
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subject_id, tenant_id, partition) DO NOTHING",

@@ -58,8 +58,10 @@ impl MasterSource {
         match self {
             Self::File(path) => {
                 let path = path.clone();
-                self.blocking(move || if path.exists() { Ok(false) } else { file::create(&path).map(|()| true) })
-                    .await
+                self.blocking(
+                    move || if path.exists() { Ok(false) } else { file::create(&path).map(|()| true) },
+                )
+                .await
             }
             Self::Env(_) | Self::Command(_) => Ok(false),
         }

@@ -160,7 +160,10 @@ impl Vault {
         match retired {
             Ok(done) if done.rows_affected() == 0 => Err(VaultError::UnknownMaster { version }),
             Ok(_) => self.0.write_anew("identity.data_keys").await,
-            Err(error) if error.as_database_error().and_then(|error| error.constraint()) == Some("data_keys_master_key") => {
+            Err(error)
+                if error.as_database_error().and_then(|error| error.constraint())
+                    == Some("data_keys_master_key") =>
+            {
                 Err(VaultError::InUse { version, keys: self.wrapped_by(version).await? })
             }
             Err(error) => Err(error.into()),

@@ -33,7 +33,8 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 pub(super) fn add(path: &Path) -> io::Result<i32> {
     let _lock = lock(path)?;
     let mut text = read(path)?;
-    let version = highest(&text)?.checked_add(1).ok_or_else(|| io::Error::other("there is no next version"))?;
+    let version =
+        highest(&text)?.checked_add(1).ok_or_else(|| io::Error::other("there is no next version"))?;
     let more = line(version)?;
     let room = Zeroizing::new(String::with_capacity(text.len() + 1 + more.len()));
     let before = std::mem::replace(&mut text, room);

@@ -38,7 +38,16 @@ fn lines_give_versions_and_the_highest_wraps() {
 fn what_is_no_key_is_refused_without_being_repeated() {
     let zeros = format!("1:{}", STANDARD.encode([0; 32]));
     let twice = format!("{ONE}\n{ONE}");
-    for bad in ["secret", "0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "1:c2VjcmV0", "-1:", "1:secret", "x:secret", &zeros, &twice] {
+    for bad in [
+        "secret",
+        "0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        "1:c2VjcmV0",
+        "-1:",
+        "1:secret",
+        "x:secret",
+        &zeros,
+        &twice,
+    ] {
         let said = parse(bad).unwrap_err();
         assert!(!said.contains("secret") && !said.contains("c2Vj") && !said.contains("AAEC"), "{said}");
     }

@@ -46,7 +46,7 @@ impl Writer {
         slug: domain::Slug,
         name: domain::TenantName,
     ) -> Result<Outcome, Problem> {
-        self.submit_to(TenantId::of(&slug), Command::CreateTenant { slug, name }).await
+        self.submit_to(TenantId::of(&slug), Command::CreateTenant { slug, name, owner: None }).await
     }
 
     async fn submit_to(&self, tenant: TenantId, command: Command) -> Result<Outcome, Problem> {

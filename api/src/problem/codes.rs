@@ -47,6 +47,10 @@ codes! {
     TOKEN_EXPIRED "token_expired" UNAUTHORIZED "The token has expired"
     TOKEN_INVALID "token_invalid" UNAUTHORIZED "The token is not valid here"
     FORBIDDEN "forbidden" FORBIDDEN "The role does not allow this"
+    TENANT_SUSPENDED "tenant_suspended" FORBIDDEN "The tenant is suspended and can only be read"
+    TENANT_CLOSED "tenant_closed" FORBIDDEN "The tenant is closed and can only be read"
+    USER_SUSPENDED "user_suspended" FORBIDDEN "The user is suspended"
+    ROLE_NOT_GOVERNED "role_not_governed" FORBIDDEN "The role has no say over that role"
     // The form of what is asked.
     INVALID_BODY "invalid_body" UNPROCESSABLE_ENTITY "A field of the body has the wrong type"
     UNKNOWN_FIELD "unknown_field" UNPROCESSABLE_ENTITY "The body has a field that is not known"
@@ -75,6 +79,11 @@ codes! {
     TENANT_NOT_FOUND "tenant_not_found" NOT_FOUND "The tenant does not exist"
     WALLET_NOT_FOUND "wallet_not_found" NOT_FOUND "The wallet does not exist"
     TRANSACTION_NOT_FOUND "transaction_not_found" NOT_FOUND "The transaction does not exist"
+    MEMBER_NOT_FOUND "member_not_found" NOT_FOUND "The user is not a member"
+    INVITATION_NOT_FOUND "invitation_not_found" NOT_FOUND "The invitation does not exist"
+    USER_NOT_FOUND "user_not_found" NOT_FOUND "The user does not exist"
+    APPLICATION_NOT_FOUND "application_not_found" NOT_FOUND "The application does not exist"
+    KEY_NOT_FOUND "key_not_found" NOT_FOUND "The key does not exist"
     // What the state does not allow.
     TENANT_EXISTS "tenant_exists" CONFLICT "The slug is taken"
     ASSET_EXISTS "asset_exists" CONFLICT "The asset is registered already"
@@ -89,6 +98,32 @@ codes! {
     TRANSACTION_NOT_PENDING "transaction_not_pending" CONFLICT "The transaction is not pending"
     TRANSACTION_NOT_REVERSIBLE "transaction_not_reversible" CONFLICT "The transaction cannot be reversed"
     NOTHING_TO_REVERSE "nothing_to_reverse" CONFLICT "There is nothing to reverse"
+    TENANT_NOT_SUSPENDED "tenant_not_suspended" CONFLICT "The tenant is not suspended"
+    MEMBER_EXISTS "member_exists" CONFLICT "The user is a member already"
+    ROLE_UNCHANGED "role_unchanged" CONFLICT "The member has this role already"
+    LAST_OWNER "last_owner" CONFLICT "The last owner stays"
+    TOO_MANY_MEMBERS "too_many_members" CONFLICT "The tenant has as many members as it can have"
+    INVITATION_EXISTS "invitation_exists" CONFLICT "The invitation exists already"
+    INVITATION_ACCEPTED "invitation_accepted" CONFLICT "The invitation has been accepted"
+    INVITATION_WITHDRAWN "invitation_withdrawn" CONFLICT "The invitation has been withdrawn"
+    INVITATION_EXPIRED "invitation_expired" CONFLICT "The invitation has expired"
+    TOO_MANY_INVITATIONS "too_many_invitations" CONFLICT "The tenant has as many open invitations as it can have"
+    USER_EXISTS "user_exists" CONFLICT "The user exists already"
+    USER_ERASED "user_erased" CONFLICT "The user has been erased"
+    USER_NOT_SUSPENDED "user_not_suspended" CONFLICT "The user is not suspended"
+    EMAIL_ALREADY_VERIFIED "email_already_verified" CONFLICT "The email address is verified already"
+    SECOND_FACTOR_ENABLED "second_factor_enabled" CONFLICT "A second factor is enabled already"
+    SECOND_FACTOR_NOT_ENABLED "second_factor_not_enabled" CONFLICT "No second factor is enabled"
+    IDENTITY_LINKED "identity_linked" CONFLICT "An identity of this issuer is linked already"
+    IDENTITY_NOT_LINKED "identity_not_linked" CONFLICT "No identity of this issuer is linked"
+    ALREADY_SUPERADMIN "already_superadmin" CONFLICT "The user is a superadmin already"
+    NOT_SUPERADMIN "not_superadmin" CONFLICT "The user is not a superadmin"
+    APPLICATION_EXISTS "application_exists" CONFLICT "The application exists already"
+    APPLICATION_ARCHIVED "application_archived" CONFLICT "The application is archived"
+    KEY_EXISTS "key_exists" CONFLICT "The key exists already"
+    KEY_REVOKED "key_revoked" CONFLICT "The key has been revoked"
+    KEY_EXPIRED "key_expired" CONFLICT "The key has expired"
+    TOO_MANY_KEYS "too_many_keys" CONFLICT "The application has as many keys as it can have"
     IDEMPOTENCY_KEY_REUSED "idempotency_key_reused" CONFLICT "The idempotency key was used for another request"
     // What the amounts and postings do not allow.
     UNKNOWN_ASSET "unknown_asset" UNPROCESSABLE_ENTITY "The asset is not registered"
@@ -103,6 +138,9 @@ codes! {
     AMOUNTS_MISMATCH "amounts_mismatch" UNPROCESSABLE_ENTITY "There must be one amount per posting"
     SETTLEMENT_EXCEEDS_HOLD "settlement_exceeds_hold" UNPROCESSABLE_ENTITY "The settlement is more than is held"
     REVERSAL_EXCEEDS_ORIGINAL "reversal_exceeds_original" UNPROCESSABLE_ENTITY "The reversal is more than is left"
+    NOTHING_TO_CHANGE "nothing_to_change" UNPROCESSABLE_ENTITY "The change changes nothing"
+    NO_SCOPES "no_scopes" UNPROCESSABLE_ENTITY "A key needs a scope"
+    TOO_MANY_ADDRESSES "too_many_addresses" UNPROCESSABLE_ENTITY "A key is bound to too many addresses"
     // What is wrong on this side.
     HOLD_MISSING "hold_missing" INTERNAL_SERVER_ERROR "A hold is not where it should be"
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong here"
@@ -139,7 +177,9 @@ mod tests {
             include_str!("../../../domain/src/tenant/rejection.rs"),
             include_str!("../../../domain/src/wallet/rejection.rs"),
             include_str!("../../../domain/src/transaction/rejection.rs"),
-            include_str!("../../../commands/src/request.rs").split_once("impl Rejection {").unwrap().1,
+            include_str!("../../../domain/src/user/rejection.rs"),
+            include_str!("../../../domain/src/application/rejection.rs"),
+            include_str!("../../../commands/src/request/rejection.rs"),
         ];
         let mut found = 0;
         for line in sources.into_iter().flat_map(str::lines) {

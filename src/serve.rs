@@ -2,12 +2,14 @@
 
 mod greeting;
 mod health;
+mod walls;
 mod wiring;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::str::FromStr as _;
 
+use api::Service;
 use domain::Ids as _;
 use sqlx::postgres::PgConnectOptions;
 
@@ -63,7 +65,12 @@ pub async fn serve(
     migrate(config, addresses).await?;
     let address = listener.local_addr()?;
     let ledger = Ledger::start(config, addresses).await?;
-    let server = api::serve(ledger.app(config)?, listener, workers(config))?;
+    let certificate = walls::certificate(config)?;
+    let service = Service { workers: workers(config), tls: certificate.clone() };
+    let server = api::serve(ledger.app(config)?, listener, &service)?;
+    if let Some(certificate) = certificate {
+        ledger.follow(certificate.watch());
+    }
     let handle = server.handle();
     let server = tokio::spawn(server);
     let traffic = ledger.welcome(config, address, demo, lifecycle).await?;

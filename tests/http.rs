@@ -4,6 +4,10 @@
 
 mod support;
 
+#[path = "http/access.rs"]
+mod access;
+#[path = "http/attacks.rs"]
+mod attacks;
 #[path = "http/bad_input.rs"]
 mod bad_input;
 #[path = "http/flow.rs"]
@@ -14,6 +18,8 @@ mod idempotency;
 mod isolation;
 #[path = "support/http.rs"]
 mod server;
+#[path = "http/tls.rs"]
+mod tls;
 
 use serde_json::{Value, json};
 use server::{Answer, Client};

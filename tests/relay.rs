@@ -7,7 +7,8 @@ mod support;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use commands::{Relay, STREAM};
+use commands::{Broker as _, JetStream, Message, Relay, STREAM};
+use domain::Partition;
 use journal::cloudevent;
 use support::Guardian;
 use support::ledger::{Ledger, transfer};
@@ -152,4 +153,53 @@ async fn the_stream_of_another_database_is_left_alone() {
     stranger.submit(transfer("a", "b", "0.10")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(relayed.messages().await.len(), count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_taken_at_its_own_place_or_not_at_all() {
+    let nats = tokio::task::spawn_blocking(support::private_nats).await.unwrap();
+    let broker = JetStream::new(connect(&nats).await);
+    let partition = Partition(0);
+    let run = |ids: std::ops::Range<u64>| -> Vec<Message> {
+        let message = |id| {
+            let (subject, id) = ("journal.0.t.wallet.posted".to_owned(), format!("0-{id}"));
+            Message { subject, id, payload: "{}".into() }
+        };
+        ids.map(message).collect()
+    };
+    broker.stream("of a test").await.unwrap();
+    let taken = broker.publish(0, run(1..4)).await.unwrap();
+    assert_eq!((taken.sequence, taken.duplicate), (3, false));
+    // Somebody else has the place, or one before it is missing: nor may the rest of the run be taken then.
+    for elsewhere in [0, 2, 4] {
+        broker.publish(elsewhere, run(10..13)).await.unwrap_err();
+        assert_eq!(broker.count(partition).await.unwrap(), 3);
+    }
+    assert_eq!(broker.stream("of a test").await.unwrap().last, 3);
+    // What was taken out keeps its place.
+    broker.purge(partition).await.unwrap();
+    assert_eq!(broker.stream("of a test").await.unwrap().last, 3);
+    assert_eq!(broker.publish(3, run(20..21)).await.unwrap().sequence, 4);
+    assert_eq!(broker.last(partition).await.unwrap().unwrap().id, "0-20");
+    broker.publish(4, Vec::new()).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_somebody_else_took_is_noticed_and_passed() {
+    let relayed = Relayed::start().await;
+    relayed.assert_equal().await;
+    let context = jetstream::new(relayed.client.clone());
+    let copy = cloudevent::encode(&relayed.messages().await[0]).unwrap();
+    let strange = context.publish("journal.strange", copy.into()).await.unwrap().await.unwrap();
+    relayed.ledger.submit(transfer("a", "b", "0.10")).await.unwrap();
+    let events = relayed.ledger.events().await.len();
+    for _ in 0..100 {
+        if relayed.messages().await.len() > events {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let stream = context.get_stream(STREAM).await.unwrap();
+    assert!(stream.delete_message(strange.sequence).await.unwrap());
+    relayed.assert_equal().await;
 }

@@ -12,7 +12,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admission::Admission;
+use crate::auth::Directory;
 use crate::credential::Verifier;
+use crate::walls::Walls;
 
 /// Everything that requests are answered with.
 pub struct App {
@@ -30,6 +32,10 @@ pub struct App {
     pub partitions: Partition,
     /// How much is taken on.
     pub limits: Limits,
+    /// Knows who presents a credential.
+    pub directory: Directory,
+    /// Who may ask how often, from where.
+    pub walls: Arc<Walls>,
     /// Room for the bodies of commands.
     pub admission: Admission,
     /// Looks at what the program depends on.

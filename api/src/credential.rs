@@ -5,14 +5,18 @@
 //! neither `none` nor an HMAC with a public key as its secret is ever tried. Times are compared with the injected
 //! clock. Nothing in here knows HTTP.
 
+pub mod api_key;
+mod session;
 mod signer;
 mod verifier;
 
 use serde::{Deserialize, Serialize};
 
+pub use api_key::ApiKey;
 pub use domain::Role;
+pub use session::{PublicKey, SessionClaims, SessionKey, SessionKeys};
 pub use signer::{Grant, Signer};
-pub use verifier::Verifier;
+pub use verifier::{Believed, Operator, Verifier};
 
 /// What a token says, once it was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

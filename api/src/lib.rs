@@ -23,9 +23,15 @@ mod problem;
 mod resource;
 mod routes;
 mod serve;
+pub mod tls;
 mod v1;
+pub mod walls;
 
 pub use admission::Admission;
+pub use auth::{Directory, Rights};
+pub use domain::Role;
+pub use access::Access;
 pub use app::{App, Check, CheckState, HealthCheck, Limits};
 pub use openapi::openapi;
-pub use serve::serve;
+pub use routes::permissions;
+pub use serve::{Service, serve};

@@ -31,6 +31,9 @@ pub async fn round(world: &World, number: usize, report: &mut Report) -> Result<
         let desk = Desk::open(world, fixture).await?;
         let of = size(fixture.wallets);
         desk.commands(&format!("command, {of} wallets"), false, report).await?;
+        desk.forgetful()?
+            .commands(&format!("command with nothing cached, {of} wallets"), false, report)
+            .await?;
         desk.balances(&format!("balance, {of} wallets"), report).await?;
         desk.wallets(&format!("page of wallets, {of} wallets"), report).await?;
         desk.transactions(&format!("page of transactions, {of} wallets"), report).await?;
@@ -62,6 +65,15 @@ impl<'a> Desk<'a> {
         let bank = Bank::resume(&journal, &options, &Announcer::silent(), fixture.wallets)?;
         world.settle().await?;
         Ok(Self { world, bank, journal, reader: Arc::new(reader), wallets: fixture.wallets })
+    }
+
+    /// The same with a cache that keeps nothing: a ledger of a thousand wallets is soon in memory as a whole, and one of
+    /// a million never, which is another difference than that of their sizes on the disk.
+    fn forgetful(&self) -> Result<Self, Failure> {
+        let options = PipelineOptions { cache_aggregates: 1, ..PipelineOptions::default() };
+        let bank = Bank::resume(&self.journal, &options, &Announcer::silent(), self.wallets)?;
+        let (journal, reader) = (self.journal.clone(), Arc::clone(&self.reader));
+        Ok(Self { world: self.world, bank, journal, reader, wallets: self.wallets })
     }
 
     async fn close(self) {

@@ -7,22 +7,32 @@
 //! not, the partition is taken out of the stream and published anew. So the stream has each event once and in
 //! order, without relying on the detection of duplicates, which forgets.
 //!
+//! Messages are sent in runs, one run of the stream at a time, and only the last of a run is acknowledged. The first
+//! names the place in the stream that it is for, each other the message that it follows, and the server takes them
+//! nowhere else: so the one acknowledgement says that the whole run is there and in order, and what comes late finds
+//! its place or is refused.
+//!
 //! NATS is never the truth: a wiped stream is made again and filled from position 1.
 
 mod announce;
+mod broker;
+mod publish;
 mod stream;
 
 pub(crate) use announce::Announce;
 pub use announce::Announcer;
+pub use broker::{Acknowledged, Broker, BrokerError, Described, Message, Taken};
+use publish::End;
+pub use stream::JetStream;
 use stream::Known;
-pub use stream::{Acknowledged, Broker, BrokerError, Described, JetStream, Message, Taken};
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Partition;
 use journal::{Journal, Recorded, Store, cloudevent};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +43,7 @@ pub const STREAM: &str = "JOURNAL";
 const WAITING_BATCHES: usize = 256;
 /// How many events are read from the journal at once.
 const READ_EVENTS: i64 = 1_000;
-/// How many events of a partition are published before their acknowledgements are awaited.
+/// How many events of a partition are published at once: the longest run.
 const IN_FLIGHT: usize = 500;
 /// How often the journal is asked whether something was missed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -41,7 +51,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const NOTE: Duration = Duration::from_millis(200);
 /// How often the messages are counted: one that was on its way when a connection broke may come much later.
 const COUNT: Duration = Duration::from_secs(10);
-/// How long an acknowledgement may take.
+/// How long a run may take, to its acknowledgement.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -71,7 +81,7 @@ enum RelayError {
     Nats(#[from] BrokerError),
     #[error("NATS does not acknowledge message {0}")]
     Unacknowledged(String),
-    #[error("NATS had message {0}, or one that comes after it, already")]
+    #[error("NATS has message {0} in another place than where it was sent to")]
     OutOfOrder(String),
     #[error(transparent)]
     Event(#[from] cloudevent::CloudEventError),
@@ -94,7 +104,7 @@ impl<S: Store, B: Broker> Relay<S, B> {
             .map(|partition| {
                 let (sender, queue) = mpsc::channel(WAITING_BATCHES);
                 let (journal, broker) = (journal.clone(), broker.clone());
-                (sender, Lane { journal, broker, partition, queue, known: None })
+                (sender, Lane { journal, broker, partition, queue, known: None, end: Arc::default() })
             })
             .unzip();
         (Self { journal, lanes }, Announcer { partitions })
@@ -137,6 +147,11 @@ impl<S: Store, B: Broker> Relay<S, B> {
             tracing::warn!("the relay has lost its lease");
             session.cancel();
         };
+        // Another program may have relayed meanwhile.
+        let end = Arc::default();
+        for lane in &mut self.lanes {
+            lane.end = Arc::clone(&end);
+        }
         let lanes = futures_util::future::join_all(self.lanes.iter_mut().map(|lane| lane.run(&session)));
         tokio::join!(lanes, watch);
     }
@@ -151,6 +166,8 @@ struct Lane<S, B> {
     queue: mpsc::Receiver<Vec<Recorded>>,
     /// The newest message that was acknowledged, with all before it.
     known: Option<Known>,
+    /// Where the stream ends, as far as the lanes know. Whoever holds it may publish.
+    end: Arc<Mutex<Option<End>>>,
 }
 
 impl<S: Store, B: Broker> Lane<S, B> {
@@ -220,7 +237,7 @@ impl<S: Store, B: Broker> Lane<S, B> {
                     }
                     Ok(_) => {}
                 }
-                // What waits is published together: acknowledgements are waited for once.
+                // What waits is published together, as one run.
                 let events: Vec<Recorded> = adjoining(at, handed).collect();
                 if events.is_empty() {
                     break;
@@ -228,35 +245,6 @@ impl<S: Store, B: Broker> Lane<S, B> {
                 at = self.publish(at, &events).await?;
             }
         }
-    }
-
-    /// Publishes `events`, which adjoin `at`, and returns how far the stream has got.
-    async fn publish(&mut self, mut at: i64, events: &[Recorded]) -> Result<i64, RelayError> {
-        for some in events.chunks(IN_FLIGHT) {
-            let mut waiting: Vec<(i64, B::Sent)> = Vec::with_capacity(some.len());
-            for event in some {
-                let message = Message {
-                    subject: cloudevent::subject(event),
-                    id: cloudevent::message_id(event),
-                    payload: cloudevent::encode(event)?.into(),
-                };
-                waiting.push((event.position, self.broker.publish(message).await?));
-            }
-            for (position, sent) in waiting {
-                let message = || format!("{}-{position}", self.partition);
-                let acknowledged =
-                    tokio::time::timeout(ACKNOWLEDGEMENT, self.broker.acknowledged(sent)).await;
-                let Acknowledged { sequence, duplicate } =
-                    acknowledged.map_err(|_| RelayError::Unacknowledged(message()))??;
-                let known = self.known.as_mut().filter(|known| !duplicate && sequence > known.sequence);
-                let known = known.ok_or_else(|| RelayError::OutOfOrder(message()))?;
-                (known.position, known.sequence) = (position, sequence);
-                at = position;
-            }
-        }
-        metrics::counter!("counterfoil_relay_position", "partition" => self.partition.to_string())
-            .absolute(at.unsigned_abs());
-        Ok(at)
     }
 }
 

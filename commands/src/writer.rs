@@ -144,14 +144,16 @@ impl<S: Store> Writer<S> {
                 Err(trouble) => trouble,
             };
             self.doubts.raise();
-            if matches!(trouble, Trouble::KeyTaken) {
-                metrics::counter!("counterfoil_batches_decided_again_total").increment(1);
-                continue;
+            // Nothing that was loaded is wrong because a key turned out to be used.
+            if !matches!(trouble, Trouble::KeyTaken) {
+                self.head = None;
+                self.cache.clear();
             }
-            self.head = None;
-            self.cache.clear();
             let message = match trouble {
-                Trouble::KeyTaken => continue,
+                Trouble::KeyTaken => {
+                    metrics::counter!("counterfoil_batches_decided_again_total").increment(1);
+                    continue;
+                }
                 Trouble::Moved => {
                     metrics::counter!("counterfoil_batches_decided_again_total").increment(1);
                     "another writer keeps moving the partition".to_owned()

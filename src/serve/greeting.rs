@@ -1,15 +1,13 @@
 //! The way in, for somebody who has just started it.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use super::Demo;
 
 /// What is printed when everything is ready.
-pub(super) fn text(address: SocketAddr, token: &str, data_dir: &Path, demo: Demo) -> String {
+pub(super) fn text(base: &str, token: &str, data_dir: &Path, demo: Demo) -> String {
     let curl = format!("curl -sS -H 'Authorization: Bearer {token}'");
     let json = "-H 'Content-Type: application/json' -d";
-    let base = format!("http://{address}");
     let posting = r#"{"postings":[{"from":"@world","to":"customers:you:credits","amount":"10","asset":"USD"}],"open_wallets":true}"#;
     let asset = r#"{"code":"USD","scale":9}"#;
     let first = match demo {

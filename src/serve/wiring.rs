@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::credential::{Grant, Role, Signer, Verifier};
-use api::{Admission, App, Limits};
+use api::walls::Walls;
+use api::{Admission, App, Directory, Limits};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
@@ -18,7 +19,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Demo, greeting, health};
+use super::{Demo, greeting, health, walls};
 use crate::cli::{Failure, say};
 use crate::config::Config;
 use crate::demo;
@@ -138,6 +139,8 @@ impl Ledger {
                 answer_wait: Duration::from_millis(config.api.request_timeout_ms.get()),
                 ..Limits::default()
             },
+            directory: Directory::new(self.reader.clone()),
+            walls: self.walls(config),
             admission: Admission::new(config.api.bodies_bytes.get()),
             health: health::check(self.journal.clone(), self.progress.clone(), self.nats.clone()),
             metrics: self.metrics.clone(),
@@ -152,9 +155,11 @@ impl Ledger {
         demo: Demo,
         lifecycle: &Lifecycle,
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
+        let scheme = if config.api.tls.certificate.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{address}");
         let mut traffic = None;
         if demo == Demo::None {
-            say(&format!("Counterfoil serves http://{address}  (documentation at http://{address}/docs)"))?;
+            say(&format!("Counterfoil serves {base}  (documentation at {base}/docs)"))?;
         } else {
             let slug = Slug::new("demo")?;
             self.make_tenant(&slug).await?;
@@ -169,7 +174,7 @@ impl Ledger {
             let grant =
                 Grant { subject: "demo", tenant: &slug, role: Role::Admin, lifetime: TimeDelta::hours(12) };
             let token = signer.issue(&grant, &SystemClock, &SystemIds)?;
-            say(&greeting::text(address, &token, &config.data_dir(), demo))?;
+            say(&greeting::text(&base, &token, &config.data_dir(), demo))?;
         }
         let stop = lifecycle.soft().clone();
         Ok(async move {
@@ -179,6 +184,25 @@ impl Ledger {
                 tracing::warn!(%error, "the demonstration has ended early");
             }
         })
+    }
+
+    /// The walls, which forget from time to time.
+    fn walls(&self, config: &Config) -> Arc<Walls> {
+        let walls = Arc::new(Walls::new(walls::settings(config)));
+        self.follow(walls::upkeep(Arc::clone(&walls)));
+        walls
+    }
+
+    /// Runs `work` beside the rest until the end.
+    pub fn follow(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let following = self.following.clone();
+        self.followers.spawn(async move {
+            tokio::select! {
+                biased;
+                () = following.cancelled() => {}
+                () = work => {}
+            }
+        });
     }
 
     async fn make_tenant(&self, slug: &Slug) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -56,8 +57,10 @@ const SETTINGS: &[&str] = &[
 const DURABLE: &[&str] = &["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
 /// For tests that throw their data away.
 const VOLATILE: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
-const KEPT: &[&str] =
-    &["shared_buffers=256MB", "max_connections=200", "min_wal_size=1GB", "max_wal_size=2GB"];
+const KEPT: &[&str] = &["max_connections=200", "min_wal_size=1GB", "max_wal_size=2GB"];
+/// What PostgreSQL keeps in its own memory, in MiB: an eighth of the machine's, half of what PostgreSQL's manual has for a
+/// server of its own, within these bounds. The lower one is taken where the machine's memory is not known.
+const SHARED_BUFFERS: RangeInclusive<u64> = 256..=2_048;
 /// Many tests at a time, each with little data.
 const SMALL: &[&str] = &["shared_buffers=64MB", "max_connections=400"];
 
@@ -164,6 +167,9 @@ fn command(
     let mut settings = [SETTINGS, if durable { DURABLE } else { VOLATILE }].concat();
     settings.extend(if directory.is_ephemeral() { SMALL } else { KEPT });
     let mut settings: Vec<String> = settings.into_iter().map(str::to_owned).collect();
+    if !directory.is_ephemeral() {
+        settings.push(format!("shared_buffers={}MB", shared_buffers()));
+    }
     // A comma in the path would make two directories of one without the quotes.
     let sockets = sockets.display().to_string().replace('"', "\"\"");
     settings.push(format!("unix_socket_directories=\"{sockets}\""));
@@ -175,6 +181,19 @@ fn command(
         account.apply(&mut command);
         command
     })
+}
+
+fn shared_buffers() -> u64 {
+    let megabytes = |path: &str, parse: fn(&str) -> Option<u64>| parse(&fs::read_to_string(path).ok()?);
+    let machine = megabytes("/proc/meminfo", |text| {
+        let kilobytes =
+            text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
+        Some(kilobytes.trim().parse::<u64>().ok()? >> 10)
+    });
+    // A container may have less.
+    let group = megabytes("/sys/fs/cgroup/memory.max", |text| Some(text.trim().parse::<u64>().ok()? >> 20));
+    let memory = machine.map(|machine| group.map_or(machine, |group| group.min(machine)));
+    memory.map_or(0, |memory| memory / 8).clamp(*SHARED_BUFFERS.start(), *SHARED_BUFFERS.end())
 }
 
 fn prepare(command: &mut Command, directory: &DataDir) {

@@ -89,8 +89,8 @@ async fn a_wiped_stream_loses_nothing_and_is_listened_to_again() {
     caught_up(&ledger).await;
     eventually("the new stream feeds the projectors", async || {
         let stream = context.get_stream(STREAM).await.unwrap();
-        let name = format!("projections-{}", ledger.partition());
-        stream.consumer_info(&name).await.unwrap().ack_floor.consumer_sequence > 0
+        let name = format!("feed-{}", ledger.partition());
+        stream.consumer_info(&name).await.unwrap().delivered.consumer_sequence > 0
     })
     .await;
     assert_equal_to_the_fold(&ledger, &running.reader(&ledger).await).await;
@@ -110,11 +110,11 @@ async fn publish(context: &jetstream::Context, events: &[journal::Recorded]) {
 
 /// Waits until the projectors have taken all messages of the ledger's partition.
 async fn taken(ledger: &Ledger, context: &jetstream::Context) {
-    let name = format!("projections-{}", ledger.partition());
+    let name = format!("feed-{}", ledger.partition());
     eventually("every message is taken", async || {
         let stream = context.get_stream(STREAM).await.unwrap();
         let info = stream.consumer_info(&name).await.unwrap();
-        info.num_pending == 0 && info.num_ack_pending == 0
+        info.num_pending == 0
     })
     .await;
 }

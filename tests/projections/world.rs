@@ -236,7 +236,7 @@ pub async fn listening(ledger: &Ledger, context: &jetstream::Context) {
     eventually("the projectors have consumers", async || {
         let Ok(stream) = context.get_stream(STREAM).await else { return false };
         for partition in ledger.journal.partitions() {
-            if stream.consumer_info(format!("projections-{partition}")).await.is_err() {
+            if stream.consumer_info(format!("feed-{partition}")).await.is_err() {
                 return false;
             }
         }

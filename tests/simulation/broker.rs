@@ -8,12 +8,19 @@ use bytes::Bytes;
 use commands::{Acknowledged, Broker, BrokerError, Described, Message, Taken};
 use domain::Partition;
 use projections::{Arrived, Source, SourceError, Subscription};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use crate::world::{Part, Process, World};
 
 /// How long the server knows the ids of messages.
 const DUPLICATES: Duration = Duration::from_millis(100);
+
+/// What the stream's last message has to be for one to be taken.
+#[derive(Debug, Clone, Hash)]
+enum Behind {
+    Place(u64),
+    Message(String),
+}
 
 /// A message that the stream has.
 pub struct Stored {
@@ -29,9 +36,8 @@ pub struct Stream {
     /// By partition, in order.
     pub messages: Vec<Vec<Stored>>,
     last_sequence: u64,
+    last_id: String,
     recent: HashMap<String, Instant>,
-    /// By partition: the sequence up to which the durable consumer has acknowledged.
-    consumers: Vec<Option<u64>>,
 }
 
 /// A nats-server.
@@ -59,28 +65,49 @@ impl Server {
                 description: description.to_owned(),
                 messages: (0..count).map(|_| Vec::new()).collect(),
                 last_sequence: 0,
+                last_id: String::new(),
                 recent: HashMap::new(),
-                consumers: vec![None; count],
             }
         })
     }
 
-    /// Takes a message in, where it is not known already. `None` where there is no stream.
-    fn take(&mut self, message: &Message) -> Option<Acknowledged> {
+    /// Takes a message in behind another, where it is not known already.
+    fn take(&mut self, message: &Message, behind: &Behind) -> Result<Acknowledged, BrokerError> {
         let now = Instant::now();
-        let stream = self.stream.as_mut()?;
+        let stream = self.stream.as_mut().ok_or_else(|| BrokerError("stream not found".into()))?;
         if stream.recent.len() > 10_000 {
             stream.recent.retain(|_, taken| *taken + DUPLICATES > now);
         }
         if stream.recent.get(&message.id).is_some_and(|taken| *taken + DUPLICATES > now) {
-            return Some(Acknowledged { sequence: stream.last_sequence, duplicate: true });
+            return Ok(Acknowledged { sequence: stream.last_sequence, duplicate: true });
         }
+        let fits = match behind {
+            Behind::Place(last) => stream.last_sequence == *last,
+            Behind::Message(id) => stream.last_id == *id,
+        };
+        if !fits {
+            return Err(BrokerError(format!(
+                "wrong last message: {} {}",
+                stream.last_sequence, stream.last_id
+            )));
+        }
+        stream.last_id.clone_from(&message.id);
         stream.recent.insert(message.id.clone(), now);
         stream.last_sequence += 1;
         let partition: usize = message.subject.split('.').nth(1).unwrap().parse().unwrap();
         let (id, payload) = (message.id.clone(), message.payload.clone());
         stream.messages[partition].push(Stored { sequence: stream.last_sequence, id, payload });
-        Some(Acknowledged { sequence: stream.last_sequence, duplicate: false })
+        Ok(Acknowledged { sequence: stream.last_sequence, duplicate: false })
+    }
+
+    /// Loses a message, as a server does that was killed or whose disk has a bad place.
+    fn lose(&mut self, partition: usize, which: impl FnOnce(usize) -> usize) -> Option<String> {
+        let messages = &mut self.stream.as_mut()?.messages[partition];
+        if messages.is_empty() {
+            return None;
+        }
+        let which = which(messages.len());
+        Some(messages.remove(which).id)
     }
 }
 
@@ -93,11 +120,11 @@ pub struct SimBroker {
     pub caught: Arc<Mutex<u64>>,
 }
 
-/// What becomes of a message that was sent.
-pub enum Sent {
-    Acknowledged { at: Instant, as_what: Acknowledged },
-    Broken { at: Instant },
-    Never,
+/// What is heard of a message that was sent.
+enum Heard {
+    Answer(Result<Acknowledged, BrokerError>),
+    Broken,
+    Nothing,
 }
 
 impl SimBroker {
@@ -113,11 +140,59 @@ impl SimBroker {
         Ok(())
     }
 
-    fn take(&self, message: &Message) -> Option<Acknowledged> {
-        let taken = self.world.server().take(message);
-        self.world.trace(("taken", &message.id, taken.map(|taken| taken.sequence)));
+    fn take(&self, message: &Message, behind: &Behind) -> Result<Acknowledged, BrokerError> {
+        let taken = self.world.server().take(message, behind);
+        self.world.trace(("taken", &message.id, behind, taken.as_ref().ok().map(|taken| taken.sequence)));
         self.world.news.notify_waiters();
         taken
+    }
+
+    /// Sends one message of a run.
+    fn send(&self, message: Message, behind: Behind) -> Heard {
+        let fate = if self.is_caught() { self.world.chance().between(1, 6) } else { 0 };
+        match fate {
+            0 => Heard::Answer(self.take(&message, &behind)),
+            // Lost, and noticed or not.
+            1 => Heard::Broken,
+            2 => Heard::Nothing,
+            // Taken, but nobody hears of it.
+            3 => {
+                let _ = self.take(&message, &behind);
+                Heard::Nothing
+            }
+            // Taken, and it arrives once more.
+            4 => {
+                let answer = self.take(&message, &behind);
+                self.later(message, behind);
+                Heard::Answer(answer)
+            }
+            // Still on the old connection while others overtake it on the new one.
+            _ => {
+                self.later(message, behind);
+                if fate == 5 { Heard::Broken } else { Heard::Nothing }
+            }
+        }
+    }
+
+    fn later(&self, message: Message, behind: Behind) {
+        let (broker, late) = (self.clone(), self.world.chance().between(1, 3_000));
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(late)).await;
+            let _ = broker.take(&message, &behind);
+        });
+    }
+
+    /// The server loses a message that it had acknowledged.
+    fn forget(&self) {
+        if !self.world.unlucky(self.world.profile.broker_fault * 20) {
+            return;
+        }
+        let partition = self.world.chance().index(usize::try_from(self.world.profile.partitions).unwrap());
+        let lost = self.world.server().lose(partition, |count| self.world.chance().index(count));
+        if lost.is_some() {
+            self.world.fault("JetStream loses a message that it had");
+            self.world.trace(("lost", lost));
+        }
     }
 
     async fn find(
@@ -154,14 +229,13 @@ impl SimBroker {
 }
 
 impl Broker for SimBroker {
-    type Sent = Sent;
-
     async fn stream(&self, description: &str) -> Result<Described, BrokerError> {
         self.reach().await?;
         let described = {
             let mut server = self.world.server();
             let stream = server.open(description);
-            Described { made: stream.made, description: stream.description.clone() }
+            let (made, last) = (stream.made, stream.last_sequence);
+            Described { made, description: stream.description.clone(), last }
         };
         self.world.travel().await;
         self.process.live().await;
@@ -202,57 +276,31 @@ impl Broker for SimBroker {
         Ok(())
     }
 
-    async fn publish(&self, message: Message) -> Result<Sent, BrokerError> {
+    async fn publish(&self, last: u64, run: Vec<Message>) -> Result<Acknowledged, BrokerError> {
         self.process.live().await;
         if self.world.is_away(Part::Broker).await {
             self.process.live().await;
             return Err(BrokerError("not connected".into()));
         }
-        let (fate, wait) = {
-            let caught = self.is_caught();
-            let mut chance = self.world.chance();
-            (if caught { chance.between(1, 5) } else { 0 }, chance.between(0, 3))
-        };
-        let at = Instant::now() + Duration::from_millis(wait);
-        Ok(match fate {
-            0 => match self.take(&message) {
-                Some(as_what) => Sent::Acknowledged { at, as_what },
-                None => Sent::Broken { at },
-            },
-            // Lost, and noticed or not.
-            1 => Sent::Broken { at },
-            2 => Sent::Never,
-            // Taken, but nobody hears of it.
-            3 => {
-                self.take(&message);
-                Sent::Never
+        self.forget();
+        let (mut heard, mut behind) = (Heard::Nothing, Behind::Place(last));
+        for message in run {
+            let next = Behind::Message(message.id.clone());
+            heard = self.send(message, std::mem::replace(&mut behind, next));
+            if !matches!(heard, Heard::Answer(_)) {
+                // What is still to be sent waits for a new connection.
+                self.world.travel().await;
+                self.process.live().await;
             }
-            // Still on the old connection while others overtake it on the new one.
-            _ => {
-                let (broker, late) = (self.clone(), self.world.chance().between(1, 3_000));
-                tokio::spawn(async move {
-                    sleep(Duration::from_millis(late)).await;
-                    broker.take(&message);
-                });
-                if fate == 4 { Sent::Broken { at } } else { Sent::Never }
-            }
-        })
-    }
-
-    async fn acknowledged(&self, sent: Sent) -> Result<Acknowledged, BrokerError> {
-        let answer = match sent {
-            Sent::Acknowledged { at, as_what } => {
-                sleep_until(at).await;
-                Ok(as_what)
-            }
-            Sent::Broken { at } => {
-                sleep_until(at).await;
-                Err(BrokerError("connection lost".into()))
-            }
-            Sent::Never => std::future::pending().await,
-        };
+        }
+        let wait = self.world.chance().between(0, 3);
+        sleep(Duration::from_millis(wait)).await;
         self.process.live().await;
-        answer
+        match heard {
+            Heard::Answer(answer) => answer,
+            Heard::Broken => Err(BrokerError("connection lost".into())),
+            Heard::Nothing => std::future::pending().await,
+        }
     }
 }
 
@@ -274,16 +322,15 @@ impl Source for SimSource {
             self.process.live().await;
             return Err(SourceError("no answer".into()));
         }
-        let mut server = self.world.server();
-        let stream = server.stream.as_mut().ok_or_else(|| SourceError("stream not found".into()))?;
-        let last = stream.last_sequence;
-        let from = *stream.consumers[index(partition)].get_or_insert(last);
+        let server = self.world.server();
+        let stream = server.stream.as_ref().ok_or_else(|| SourceError("stream not found".into()))?;
         let (world, process) = (Arc::clone(&self.world), Arc::clone(&self.process));
-        Ok(SimSubscription { world, process, partition, size, made: stream.made, at: from })
+        let (made, at) = (stream.made, stream.last_sequence);
+        Ok(SimSubscription { world, process, partition, size, made, at })
     }
 }
 
-/// The messages of a partition from the durable consumer on.
+/// The messages of a partition from the subscription on.
 pub struct SimSubscription {
     world: Arc<World>,
     process: Arc<Process>,
@@ -366,18 +413,5 @@ impl Subscription for SimSubscription {
                 }
             }
         }
-    }
-
-    async fn acknowledge(&mut self) -> Result<(), SourceError> {
-        self.process.live().await;
-        if self.world.unlucky(self.world.profile.broker_fault) {
-            return Err(SourceError("connection lost".into()));
-        }
-        if let Some(stream) = &mut self.world.server().stream
-            && stream.made == self.made
-        {
-            stream.consumers[index(self.partition)] = Some(self.at);
-        }
-        Ok(())
     }
 }

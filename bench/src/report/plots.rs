@@ -11,7 +11,11 @@ use crate::measure::{Case, Failure, real};
 use crate::targets::ceiling;
 
 /// Width and height, in pixels.
-const EXTENT: (u32, u32) = (860, 480);
+const EXTENT: (u32, u32) = (1_160, 480);
+/// The part of the width that the names of the lines have, beside the plot.
+const NAMES: u32 = 330;
+/// The height of a name.
+const NAME: usize = 22;
 const FONT: &str = "sans-serif";
 
 /// A line of a plot.
@@ -109,7 +113,8 @@ fn growth(file: &Path, report: &Report) -> Result<(), Failure> {
     let Some(highest) = highest(&lines) else { return Ok(()) };
     let frame =
         Frame { file, title: "Cost by the size of the ledger, one caller", x: "wallets", y: "median, ms" };
-    draw(&frame, (1_000.0..10_000_000.0).log_scale(), 0.0..highest * 1.6, &lines)
+    let largest = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(10_000.0, f64::max);
+    draw(&frame, (1_000.0..largest).log_scale(), 0.0..highest * 1.1, &lines)
 }
 
 fn highest(lines: &[Line]) -> Option<f64> {
@@ -126,9 +131,11 @@ where
 {
     let root = SVGBackend::new(frame.file, EXTENT).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
+    let (plot, names) = root.split_horizontally(EXTENT.0 - NAMES);
+    let mut chart = ChartBuilder::on(&plot)
         .caption(frame.title, (FONT, 20))
         .margin(12)
+        .margin_right(24)
         .x_label_area_size(42)
         .y_label_area_size(64)
         .build_cartesian_2d(x, y)?;
@@ -136,27 +143,30 @@ where
         .configure_mesh()
         .x_desc(frame.x)
         .y_desc(frame.y)
+        .x_label_formatter(&|x| short(*x))
+        .y_label_formatter(&|y| short(*y))
         .label_style((FONT, 13))
         .max_light_lines(0)
         .draw()?;
-    for (index, line) in lines.iter().enumerate() {
-        let color = Palette99::pick(index).mix(1.0);
-        let path = LineSeries::new(line.points.iter().copied(), color.stroke_width(2));
-        chart
-            .draw_series(path)?
-            .label(line.name.clone())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+    for (line, color) in lines.iter().zip(colors()) {
+        chart.draw_series(LineSeries::new(line.points.iter().copied(), color.stroke_width(2)))?;
         if line.points.len() < 10 {
             chart.draw_series(line.points.iter().map(|point| Circle::new(*point, 3, color.filled())))?;
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .label_font((FONT, 12))
-        .draw()?;
+    for (line, (color, top)) in lines.iter().zip(colors().zip((50..).step_by(NAME))) {
+        names.draw(&PathElement::new([(0, top), (18, top)], color.stroke_width(3)))?;
+        names.draw(&Text::new(line.name.as_str(), (26, top - 6), (FONT, 12)))?;
+    }
     root.present()?;
     Ok(())
+}
+
+fn colors() -> impl Iterator<Item = RGBAColor> {
+    (0..).map(|index| Palette99::pick(index).mix(1.0))
+}
+
+/// A number without digits that say nothing.
+fn short(number: f64) -> String {
+    if number.abs() >= 10.0 { format!("{number:.0}") } else { format!("{number}") }
 }

@@ -1,21 +1,24 @@
-//! What the relay asks of JetStream: the stream itself, how far it has a partition, and whether it is whole.
+//! The stream of a nats-server: how far it has a partition, and whether it is whole.
 
-use std::future::Future;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::header::{
+    HeaderMap, HeaderName, NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_LAST_SEQUENCE, NATS_MESSAGE_ID,
+};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{
     Config, LastRawMessageError, LastRawMessageErrorKind, StorageType, Stream,
 };
 use async_nats::jetstream::{self, Context};
-use bytes::Bytes;
 use domain::Partition;
 use futures_util::TryStreamExt as _;
 use journal::{Store, cloudevent};
 
-use super::{IN_FLIGHT, Lane, RelayError, STREAM};
+use super::publish::End;
+use super::{
+    Acknowledged, Broker, BrokerError, Described, IN_FLIGHT, Lane, Message, RelayError, STREAM, Taken,
+};
 
 /// How long the server remembers the ids of messages: as short as it allows, for after a purge they are sent again.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
@@ -23,110 +26,23 @@ const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 /// How long a request may take. A server that was killed meanwhile never answers.
 const REQUEST: Duration = Duration::from_secs(2);
 
-/// NATS failed or could not be reached.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("NATS: {0}")]
-pub struct BrokerError(
-    /// What is wrong, in words.
-    pub String,
-);
-
 fn nats(error: impl std::fmt::Display) -> BrokerError {
     BrokerError(error.to_string())
-}
-
-/// The stream as the server describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Described {
-    /// What tells one stream from another of the same name: when it was made, in nanoseconds.
-    pub made: i128,
-    /// What it was made with; ours says which database it belongs to.
-    pub description: String,
-}
-
-/// An event on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Where to.
-    pub subject: String,
-    /// What the server knows duplicates by: `<partition>-<position>`.
-    pub id: String,
-    /// The event as a `CloudEvent`.
-    pub payload: Bytes,
-}
-
-/// A message as the stream has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// Its place in the stream.
-    pub sequence: u64,
-    /// Its id; empty if it has none.
-    pub id: String,
-}
-
-/// What the server says of a message that was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// Its place in the stream.
-    pub sequence: u64,
-    /// Whether it was there already.
-    pub duplicate: bool,
-}
-
-/// The stream that the relay fills. [`JetStream`] is the one of nats-server; the simulation has one in memory.
-///
-/// The contract that every broker keeps:
-/// - The stream has messages in the order in which it took them. A partition's are those whose subject begins with
-///   `journal.<partition>.`.
-/// - A message that is sent may be lost, and may be taken later than ones that were sent after it: order holds only
-///   while nothing fails. The same for its acknowledgement, which is given after the message was taken.
-/// - A message whose id was taken a moment ago is not taken again; its acknowledgement says so.
-/// - The stream may be gone, or be another one, whenever it is asked.
-pub trait Broker: Clone + Send + Sync + 'static {
-    /// A message that was sent and not yet acknowledged.
-    type Sent: Send;
-
-    /// Describes the stream, and makes it with `description` where it is not there.
-    fn stream(&self, description: &str) -> impl Future<Output = Result<Described, BrokerError>> + Send;
-
-    /// The partition's last message.
-    fn last(&self, partition: Partition) -> impl Future<Output = Result<Option<Taken>, BrokerError>> + Send;
-
-    /// The partition's first message from this place in the stream on.
-    fn first(
-        &self,
-        partition: Partition,
-        sequence: u64,
-    ) -> impl Future<Output = Result<Option<Taken>, BrokerError>> + Send;
-
-    /// How many messages the partition has.
-    fn count(&self, partition: Partition) -> impl Future<Output = Result<usize, BrokerError>> + Send;
-
-    /// Takes all messages of the partition out.
-    fn purge(&self, partition: Partition) -> impl Future<Output = Result<(), BrokerError>> + Send;
-
-    /// Sends a message behind those sent before.
-    fn publish(&self, message: Message) -> impl Future<Output = Result<Self::Sent, BrokerError>> + Send;
-
-    /// Waits for the acknowledgement. It may never come.
-    fn acknowledged(
-        &self,
-        sent: Self::Sent,
-    ) -> impl Future<Output = Result<Acknowledged, BrokerError>> + Send;
 }
 
 /// The stream [`STREAM`] of a nats-server.
 #[derive(Debug, Clone)]
 pub struct JetStream {
+    client: async_nats::Client,
     context: Context,
 }
 
 impl JetStream {
     /// The stream over `client`.
     pub fn new(client: async_nats::Client) -> Self {
-        let mut context = jetstream::new(client);
+        let mut context = jetstream::new(client.clone());
         context.set_timeout(REQUEST);
-        Self { context }
+        Self { client, context }
     }
 
     async fn handle(&self) -> Result<Stream<()>, BrokerError> {
@@ -149,9 +65,16 @@ fn found(message: Result<StreamMessage, LastRawMessageError>) -> Result<Option<T
     }
 }
 
-impl Broker for JetStream {
-    type Sent = PublishAckFuture;
+/// What goes with a message that the server is to take only where `condition` names the stream's last message.
+fn headers(id: &str, (condition, last): (HeaderName, &str)) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, id);
+    headers.insert("Content-Type", cloudevent::CONTENT_TYPE);
+    headers.insert(condition, last);
+    headers
+}
 
+impl Broker for JetStream {
     async fn stream(&self, description: &str) -> Result<Described, BrokerError> {
         let config = Config {
             name: STREAM.to_owned(),
@@ -164,7 +87,8 @@ impl Broker for JetStream {
         let stream = self.context.get_or_create_stream(config).await.map_err(nats)?;
         let info = stream.cached_info();
         let description = info.config.description.clone().unwrap_or_default();
-        Ok(Described { made: info.created.unix_timestamp_nanos(), description })
+        let made = info.created.unix_timestamp_nanos();
+        Ok(Described { made, description, last: info.state.last_sequence })
     }
 
     async fn last(&self, partition: Partition) -> Result<Option<Taken>, BrokerError> {
@@ -190,17 +114,21 @@ impl Broker for JetStream {
         Ok(())
     }
 
-    async fn publish(&self, message: Message) -> Result<PublishAckFuture, BrokerError> {
-        let Message { subject, id, payload } = message;
-        let message = PublishMessage::build()
-            .payload(payload)
-            .message_id(id)
-            .header("Content-Type", cloudevent::CONTENT_TYPE);
-        self.context.send_publish(subject, message).await.map_err(nats)
-    }
-
-    async fn acknowledged(&self, sent: PublishAckFuture) -> Result<Acknowledged, BrokerError> {
-        let PublishAck { sequence, duplicate, .. } = sent.into_future().await.map_err(nats)?;
+    async fn publish(&self, last: u64, run: Vec<Message>) -> Result<Acknowledged, BrokerError> {
+        let (mut behind, mut reply) = ((NATS_EXPECTED_LAST_SEQUENCE, last.to_string()), None);
+        let length = run.len();
+        for (index, Message { subject, id, payload }) in run.into_iter().enumerate() {
+            let headers = headers(&id, (behind.0, &behind.1));
+            if index + 1 < length {
+                self.client.publish_with_headers(subject, headers, payload).await.map_err(nats)?;
+            } else {
+                let sent = self.context.publish_with_headers(subject, headers, payload);
+                reply = Some(sent.await.map_err(nats)?);
+            }
+            behind = (NATS_EXPECTED_LAST_MESSAGE_ID, id);
+        }
+        let reply = reply.ok_or_else(|| BrokerError("there is nothing to publish".to_owned()))?;
+        let PublishAck { sequence, duplicate, .. } = reply.await.map_err(nats)?;
         Ok(Acknowledged { sequence, duplicate })
     }
 }
@@ -208,15 +136,17 @@ impl Broker for JetStream {
 /// The end of a partition in the stream, up to which it is in order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
-    made: i128,
+    pub(super) made: i128,
     pub(super) position: i64,
     pub(super) sequence: u64,
+    /// For which [`End::asked`] the stream was known to have the partition up to `position` and no further.
+    pub(super) seen: Option<u64>,
 }
 
 impl<S: Store, B: Broker> Lane<S, B> {
     /// How far JetStream has this partition, which is then whole up to there.
     pub(super) async fn resume(&mut self) -> Result<Known, RelayError> {
-        let made = self.stream().await?;
+        let made = self.end().await?.made;
         let (mut position, mut sequence) = self.last().await?;
         if !self.whole(position).await? || !self.in_order(made, position, sequence).await? {
             tracing::warn!(partition = %self.partition, last = position, "the stream is not whole; filling it again");
@@ -229,13 +159,13 @@ impl<S: Store, B: Broker> Lane<S, B> {
         if position > head {
             return Err(RelayError::Ahead { partition: self.partition, stream: position, journal: head });
         }
-        let known = Known { made, position, sequence };
+        let known = Known { made, position, sequence, seen: None };
         self.known = Some(known);
         Ok(known)
     }
 
     /// The partition's last message: its position, 0 where there is none, and its place in the stream.
-    async fn last(&self) -> Result<(i64, u64), RelayError> {
+    pub(super) async fn last(&self) -> Result<(i64, u64), RelayError> {
         let Some(Taken { sequence, id }) = self.broker.last(self.partition).await? else {
             return Ok((0, 0));
         };
@@ -273,13 +203,17 @@ impl<S: Store, B: Broker> Lane<S, B> {
 
     /// Whether the stream is the one we began with, and still ends where we left it.
     pub(super) async fn unchanged(&self, at: i64, began: Known) -> Result<bool, RelayError> {
-        Ok(self.stream().await? == began.made && self.last().await?.0 == at)
+        Ok(self.end().await?.made == began.made && self.last().await?.0 == at)
     }
 
-    /// When the stream was made; it is, where it is not there.
-    async fn stream(&self) -> Result<i128, RelayError> {
+    /// Which stream it is, and where it ends. It is made where it is not there.
+    pub(super) async fn end(&self) -> Result<End, RelayError> {
         let own = format!("counterfoil {}", self.journal.database_id());
-        let Described { made, description } = self.broker.stream(&own).await?;
-        if description == own { Ok(made) } else { Err(RelayError::Foreign { found: description, own }) }
+        let Described { made, description, last } = self.broker.stream(&own).await?;
+        if description == own {
+            Ok(End { made, sequence: last, asked: last })
+        } else {
+            Err(RelayError::Foreign { found: description, own })
+        }
     }
 }

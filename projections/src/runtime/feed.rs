@@ -78,7 +78,6 @@ async fn feed<S: Store, V: Views, F: Source>(
                 // Without a receiver there is nobody to miss it.
                 let _ = batches.send(batch);
             }
-            subscription.acknowledge().await?;
             *fed = true;
         }
         if let Some(failure) = failure {

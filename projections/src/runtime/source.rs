@@ -13,6 +13,11 @@ use futures_util::{Stream, StreamExt as _};
 /// The stream that the relay fills. It is the relay that creates it.
 const STREAM: &str = "JOURNAL";
 
+/// How long a request for messages waits for some.
+const EXPIRES: Duration = Duration::from_secs(15);
+/// When the server forgets a consumer that nobody asks for messages. Two requests may be missed.
+const FORGOTTEN: Duration = Duration::from_secs(45);
+
 /// What brings events cannot be reached, or has ended.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
@@ -37,7 +42,7 @@ pub struct Arrived {
 /// Where events come from quickly. [`Feeding`] is nats-server; the simulation has a stream in memory.
 ///
 /// The contract is weak, as the journal has everything: messages may be missing, come twice or out of order, and be
-/// anything at all. What was not acknowledged comes again to the next subscription.
+/// anything at all. Nothing is acknowledged: what a subscription has missed does not come again, to it or the next.
 pub trait Source: Clone + Send + Sync + 'static {
     /// A partition's messages from now on.
     type Subscription: Subscription;
@@ -54,12 +59,10 @@ pub trait Source: Clone + Send + Sync + 'static {
 pub trait Subscription: Send {
     /// Waits for messages; all that are there already come at once. `None` when there will be no more.
     fn next(&mut self) -> impl Future<Output = Option<Arrived>> + Send;
-
-    /// Acknowledges all that came.
-    fn acknowledge(&mut self) -> impl Future<Output = Result<(), SourceError>> + Send;
 }
 
-/// A nats-server, with a durable consumer for each partition.
+/// A nats-server, with a consumer for each partition. How far a read model is, its checkpoint says; so the server
+/// keeps nothing about a consumer, and forgets it when nobody has asked for a while.
 #[derive(Debug, Clone)]
 pub struct Feeding {
     context: Context,
@@ -73,18 +76,18 @@ impl Feeding {
 
     async fn consumer(&self, partition: Partition) -> Result<PullConsumer, SourceError> {
         let stream = self.context.get_stream_no_info(STREAM).await.map_err(failed)?;
-        let name = format!("projections-{partition}");
         let config = pull::Config {
-            durable_name: Some(name.clone()),
+            name: Some(format!("feed-{partition}")),
             description: Some("feeds the read models".to_owned()),
             filter_subject: format!("journal.{partition}.>"),
-            ack_policy: AckPolicy::All,
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            inactive_threshold: FORGOTTEN,
             // What is older the projectors take from the journal, in larger bites.
             deliver_policy: DeliverPolicy::New,
-            max_ack_pending: 10_000,
             ..pull::Config::default()
         };
-        stream.get_or_create_consumer(&name, config).await.map_err(failed)
+        stream.create_consumer(config).await.map_err(failed)
     }
 }
 
@@ -98,13 +101,13 @@ impl Source for Feeding {
             .stream()
             .max_messages_per_batch(size)
             .heartbeat(Duration::from_secs(5))
-            .expires(Duration::from_secs(15))
+            .expires(EXPIRES)
             .messages()
             .await
             .map_err(failed)?;
         // Whatever is there already makes one batch; nothing waits for more.
         let chunks = messages.map(|message| message.map_err(failed)).ready_chunks(size);
-        Ok(Pulled { chunks: Box::pin(chunks), last: None })
+        Ok(Pulled { chunks: Box::pin(chunks) })
     }
 }
 
@@ -113,7 +116,6 @@ type Chunk = Vec<Result<Message, SourceError>>;
 /// The messages of a consumer that is pulled.
 pub struct Pulled {
     chunks: Pin<Box<dyn Stream<Item = Chunk> + Send>>,
-    last: Option<Message>,
 }
 
 impl Subscription for Pulled {
@@ -122,10 +124,7 @@ impl Subscription for Pulled {
         // Without this tokio ends a chunk after 128 messages, for the sake of other tasks.
         for item in tokio::task::unconstrained(self.chunks.next()).await? {
             match item {
-                Ok(message) => {
-                    arrived.messages.push(message.payload.clone());
-                    self.last = Some(message);
-                }
+                Ok(message) => arrived.messages.push(message.message.payload),
                 Err(failure) => {
                     arrived.failure = Some(failure);
                     break;
@@ -133,12 +132,5 @@ impl Subscription for Pulled {
             }
         }
         Some(arrived)
-    }
-
-    async fn acknowledge(&mut self) -> Result<(), SourceError> {
-        match self.last.take() {
-            Some(last) => last.ack().await.map_err(failed),
-            None => Ok(()),
-        }
     }
 }

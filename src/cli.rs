@@ -2,6 +2,7 @@
 
 mod config;
 mod journal;
+mod keys;
 mod migrate;
 mod openapi;
 mod projections;
@@ -56,6 +57,8 @@ enum Command {
     Journal(journal::Arguments),
     #[command(subcommand)]
     Projections(projections::Arguments),
+    #[command(subcommand)]
+    Keys(keys::Arguments),
     Openapi(openapi::Arguments),
     /// Import usage that was recorded elsewhere
     #[command(subcommand)]
@@ -130,6 +133,7 @@ async fn run(command: Command, config: Config) -> Result<ExitCode, Failure> {
         Command::Config(arguments) => config::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments, config).await,
         Command::Projections(arguments) => projections::run(arguments, config).await,
+        Command::Keys(arguments) => keys::run(arguments, config).await,
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Import(arguments) => Ok(import::run(arguments).await),
     }

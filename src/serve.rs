@@ -2,6 +2,7 @@
 
 mod greeting;
 mod health;
+mod vault;
 mod walls;
 mod wiring;
 
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::servers::Addresses;
 use crate::system::SystemIds;
+pub use vault::{open_vault, turns};
 pub use wiring::Ledger;
 
 /// What a fresh database is given to look at.

@@ -81,12 +81,10 @@ impl Accounts {
             return Ok(Reserved::New);
         }
         // Deleted meanwhile: the caller's own next attempt finds it free.
-        let owner = sqlx::query_scalar!(
-            "SELECT user_id FROM identity.accounts WHERE email_index = $1",
-            &email[..],
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let owner =
+            sqlx::query_scalar!("SELECT user_id FROM identity.accounts WHERE email_index = $1", &email[..],)
+                .fetch_one(&self.pool)
+                .await?;
         Ok(Reserved::Taken(UserId(owner)))
     }
 
@@ -115,12 +113,10 @@ impl Accounts {
             Err(sqlx::Error::Database(error)) if error.constraint() == Some("accounts_email_index_key") => {}
             Err(error) => return Err(error.into()),
         }
-        let owner = sqlx::query_scalar!(
-            "SELECT user_id FROM identity.accounts WHERE email_index = $1",
-            &email[..],
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        let owner =
+            sqlx::query_scalar!("SELECT user_id FROM identity.accounts WHERE email_index = $1", &email[..],)
+                .fetch_optional(&self.pool)
+                .await?;
         Ok(owner.map(|owner| Reserved::Taken(UserId(owner))))
     }
 

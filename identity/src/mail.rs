@@ -86,7 +86,10 @@ enum Way {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailer").field("from", &self.from.email).field("way", &self.way).finish_non_exhaustive()
+        f.debug_struct("Mailer")
+            .field("from", &self.from.email)
+            .field("way", &self.way)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,7 +138,11 @@ impl Mailer {
                     let Some(wait) = waits.next().filter(|_| refused.passing) else {
                         return Err(MailError::Server(refused.reason));
                     };
-                    tracing::warn!(reason = refused.reason, ?wait, "the mail server does not take a mail now");
+                    tracing::warn!(
+                        reason = refused.reason,
+                        ?wait,
+                        "the mail server does not take a mail now"
+                    );
                     tokio::time::sleep(*wait).await;
                 }
             }

@@ -215,7 +215,8 @@ impl Oidc {
         let verifier = PkceCodeVerifier::new(pending.verifier);
         let answer = provider.trade(&metadata, code, verifier).await?;
         let identity =
-            verify::identity(provider, &metadata, &answer, &Nonce::new(pending.nonce), self.clock.as_ref()).await?;
+            verify::identity(provider, &metadata, &answer, &Nonce::new(pending.nonce), self.clock.as_ref())
+                .await?;
         Ok(Identified { link: pending.link, ..identity })
     }
 }

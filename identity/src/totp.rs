@@ -97,10 +97,12 @@ impl SecondFactor {
             let secret = Zeroizing::new(totp.secret().to_base32());
             return Ok(Enrolled::Waiting(Enrolment { secret, url: Zeroizing::new(url) }));
         }
-        let exists =
-            sqlx::query_scalar!("SELECT true AS \"exists!\" FROM identity.accounts WHERE user_id = $1", user.0)
-                .fetch_optional(&self.pool)
-                .await?;
+        let exists = sqlx::query_scalar!(
+            "SELECT true AS \"exists!\" FROM identity.accounts WHERE user_id = $1",
+            user.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(if exists.is_some() { Enrolled::Already } else { Enrolled::Unknown })
     }
 
@@ -269,7 +271,10 @@ mod tests {
     fn the_address_names_the_account_and_the_installation() {
         let totp = totp(SECRET, "ada@example.com", "Counterfoil").unwrap();
         let url = totp.to_url().unwrap();
-        assert!(url.starts_with("otpauth://totp/Counterfoil:ada%40example.com?secret=GEZDGNBVGY3TQOJQ"), "{url}");
+        assert!(
+            url.starts_with("otpauth://totp/Counterfoil:ada%40example.com?secret=GEZDGNBVGY3TQOJQ"),
+            "{url}"
+        );
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
 use domain::DomainName;
 use figment::{Figment, Metadata, Profile, Provider};
+use identity::vault::MasterSource;
 
 use super::{Config, LogFormat};
 
@@ -229,6 +230,12 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
         if value.is_empty() {
             return refuse(key, "must not be empty".to_owned());
         }
+    }
+    if config.identity.master_key.as_deref().is_some_and(|text| MasterSource::parse(text).is_none()) {
+        return refuse(
+            "identity.master_key",
+            "must be file:<path>, env:<name> or command:<command line>".to_owned(),
+        );
     }
     check_walls(config, &refuse)?;
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&config.log.filter) {

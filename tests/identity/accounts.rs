@@ -67,7 +67,11 @@ async fn somebody_at_a_provider_leads_to_one_user() {
         subject: Sealed::new("s1.AAAA").unwrap(),
     };
     assert_eq!(world.accounts.link(ada, &link("1")).await.unwrap(), Linked::Done);
-    assert_eq!(world.accounts.link(ada, &link("1")).await.unwrap(), Linked::Done, "the same again is no harm");
+    assert_eq!(
+        world.accounts.link(ada, &link("1")).await.unwrap(),
+        Linked::Done,
+        "the same again is no harm"
+    );
     assert_eq!(world.accounts.link(bob, &link("1")).await.unwrap(), Linked::Taken(ada));
     assert_eq!(world.accounts.link(ada, &link("2")).await.unwrap(), Linked::Another);
     assert_eq!(world.accounts.linked(&index("1")).await.unwrap(), Some(ada));
@@ -82,18 +86,24 @@ async fn what_belongs_to_a_deleted_account_goes_with_it() {
     let world = World::new().await;
     let ada = world.user("ada@example.com").await;
     let sealed = Sealed::new("s1.AAAA").unwrap();
-    let link = Link { index: index("1"), issuer: "https://id.example.com".to_owned(), subject: sealed.clone() };
+    let link =
+        Link { index: index("1"), issuer: "https://id.example.com".to_owned(), subject: sealed.clone() };
     world.accounts.link(ada, &link).await.unwrap();
     let method = domain::user::SignInMethod::Password;
     let sign_in = SignIn { user: ada, method, user_agent: Some(sealed), address: None };
     let started = world.sessions.start(sign_in).await.unwrap();
-    world.one_time.issue(identity::OneTimeUse::ResetPassword, Some(ada), "x", TimeDelta::hours(1)).await.unwrap();
+    world
+        .one_time
+        .issue(identity::OneTimeUse::ResetPassword, Some(ada), "x", TimeDelta::hours(1))
+        .await
+        .unwrap();
     assert!(world.accounts.delete(ada).await.unwrap());
     world.one_time.forget(ada).await.unwrap();
     assert!(!world.accounts.delete(ada).await.unwrap());
     assert_eq!(world.sessions.alive(started.session).await.unwrap(), None);
     let pool = world.database.pool(journal::Role::Identity, 1).await;
-    for table in ["accounts", "sessions", "refresh_tokens", "one_time_tokens", "oidc_links", "recovery_codes"] {
+    for table in ["accounts", "sessions", "refresh_tokens", "one_time_tokens", "oidc_links", "recovery_codes"]
+    {
         let left: i64 = sqlx::query_scalar(&format!("SELECT count(*) FROM identity.{table}"))
             .fetch_one(&pool)
             .await
@@ -107,8 +117,10 @@ async fn the_reading_role_sees_no_account() {
     let world = World::new().await;
     world.user("ada@example.com").await;
     let reader = world.database.pool(journal::Role::Reader, 1).await;
-    for table in ["accounts", "sessions", "refresh_tokens", "one_time_tokens", "oidc_links", "recovery_codes"] {
-        let refused = sqlx::query(&format!("SELECT FROM identity.{table}")).execute(&reader).await.unwrap_err();
+    for table in ["accounts", "sessions", "refresh_tokens", "one_time_tokens", "oidc_links", "recovery_codes"]
+    {
+        let refused =
+            sqlx::query(&format!("SELECT FROM identity.{table}")).execute(&reader).await.unwrap_err();
         assert!(refused.to_string().contains("permission denied"), "{table}: {refused}");
     }
 }

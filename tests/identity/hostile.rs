@@ -55,7 +55,11 @@ impl Attack {
 async fn an_id_token_with_any_lie_in_it_identifies_nobody() {
     let Some(attack) = Attack::new().await else { return };
     let honest = attack.by("honest").await.unwrap();
-    assert_eq!((honest.subject.as_str(), honest.email_verified), ("ada", false), "nobody said that it is verified");
+    assert_eq!(
+        (honest.subject.as_str(), honest.email_verified),
+        ("ada", false),
+        "nobody said that it is verified"
+    );
     for lie in [
         "none",
         "hs256",

@@ -40,7 +40,8 @@ pub fn verification() -> Mail {
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -58,8 +59,13 @@ async fn without_a_mail_server_mails_are_files_that_nobody_else_can_read() {
     assert_eq!((mode(&directory), mode(&files[0]), mode(&files[1])), (0o700, 0o600, 0o600));
     let (first, second) =
         (std::fs::read_to_string(&files[0]).unwrap(), std::fs::read_to_string(&files[1]).unwrap());
-    assert!(first.contains("To: ada@example.com") && second.contains("To: bob@example.com"), "in their order");
-    for header in ["From: Counterfoil <noreply@ledger.example>", "Subject: Confirm your", "Date: ", "Message-ID: <"] {
+    assert!(
+        first.contains("To: ada@example.com") && second.contains("To: bob@example.com"),
+        "in their order"
+    );
+    for header in
+        ["From: Counterfoil <noreply@ledger.example>", "Subject: Confirm your", "Date: ", "Message-ID: <"]
+    {
         assert!(first.contains(header), "{header} in {first}");
     }
     assert!(first.contains("multipart/alternative"), "{first}");
@@ -79,7 +85,10 @@ async fn nobody_writes_headers_by_an_address_or_a_subject() {
     assert!(matches!(refused, Err(MailError::Message(_))), "{refused:?}");
     assert_eq!(files(&scratch.0), Vec::<PathBuf>::new());
     // In the text it is text.
-    mailer.send(&Mail { text: "Hello\r\nBcc: eve@example.com".to_owned(), html: None, ..good }).await.unwrap();
+    mailer
+        .send(&Mail { text: "Hello\r\nBcc: eve@example.com".to_owned(), html: None, ..good })
+        .await
+        .unwrap();
     let file = std::fs::read_to_string(&files(&scratch.0)[0]).unwrap();
     let (headers, body) = file.split_once("\r\n\r\n").unwrap();
     assert!(!headers.contains("Bcc") && body.contains("Bcc"), "{file}");

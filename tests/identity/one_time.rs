@@ -13,7 +13,9 @@ async fn take(world: &World, purpose: OneTimeUse, token: &str) -> Option<String>
 async fn a_token_is_taken_once_for_what_it_is() {
     let world = World::new().await;
     let token = world.one_time.issue(OneTimeUse::VerifyEmail, None, "ada", HOUR).await.unwrap();
-    for other in [OneTimeUse::ResetPassword, OneTimeUse::Bootstrap, OneTimeUse::Provider, OneTimeUse::SecondFactor] {
+    for other in
+        [OneTimeUse::ResetPassword, OneTimeUse::Bootstrap, OneTimeUse::Provider, OneTimeUse::SecondFactor]
+    {
         assert_eq!(take(&world, other, token.as_str()).await, None, "{other:?}");
     }
     assert_eq!(take(&world, OneTimeUse::VerifyEmail, token.as_str()).await.as_deref(), Some("ada"));
@@ -29,7 +31,8 @@ async fn of_many_who_take_a_token_at_the_same_time_one_gets_it() {
         let tries = (0..10).map(|_| {
             let (one_time, token) = (world.one_time.clone(), token.clone());
             tokio::spawn(async move {
-                let taken: Option<String> = one_time.take(OneTimeUse::ResetPassword, token.as_str()).await.unwrap();
+                let taken: Option<String> =
+                    one_time.take(OneTimeUse::ResetPassword, token.as_str()).await.unwrap();
                 usize::from(taken.is_some())
             })
         });

@@ -114,7 +114,8 @@ impl Browser {
                 self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let answer = request.header(COOKIE, cookies.join("; ")).send().await.unwrap();
             for cookie in answer.headers().get_all(SET_COOKIE) {
-                let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+                let (name, value) =
+                    cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
             if let Some(location) = answer.headers().get(LOCATION) {
@@ -148,7 +149,10 @@ async fn somebody_signs_in_at_a_real_provider() {
         let callback = setup.visit(&begun, "ada").await;
         assert_eq!(callback.issuer.as_ref(), Some(&setup.issuer));
         let who = setup.oidc.finish("test", &callback).await.unwrap();
-        assert_eq!((who.provider.as_str(), &who.issuer, who.subject.as_str()), ("test", &setup.issuer, "ada"));
+        assert_eq!(
+            (who.provider.as_str(), &who.issuer, who.subject.as_str()),
+            ("test", &setup.issuer, "ada")
+        );
         assert_eq!((who.email.as_deref(), who.email_verified), (Some("ada@example.com"), true));
         assert_eq!((who.name.as_deref(), who.link), (Some("Name of ada"), None));
         assert!(!format!("{who:?}").contains("ada"), "personal data is not for the log");
@@ -171,10 +175,8 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     // The victim's browser comes with the attacker's state and code.
     let (attackers, victims) =
         (setup.oidc.start("test", None).await.unwrap(), setup.oidc.start("test", None).await.unwrap());
-    let planted = Callback {
-        binding: victims.binding.as_str().to_owned(),
-        ..setup.visit(&attackers, "mallory").await
-    };
+    let planted =
+        Callback { binding: victims.binding.as_str().to_owned(), ..setup.visit(&attackers, "mallory").await };
     assert!(matches!(setup.refused(&planted).await, OidcError::State));
     let own = Callback { binding: attackers.binding.as_str().to_owned(), ..planted.clone() };
     assert!(matches!(setup.refused(&own).await, OidcError::State), "it was looked at once");

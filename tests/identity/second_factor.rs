@@ -62,7 +62,10 @@ async fn a_second_factor_counts_once_it_is_confirmed() {
 async fn a_code_is_accepted_once_also_at_the_same_time() {
     let world = World::new().await;
     let (ada, app, _) = enabled(&world).await;
-    assert!(!world.second_factor.check(ada, &app.code(&world)).await.unwrap(), "its step confirmed the factor");
+    assert!(
+        !world.second_factor.check(ada, &app.code(&world)).await.unwrap(),
+        "its step confirmed the factor"
+    );
     for _ in 0..3 {
         // Two steps: the clock runs on meanwhile, and a code of the step before would be accepted as well.
         world.clock.advance(TimeDelta::seconds(60));
@@ -99,10 +102,8 @@ async fn each_recovery_code_works_once() {
     assert_eq!(recover(bob, &codes[0].shown()).await, None, "it is ada's");
     for (code, left) in codes.iter().zip((0..10).rev()) {
         let shown = code.shown();
-        let both = tokio::join!(
-            world.second_factor.recover(ada, &shown),
-            world.second_factor.recover(ada, &shown),
-        );
+        let both =
+            tokio::join!(world.second_factor.recover(ada, &shown), world.second_factor.recover(ada, &shown),);
         let mut both = [both.0.unwrap(), both.1.unwrap()];
         both.sort_unstable();
         assert_eq!(both, [None, Some(left)]);
@@ -121,7 +122,10 @@ async fn new_recovery_codes_replace_the_old_ones() {
     assert_eq!(world.second_factor.recover(ada, &old[1].shown()).await.unwrap(), None);
     assert_eq!(world.second_factor.recover(ada, &new[1].shown()).await.unwrap(), Some(9));
     let bob = world.user("bob@example.com").await;
-    assert!(world.second_factor.renew_recovery_codes(bob).await.unwrap().is_none(), "bob has no second factor");
+    assert!(
+        world.second_factor.renew_recovery_codes(bob).await.unwrap().is_none(),
+        "bob has no second factor"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

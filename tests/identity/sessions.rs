@@ -130,7 +130,10 @@ async fn sessions_are_listed_and_revoked_by_their_owner_alone() {
         world.sessions.revoke_all(ada, Some(third.session), RevocationReason::PasswordChanged).await.unwrap();
     assert_eq!(ended, [second.session]);
     assert_eq!(list(ada).await, [third.session]);
-    assert_eq!(world.sessions.revoke_all(ada, None, RevocationReason::Suspended).await.unwrap(), [third.session]);
+    assert_eq!(
+        world.sessions.revoke_all(ada, None, RevocationReason::Suspended).await.unwrap(),
+        [third.session]
+    );
     assert_eq!(list(bob).await, [bobs.session], "bob's are not ada's");
 }
 

@@ -62,8 +62,10 @@ fn certify(directory: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_arrives_over_tls_with_credentials() {
-    let ways =
-        [("smtps", "smtps://ledger:p%40ss%3Aword@", ""), ("starttls", "smtp://ledger:p%40ss%3Aword@", "?tls=required")];
+    let ways = [
+        ("smtps", "smtps://ledger:p%40ss%3Aword@", ""),
+        ("starttls", "smtp://ledger:p%40ss%3Aword@", "?tls=required"),
+    ];
     for (mode, start, rest) in ways {
         let Some(mut server) = Server::start(mode) else { return };
         server.mailer(start, rest).send(&verification()).await.unwrap();
@@ -79,9 +81,10 @@ async fn a_mail_arrives_over_tls_with_credentials() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_to_a_server_that_cannot_prove_its_name() {
-    for (mode, start, rest) in
-        [("smtps", "smtps://ledger:p%40ss%3Aword@", ""), ("starttls", "smtp://ledger:p%40ss%3Aword@", "?tls=required")]
-    {
+    for (mode, start, rest) in [
+        ("smtps", "smtps://ledger:p%40ss%3Aword@", ""),
+        ("starttls", "smtp://ledger:p%40ss%3Aword@", "?tls=required"),
+    ] {
         let Some(server) = Server::start(mode) else { return };
         let url = format!("{start}localhost:{}{rest}", server.port);
         let distrustful = mailer(&url, None, &server.scratch.0);
@@ -117,6 +120,7 @@ async fn a_mail_that_is_refused_is_not_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_of_ours_is_told_without_showing_it() {
     let Some(server) = Server::start("smtps") else { return };
-    let refused = server.mailer("smtps://ledger:sesame@", "").send(&verification()).await.unwrap_err().to_string();
+    let refused =
+        server.mailer("smtps://ledger:sesame@", "").send(&verification()).await.unwrap_err().to_string();
     assert!(refused.contains("535") && !refused.contains("sesame"), "{refused}");
 }

@@ -24,7 +24,8 @@ pub fn oidc_provider() -> Option<PathBuf> {
 /// Node, which needs no package for what is written for it here.
 pub fn node() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|directory| directory.join("node")).find(|node| node.exists());
+    let found =
+        std::env::split_paths(&path).map(|directory| directory.join("node")).find(|node| node.exists());
     found.or_else(|| self::found("node".into()))
 }
 

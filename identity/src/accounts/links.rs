@@ -59,10 +59,12 @@ impl Accounts {
     /// # Errors
     /// The database.
     pub async fn linked(&self, index: &[u8; 32]) -> Result<Option<UserId>, AccountError> {
-        let found =
-            sqlx::query_scalar!("SELECT user_id FROM identity.oidc_links WHERE subject_index = $1", &index[..])
-                .fetch_optional(&self.pool)
-                .await?;
+        let found = sqlx::query_scalar!(
+            "SELECT user_id FROM identity.oidc_links WHERE subject_index = $1",
+            &index[..]
+        )
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(found.map(UserId))
     }
 

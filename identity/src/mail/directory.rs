@@ -38,7 +38,9 @@ impl Directory {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let stem = format!("{}-{number:06}-{digest}", at.format("%Y%m%dT%H%M%S%6fZ"));
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || place(&path, &stem, &content)).await.map_err(io::Error::other)??;
+        tokio::task::spawn_blocking(move || place(&path, &stem, &content))
+            .await
+            .map_err(io::Error::other)??;
         Ok(())
     }
 }

@@ -91,7 +91,8 @@ impl Letter<'_> {
 fn with_link(letter: LinkLetter<'_>, subject: &str, sentence: &str) -> Mail {
     let LinkLetter { to, link, hours } = letter;
     let hours = if hours == 1 { "hour".to_owned() } else { format!("{hours} hours") };
-    let end = format!("The link works once, within the next {hours}. If you did not expect this mail, ignore it.");
+    let end =
+        format!("The link works once, within the next {hours}. If you did not expect this mail, ignore it.");
     Mail {
         to: to.to_owned(),
         subject: subject.to_owned(),

@@ -42,7 +42,9 @@ impl Smtp {
             ("smtp", Some("required")) => Some(Tls::Required as fn(TlsParameters) -> Tls),
             ("smtp", None) if is_this_machine(&host) => None,
             ("smtp", None) => {
-                return Err(failed("without TLS only this machine is written to; use smtps:// or ?tls=required"));
+                return Err(failed(
+                    "without TLS only this machine is written to; use smtps:// or ?tls=required",
+                ));
             }
             _ => return Err(failed("use smtps://host or smtp://host?tls=required")),
         };
@@ -69,9 +71,10 @@ impl Smtp {
         let sending = self.transport.send_raw(message.envelope(), &formatted);
         match tokio::time::timeout(DIALOGUE_TIMEOUT, sending).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => {
-                Err(Refused { passing: !error.is_permanent() && !error.is_client(), reason: with_sources(&error) })
-            }
+            Ok(Err(error)) => Err(Refused {
+                passing: !error.is_permanent() && !error.is_client(),
+                reason: with_sources(&error),
+            }),
             Err(_) => Err(Refused { reason: "no answer in time".to_owned(), passing: true }),
         }
     }

@@ -71,8 +71,14 @@ impl ProviderOptions {
 }
 
 /// The crate's client, with what [`CoreProviderMetadata`] is known to have.
-pub(super) type Client =
-    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
+pub(super) type Client = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
 
 /// A provider that one can sign in at.
 pub(super) struct Provider {
@@ -111,8 +117,8 @@ impl Provider {
             "http" if is_this_machine(issuer.url()) => true,
             _ => return Err(failed(format!("the issuer `{}` must be an https address", options.issuer))),
         };
-        let redirect =
-            RedirectUrl::new(redirect.to_owned()).map_err(|error| failed(format!("`{redirect}`: {error}")))?;
+        let redirect = RedirectUrl::new(redirect.to_owned())
+            .map_err(|error| failed(format!("`{redirect}`: {error}")))?;
         let http = Http::new(plain).map_err(|error| failed(with_sources(&error)))?;
         let client_secret =
             options.client_secret.as_ref().map(|secret| ClientSecret::new(secret.0.as_str().to_owned()));
@@ -221,7 +227,9 @@ mod tests {
     #[test]
     fn a_provider_elsewhere_is_spoken_to_over_tls_alone() {
         check(|options| options.issuer = "http://127.0.0.1:9400".to_owned()).unwrap();
-        for bad in ["http://accounts.google.com", "http://127.0.0.1.example.com", "ldap://localhost", "google"] {
+        for bad in
+            ["http://accounts.google.com", "http://127.0.0.1.example.com", "ldap://localhost", "google"]
+        {
             assert!(check(|options| bad.clone_into(&mut options.issuer)).is_err(), "{bad}");
         }
     }

@@ -7,7 +7,7 @@ use openidconnect::core::{
     CoreTokenResponse, CoreUserInfoClaims,
 };
 use openidconnect::{
-    AccessTokenHash, ClaimsVerificationError, LocalizedClaim, EndUserName, Nonce, OAuth2TokenResponse as _,
+    AccessTokenHash, ClaimsVerificationError, EndUserName, LocalizedClaim, Nonce, OAuth2TokenResponse as _,
     SignatureVerificationError, TokenResponse as _,
 };
 
@@ -98,12 +98,9 @@ fn claims(
 }
 
 fn verifier<'a>(verifier: CoreIdTokenVerifier<'a>, clock: &'a dyn Clock) -> CoreIdTokenVerifier<'a> {
-    verifier
-        .set_allowed_algs(ALGORITHMS)
-        .set_time_fn(|| clock.now())
-        .set_issue_time_verifier_fn(|issued| {
-            if issued > clock.now() + AHEAD { Err("it was issued in the future".to_owned()) } else { Ok(()) }
-        })
+    verifier.set_allowed_algs(ALGORITHMS).set_time_fn(|| clock.now()).set_issue_time_verifier_fn(|issued| {
+        if issued > clock.now() + AHEAD { Err("it was issued in the future".to_owned()) } else { Ok(()) }
+    })
 }
 
 /// That the access token is the one that the ID token was issued with, where the ID token tells.

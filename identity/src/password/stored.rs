@@ -30,7 +30,8 @@ impl PasswordHash {
     /// [`UnknownHash`].
     pub fn parse(text: &str) -> Result<Self, UnknownHash> {
         let known = if is_bcrypt(text) {
-            bcrypt::HashParts::from_str(text).is_ok_and(|parts| (4..=HIGHEST_COST).contains(&parts.get_cost()))
+            bcrypt::HashParts::from_str(text)
+                .is_ok_and(|parts| (4..=HIGHEST_COST).contains(&parts.get_cost()))
         } else {
             text.len() <= 256 && argon2id(text).is_some_and(|(_, params)| is_bounded(&params))
         };

@@ -166,7 +166,8 @@ mod tests {
             let text = String::from_utf8_lossy(&bytes);
             for text in [text.as_ref(), &format!("cf_{text}")] {
                 if let Some(key) = ApiKey::parse(text) {
-                    prop_assert_eq!(key.to_text().as_str(), text);
+                    let written = key.to_text();
+                    prop_assert_eq!(written.as_str(), text);
                 }
             }
         }
@@ -177,7 +178,8 @@ mod tests {
         ) {
             let text = format!("cf_{environment}_{id}_{secret}");
             if let Some(key) = ApiKey::parse(&text) {
-                prop_assert_eq!(key.to_text().as_str(), text.as_str());
+                let written = key.to_text();
+                prop_assert_eq!(written.as_str(), text.as_str());
                 prop_assert!(is_public_id(key.public_id().as_str()));
             }
         }

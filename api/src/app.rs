@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use commands::Pipeline;
 use domain::{Clock, Ids, Partition};
+use identity::access_log::AccessLog;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Reader;
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub struct App {
     pub directory: Directory,
     /// Who may ask how often, from where.
     pub walls: Arc<Walls>,
+    /// Where it is written down who read what; nowhere if there is none.
+    pub access_log: Option<AccessLog>,
     /// Room for the bodies of commands.
     pub admission: Admission,
     /// Looks at what the program depends on.

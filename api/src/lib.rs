@@ -20,6 +20,7 @@ mod health;
 mod observe;
 mod openapi;
 mod problem;
+mod reads;
 mod resource;
 mod routes;
 mod serve;

@@ -206,7 +206,11 @@ impl Ledger {
     }
 
     async fn make_tenant(&self, slug: &Slug) -> Result<(), Failure> {
-        let command = Command::CreateTenant { slug: slug.clone(), name: TenantName::new("Demonstration")? };
+        let command = Command::CreateTenant {
+            slug: slug.clone(),
+            name: TenantName::new("Demonstration")?,
+            owner: None,
+        };
         let context = Context::system("first start");
         let request = Request { tenant: TenantId::of(slug), command, context, key: None };
         match self.pipeline.submit(request).await {

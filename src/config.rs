@@ -3,6 +3,7 @@
 //! The embedded defaults name every key there is, so a key that is not in them is refused, whichever layer it comes
 //! from. Every error names the key and where its value came from.
 
+mod identity;
 mod layers;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use domain::Network;
 use serde::{Deserialize, Deserializer};
 
+pub use identity::{Identity, Mail, Provider};
 pub use layers::{ConfigError, DEFAULTS, Flags};
 
 /// The validated configuration. The meaning and unit of every key are written in `default.toml`.
@@ -30,6 +32,9 @@ pub struct Config {
     pub api: Api,
     pub limits: Limits,
     pub access_log: AccessLog,
+    pub identity: Identity,
+    pub mail: Mail,
+    pub oidc: Vec<Provider>,
     pub auth: Auth,
     pub log: Log,
 }

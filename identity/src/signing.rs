@@ -28,7 +28,7 @@ pub const FRESH: Duration = Duration::from_secs(30);
 /// The shortest time between two questions because of keys that are not known.
 const UNKNOWN: Duration = Duration::from_secs(1);
 /// How much longer than its last token a key stays published: clocks differ.
-const LEEWAY: TimeDelta = TimeDelta::minutes(2);
+pub const LEEWAY: TimeDelta = TimeDelta::minutes(2);
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]

@@ -30,6 +30,7 @@ pub struct Config {
     pub sweep: Sweep,
     pub projections: Projections,
     pub api: Api,
+    pub identity: Identity,
     pub limits: Limits,
     pub access_log: AccessLog,
     pub identity: Identity,

@@ -55,9 +55,8 @@ fn access(app: &App, caller: &Caller, request: &HttpRequest, status: u16, id: &s
         Actor::Program { .. } => ActorKind::Program,
     };
     // The address of a person is personal, and goes with them; that of a program says nothing that its key does not.
-    let address = caller
-        .user()
-        .map(|(user, _)| (SubjectId::from(user), app.walls.client_address(request).to_string()));
+    let address =
+        caller.user().map(|(user, _)| (SubjectId::from(user), app.walls.client_address(request).to_string()));
     Access {
         tenant: caller.tenant,
         actor_kind,

@@ -231,6 +231,12 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
             return refuse(key, "must not be empty".to_owned());
         }
     }
+    if config.identity.master_key.as_deref().is_some_and(|text| MasterSource::parse(text).is_none()) {
+        return refuse(
+            "identity.master_key",
+            "must be file:<path>, env:<name> or command:<command line>".to_owned(),
+        );
+    }
     check_walls(config, &refuse)?;
     if config.identity.master_key.as_deref().is_some_and(|text| MasterSource::parse(text).is_none()) {
         return refuse(

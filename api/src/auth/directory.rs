@@ -130,7 +130,8 @@ impl Directory {
     /// ids, and they must not push out those that are.
     pub(super) async fn key(&self, public_id: &PublicId) -> Result<Option<Arc<KnownKey>>, Problem> {
         let look = async {
-            let found = self.reader.presented_key(public_id).await.map_err(|error| Absent::Failed(error.into()))?;
+            let found =
+                self.reader.presented_key(public_id).await.map_err(|error| Absent::Failed(error.into()))?;
             let key = KnownKey::try_from(found.ok_or(Absent::Unknown)?).map_err(Absent::Failed)?;
             Ok(Arc::new(key))
         };

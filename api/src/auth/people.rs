@@ -64,7 +64,9 @@ async fn locate(
         Some(Access::Platform) if !person.superadmin => {
             Err(Problem::new(code::FORBIDDEN, "only operators of the platform may do this"))
         }
-        Some(Access::Platform) if matches!(named, Named::Nothing) => Ok(platform(Rights::Role(Role::Superadmin))),
+        Some(Access::Platform) if matches!(named, Named::Nothing) => {
+            Ok(platform(Rights::Role(Role::Superadmin)))
+        }
         _ => within(app, named, &person).await,
     }
 }

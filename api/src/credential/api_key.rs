@@ -145,8 +145,17 @@ mod tests {
         // The last character of a secret carries four bits, so its two lowest must be zero.
         let sloppy = format!("{}B", &text[..last]);
         let upper = text.to_ascii_uppercase();
-        for bad in ["", "cf_", "cf__", "cf___", &text[..last], &format!("{text}A"), &format!(" {text}"), &sloppy, &upper]
-        {
+        for bad in [
+            "",
+            "cf_",
+            "cf__",
+            "cf___",
+            &text[..last],
+            &format!("{text}A"),
+            &format!(" {text}"),
+            &sloppy,
+            &upper,
+        ] {
             assert_eq!(ApiKey::parse(bad), None, "{bad}");
         }
     }

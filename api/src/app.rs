@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::admission::Admission;
 use crate::auth::Directory;
 use crate::credential::Verifier;
+use crate::people::People;
 use crate::walls::Walls;
 
 /// Everything that requests are answered with.
@@ -23,6 +24,8 @@ pub struct App {
     pub pipeline: Pipeline,
     /// Answers questions.
     pub reader: Reader,
+    /// Serves people.
+    pub people: Arc<People>,
     /// Checks credentials.
     pub verifier: Verifier,
     /// The time.

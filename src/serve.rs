@@ -2,8 +2,9 @@
 
 mod greeting;
 mod health;
-mod vault;
+mod people;
 mod walls;
+mod vault;
 mod wiring;
 
 use std::io;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::servers::Addresses;
 use crate::system::SystemIds;
+pub use people::public_url;
 pub use vault::{open_vault, turns};
 pub use wiring::Ledger;
 
@@ -69,7 +71,7 @@ pub async fn serve(
     let ledger = Ledger::start(config, addresses).await?;
     let certificate = walls::certificate(config)?;
     let service = Service { workers: workers(config), tls: certificate.clone() };
-    let server = api::serve(ledger.app(config)?, listener, &service)?;
+    let server = api::serve(ledger.app(config).await?, listener, &service)?;
     if let Some(certificate) = certificate {
         ledger.follow(certificate.watch());
     }

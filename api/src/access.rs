@@ -13,7 +13,9 @@ pub enum Access {
     Public,
     /// To be somebody who signed in, whatever the tenant.
     SignedIn,
-    /// To operate the platform: create and list tenants.
+    /// To found a tenant: operators of the platform, and everybody who is signed in where that is configured.
+    Found,
+    /// To operate the platform: list tenants and users, suspend them.
     Platform,
     /// To read the tenant's assets, wallets and transactions.
     Read,
@@ -33,9 +35,10 @@ pub enum Access {
 
 impl Access {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Public,
         Self::SignedIn,
+        Self::Found,
         Self::Platform,
         Self::Read,
         Self::Audit,
@@ -51,7 +54,7 @@ impl Access {
         match rights {
             Rights::Role(role) => self.is_of_role(*role),
             Rights::Scopes(scopes) => self.scope().is_some_and(|scope| scopes.contains(&scope)),
-            Rights::Own => matches!(self, Self::Public | Self::SignedIn),
+            Rights::Own => matches!(self, Self::Public | Self::SignedIn | Self::Found),
         }
     }
 
@@ -67,7 +70,7 @@ impl Access {
             Self::Transact => matches!(role, Member | Admin | Owner | Superadmin),
             Self::Administer | Self::People | Self::Keys => matches!(role, Admin | Owner | Superadmin),
             Self::Owner => matches!(role, Owner | Superadmin),
-            Self::Platform => matches!(role, Superadmin),
+            Self::Platform | Self::Found => matches!(role, Superadmin),
         }
     }
 
@@ -78,7 +81,13 @@ impl Access {
             Self::Audit => Some(Scope::Audit),
             Self::Transact => Some(Scope::Transact),
             Self::Administer => Some(Scope::Administer),
-            Self::Public | Self::SignedIn | Self::Platform | Self::People | Self::Keys | Self::Owner => None,
+            Self::Public
+            | Self::SignedIn
+            | Self::Found
+            | Self::Platform
+            | Self::People
+            | Self::Keys
+            | Self::Owner => None,
         }
     }
 }
@@ -98,25 +107,25 @@ mod tests {
 
     #[test]
     fn each_role_has_what_it_is_for_and_no_more() {
-        use Access::{Administer, Audit, Keys, Owner, People, Platform, Read, Transact};
+        use Access::{Administer, Audit, Found, Keys, Owner, People, Platform, Read, Transact};
         let rights = |role| given(&Rights::Role(role));
         assert_eq!(rights(Role::Viewer), [Read]);
         assert_eq!(rights(Role::Auditor), [Read, Audit]);
         assert_eq!(rights(Role::Member), [Read, Transact]);
         assert_eq!(rights(Role::Admin), [Read, Audit, Transact, Administer, People, Keys]);
         assert_eq!(rights(Role::Owner), [Read, Audit, Transact, Administer, People, Keys, Owner]);
-        let all = [Platform, Read, Audit, Transact, Administer, People, Keys, Owner];
+        let all = [Found, Platform, Read, Audit, Transact, Administer, People, Keys, Owner];
         assert_eq!(rights(Role::Superadmin), all);
     }
 
     #[test]
     fn a_key_has_its_scopes_and_a_user_what_is_their_own() {
-        use Access::{Administer, Audit, Read, SignedIn, Transact};
+        use Access::{Administer, Audit, Found, Read, SignedIn, Transact};
         let scopes = |scopes: &[Scope]| given(&Rights::Scopes(Arc::new(scopes.iter().copied().collect())));
         assert_eq!(scopes(&[]), []);
         assert_eq!(scopes(&[Scope::Transact]), [Transact]);
         assert_eq!(scopes(Scope::ALL), [Read, Audit, Transact, Administer]);
-        assert_eq!(given(&Rights::Own), [SignedIn]);
+        assert_eq!(given(&Rights::Own), [SignedIn, Found]);
         assert_eq!(given(&Rights::Scopes(Arc::new(BTreeSet::new()))), []);
     }
 }

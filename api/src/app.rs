@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use commands::Pipeline;
 use domain::{Clock, Ids, Partition};
+use identity::access_log::AccessLog;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Reader;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 use crate::admission::Admission;
 use crate::auth::Directory;
 use crate::credential::Verifier;
+use crate::people::People;
 use crate::walls::Walls;
 
 /// Everything that requests are answered with.
@@ -22,6 +24,8 @@ pub struct App {
     pub pipeline: Pipeline,
     /// Answers questions.
     pub reader: Reader,
+    /// Serves people.
+    pub people: Arc<People>,
     /// Checks credentials.
     pub verifier: Verifier,
     /// The time.
@@ -36,6 +40,8 @@ pub struct App {
     pub directory: Directory,
     /// Who may ask how often, from where.
     pub walls: Arc<Walls>,
+    /// Where it is written down who read what; nowhere if there is none.
+    pub access_log: Option<AccessLog>,
     /// Room for the bodies of commands.
     pub admission: Admission,
     /// Looks at what the program depends on.

@@ -29,7 +29,6 @@ use crate::problem::{Problem, code};
 use crate::routes;
 
 pub use directory::Directory;
-pub use presented::{COOKIE, CSRF_COOKIE, CSRF_HEADER};
 
 use choice::Named;
 use presented::Presented;
@@ -80,15 +79,6 @@ impl Actor {
             Self::Operator { subject } => subject.to_string(),
             Self::User { id, .. } => id.to_string(),
             Self::Program { key, .. } => key.to_string(),
-        }
-    }
-
-    /// Of which kind they are: `operator`, `user` or `program`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Operator { .. } => "operator",
-            Self::User { .. } => "user",
-            Self::Program { .. } => "program",
         }
     }
 }
@@ -220,13 +210,16 @@ fn enter(
     match status {
         TenantStatus::Active => Ok(()),
         TenantStatus::Suspended if reads => Ok(()),
-        TenantStatus::Suspended if matches!(access, Some(Access::Transact | Access::Administer)) => {
-            Err(Problem::new(code::TENANT_SUSPENDED, "the tenant is suspended: it can be read and not changed"))
-        }
+        TenantStatus::Suspended if matches!(access, Some(Access::Transact | Access::Administer)) => Err(
+            Problem::new(code::TENANT_SUSPENDED, "the tenant is suspended: it can be read and not changed"),
+        ),
         TenantStatus::Suspended => Ok(()),
-        TenantStatus::Closed if reads && matches!(rights.role(), Some(Role::Owner | Role::Superadmin)) => Ok(()),
-        TenantStatus::Closed => {
-            Err(Problem::new(code::TENANT_CLOSED, "the tenant is closed: its owners can read it, and nothing else"))
+        TenantStatus::Closed if reads && matches!(rights.role(), Some(Role::Owner | Role::Superadmin)) => {
+            Ok(())
         }
+        TenantStatus::Closed => Err(Problem::new(
+            code::TENANT_CLOSED,
+            "the tenant is closed: its owners can read it, and nothing else",
+        )),
     }
 }

@@ -17,6 +17,7 @@ use tracing::{Instrument, Span, field};
 use crate::app::App;
 use crate::extract::{REQUEST_ID, RequestId, sane_request_id};
 use crate::problem::{self, Problem, code};
+use crate::reads;
 use crate::walls::{Standing, harden};
 
 /// The methods that are told apart in metrics.
@@ -45,7 +46,7 @@ pub async fn observe<B: MessageBody + 'static>(
     let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
     let started = Instant::now();
     let limit = app.as_ref().map_or(Duration::from_secs(30), |app| app.limits.answer_wait);
-    let tls = app.is_some_and(|app| app.walls.settings().tls);
+    let tls = app.as_ref().is_some_and(|app| app.walls.settings().tls);
     let page = request.path().starts_with("/docs");
     let answered = tokio::time::timeout(limit, next.call(request).instrument(span.clone())).await;
     // The request belongs to the router while it is answered, so a late answer is an error without one.
@@ -56,6 +57,9 @@ pub async fn observe<B: MessageBody + 'static>(
     };
     measure(method.as_str(), &route, status, started.elapsed(), &span);
     let mut response = problems_only(answered?.map_into_boxed_body(), &id);
+    if let Some(app) = &app {
+        response = reads::log(app, response, &id).await;
+    }
     let standing = response.request().extensions().get::<Standing>().copied();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {

@@ -30,6 +30,7 @@ use chrono::TimeDelta;
 use commands::{Command, Context, IdempotencyKey, Outcome, Pipeline, Request};
 use domain::user::UserCommand;
 use domain::{Clock, Ids, Sealed, TenantId, User, UserId};
+use identity::access_log::AccessReader;
 use identity::invited::Invited;
 use identity::vault::{Purpose, Vault};
 use identity::{Accounts, Mailer, Oidc, OneTime, Passwords, SecondFactor, Sessions};
@@ -45,7 +46,6 @@ use crate::problem::{Problem, code};
 pub use enrol::NewPerson;
 pub use invitation::INVITATION_HOURS;
 pub use profile::{Membership, Profile};
-pub use provider::Journey;
 pub use second_factor::BegunSecondFactor;
 pub use sign_in::{SeenSession, Step, Tokens};
 
@@ -78,6 +78,8 @@ pub struct Parts {
     pub second_factor: SecondFactor,
     /// Who was invited by which address.
     pub invited: Invited,
+    /// Who read what.
+    pub reads: AccessReader,
     /// Providers to sign in at.
     pub oidc: Oidc,
     /// Sends mail.

@@ -39,7 +39,10 @@ pub fn serve(app: App, listener: TcpListener, service: &Service) -> std::io::Res
             .app_data(app.clone())
             .wrap(Compress::default())
             .wrap(from_fn(guard))
-            .wrap(Condition::new(!app.walls.settings().cors_origins.is_empty(), cors(&app.walls.settings().cors_origins)))
+            .wrap(Condition::new(
+                !app.walls.settings().cors_origins.is_empty(),
+                cors(&app.walls.settings().cors_origins),
+            ))
             .wrap(from_fn(observe))
             .configure(routes::register)
             .configure(documentation)

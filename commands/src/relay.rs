@@ -49,7 +49,7 @@ const IN_FLIGHT: usize = 500;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the position is noted for operators.
 const NOTE: Duration = Duration::from_millis(200);
-/// How often the messages are counted: one that was on its way when a connection broke may come much later.
+/// How often the messages are counted: the server may have lost some that it had acknowledged.
 const COUNT: Duration = Duration::from_secs(10);
 /// How long a run may take, to its acknowledgement.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(10);

@@ -206,13 +206,14 @@ mod tests {
     #[tokio::test]
     async fn imported_bcrypt_hashes_match_and_are_to_be_replaced() {
         let passwords = passwords(1, 1, Duration::ZERO);
-        // Of the test vectors of jBCrypt and of PHP's password_verify.
+        // As libxcrypt makes them.
         for (text, password) in [
-            ("$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkY8jIucDrjc8deX1s.", ""),
-            ("$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe", "a"),
-            ("$2y$07$BCryptRequires22Chrcte/VlQH0piJtjXl.0t1XkA8pw9dMXTTOq", "rasmuslerdorf"),
+            ("$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.", ""),
+            ("$2a$06$abcdefghijklmnopqrstuubFCV0uIZoi4oQp2Wu3dG5ivg8jgo.Ui", "U*U"),
+            ("$2b$05$abcdefghijklmnopqrstuuD3mHdCr44zlIZ.VZCaYRpfQhXMYnEo.", "correct horse battery"),
+            ("$2y$07$BCryptRequires22Chrcte/VlQH0piJtjXl.0t1XkA8pw9dMXTpOq", "rasmuslerdorf"),
         ] {
-            let Ok(hash) = PasswordHash::parse(text) else { continue };
+            let hash = PasswordHash::parse(text).unwrap();
             let verdict = passwords.check(password, Some(&hash)).await.unwrap();
             assert_eq!(verdict, Verdict { ok: true, rehash: true }, "{text}");
             assert!(!passwords.check("another", Some(&hash)).await.unwrap().ok);

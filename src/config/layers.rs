@@ -238,6 +238,12 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
         );
     }
     check_walls(config, &refuse)?;
+    if config.identity.master_key.as_deref().is_some_and(|text| MasterSource::parse(text).is_none()) {
+        return refuse(
+            "identity.master_key",
+            "must be file:<path>, env:<name> or command:<command line>".to_owned(),
+        );
+    }
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&config.log.filter) {
         return refuse("log.filter", error.to_string());
     }

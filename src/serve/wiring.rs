@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::credential::{Grant, Role, Signer, Verifier};
 use api::walls::Walls;
-use api::{Admission, App, Directory, Limits};
+use api::{Admission, App, Directory, Limits, People};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
@@ -19,6 +19,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::people::{Identities, Makings};
 use super::{Demo, greeting, health, walls};
 use crate::cli::{Failure, say};
 use crate::config::Config;
@@ -29,6 +30,8 @@ use crate::system::{SystemClock, SystemIds};
 
 /// How many due holds are swept at a time in a partition.
 const SWEEP: i64 = 500;
+/// The most connections for sign-ins, sessions and keys.
+const IDENTITY_CONNECTIONS: u32 = 8;
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -42,6 +45,7 @@ pub struct Ledger {
     metrics: PrometheusHandle,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    identities: Identities,
     writers: TaskTracker,
     sweeping: CancellationToken,
     followers: TaskTracker,
@@ -60,6 +64,7 @@ impl Ledger {
             journal::connect(options.clone(), Act::Projector, "views", projector_connections).await?;
         let reader_connections = config.database.reader_connections.get();
         let reader = journal::connect(options.clone(), Act::Reader, "views", reader_connections).await?;
+        let identity = journal::connect(options.clone(), Act::Identity, "views", IDENTITY_CONNECTIONS).await?;
         let journal = Journal::open(writer.clone()).await?;
         if journal.partition_count().0 != config.journal.partitions {
             tracing::info!(partitions = %journal.partition_count(), "the database keeps its number of partitions");
@@ -94,7 +99,19 @@ impl Ledger {
         let sweep = sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
         writers.spawn(sweep);
         followers.spawn(upkeep(metrics.clone(), following.clone()));
-        let reader = Reader::new(reader, journal.partition_count(), progress.clone());
+        let (read, partitions) = (reader.clone(), journal.partition_count());
+        let reader = Reader::new(reader, partitions, progress.clone());
+        let identities = Identities::open(Makings {
+            config,
+            pool: identity,
+            read,
+            partitions,
+            pipeline: pipeline.clone(),
+            reader: reader.clone(),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        })
+        .await?;
         Ok(Self {
             pipeline,
             reader,
@@ -104,6 +121,7 @@ impl Ledger {
             metrics,
             clock,
             ids,
+            identities,
             writers,
             sweeping,
             followers,
@@ -112,11 +130,12 @@ impl Ledger {
     }
 
     /// What the API is made with.
-    pub fn app(&self, config: &Config) -> Result<App, Failure> {
+    pub async fn app(&self, config: &Config) -> Result<App, Failure> {
         make_data_dir(&config.data_dir())?;
         let signer = Signer::open(&config.signing_key(), &config.auth.issuer, &config.auth.audience)?;
         let mut verifier = Verifier::new(&config.auth.issuer, &config.auth.audience, Arc::clone(&self.clock));
         verifier.trust(&signer)?;
+        verifier.adopt(self.identities.keys.clone());
         for file in &config.auth.public_keys {
             let pem = std::fs::read_to_string(file)
                 .map_err(|error| format!("auth.public_keys: cannot read {}: {error}", file.display()))?;
@@ -124,6 +143,9 @@ impl Ledger {
             let id = id.ok_or_else(|| format!("auth.public_keys: {} has no name", file.display()))?;
             verifier.trust_pem(id, &pem)?;
         }
+        self.follow(self.identities.upkeep());
+        let (partitions, tasks) = (self.journal.partition_count(), (&self.followers, self.following.clone()));
+        let access_log = self.identities.access_log(config, partitions, tasks).await?;
         let body = config.api.body_limit_bytes.get();
         Ok(App {
             pipeline: self.pipeline.clone(),
@@ -131,7 +153,7 @@ impl Ledger {
             verifier,
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
-            partitions: self.journal.partition_count(),
+            partitions,
             limits: Limits {
                 body_bytes: body.min(Limits::default().body_bytes),
                 batch_bytes: body,
@@ -139,8 +161,10 @@ impl Ledger {
                 answer_wait: Duration::from_millis(config.api.request_timeout_ms.get()),
                 ..Limits::default()
             },
-            directory: Directory::new(self.reader.clone()),
+            directory: Directory::new(self.reader.clone(), self.identities.people.sessions.clone()),
             walls: self.walls(config),
+            people: Arc::clone(&self.identities.people),
+            access_log,
             admission: Admission::new(config.api.bodies_bytes.get()),
             health: health::check(self.journal.clone(), self.progress.clone(), self.nats.clone()),
             metrics: self.metrics.clone(),
@@ -176,6 +200,9 @@ impl Ledger {
             let token = signer.issue(&grant, &SystemClock, &SystemIds)?;
             say(&greeting::text(&base, &token, &config.data_dir(), demo))?;
         }
+        if let Some(link) = self.identities.first_link(&base).await? {
+            say(&link)?;
+        }
         let stop = lifecycle.soft().clone();
         Ok(async move {
             if let Some(traffic) = traffic
@@ -184,6 +211,11 @@ impl Ledger {
                 tracing::warn!(%error, "the demonstration has ended early");
             }
         })
+    }
+
+    /// What serves people.
+    pub fn people(&self) -> &People {
+        &self.identities.people
     }
 
     /// The walls, which forget from time to time.
@@ -206,7 +238,11 @@ impl Ledger {
     }
 
     async fn make_tenant(&self, slug: &Slug) -> Result<(), Failure> {
-        let command = Command::CreateTenant { slug: slug.clone(), name: TenantName::new("Demonstration")? };
+        let command = Command::CreateTenant {
+            slug: slug.clone(),
+            name: TenantName::new("Demonstration")?,
+            owner: None,
+        };
         let context = Context::system("first start");
         let request = Request { tenant: TenantId::of(slug), command, context, key: None };
         match self.pipeline.submit(request).await {
@@ -217,9 +253,9 @@ impl Ledger {
 
     /// Ends in order: what waits is written; what is not yet relayed or projected is found in the journal next time.
     pub async fn stop(self) {
-        let Self { pipeline, reader, writers, sweeping, followers, following, .. } = self;
+        let Self { pipeline, reader, identities, writers, sweeping, followers, following, .. } = self;
         sweeping.cancel();
-        drop((pipeline, reader));
+        drop((pipeline, reader, identities));
         writers.close();
         writers.wait().await;
         following.cancel();

@@ -91,7 +91,9 @@ async fn no_route_that_needs_a_credential_answers_without_one_or_with_half_of_on
     for route in routes(&owner).await.iter().filter(|route| route.access != Access::Public) {
         let anonymous = send(owner.anonymous(route.method.clone(), &route.path)).await;
         assert_eq!((anonymous.status, anonymous.text("/code")), (401, "token_missing"), "{}", route.pattern);
-        for (token, code) in [(half.as_str(), "token_malformed"), (key, "token_invalid"), ("cf_x", "token_malformed")] {
+        for (token, code) in
+            [(half.as_str(), "token_malformed"), (key, "token_invalid"), ("cf_x", "token_malformed")]
+        {
             let answer = ask(&server.client(token), route, &[]).await;
             let allowed = [Some(code), Some("rate_limited")];
             let said = answer.body["code"].as_str();
@@ -121,7 +123,12 @@ async fn a_credential_of_another_tenant_reaches_nothing_whatever_the_request_nam
             assert_eq!((answer.status, answer.text("/code")), (403, "tenant_not_yours"), "{what}");
             assert_eq!(answer.text("/detail"), "the credential is not for this tenant", "{what}");
         }
-        expect(&ask(&bolt, route, &[("X-Tenant-Slug", "bolt")]).await, true, "owner, naming their own", route);
+        expect(
+            &ask(&bolt, route, &[("X-Tenant-Slug", "bolt")]).await,
+            true,
+            "owner, naming their own",
+            route,
+        );
     }
     assert_eq!(acme.state().await, before);
 }
@@ -133,7 +140,9 @@ async fn the_description_says_of_each_route_whether_it_needs_a_credential() {
     let description = send(client.anonymous(Method::GET, "/openapi.json")).await.body;
     for (method, pattern, access) in api::permissions() {
         let operation = &description["paths"][pattern][method.to_lowercase()];
-        let open = operation["security"].as_array().is_some_and(|ways| ways.contains(&Value::Object(Default::default())));
+        let open = operation["security"]
+            .as_array()
+            .is_some_and(|ways| ways.contains(&Value::Object(Default::default())));
         assert_eq!(open, access == Access::Public, "{method} {pattern}");
     }
 }

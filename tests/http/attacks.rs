@@ -341,7 +341,8 @@ async fn what_is_too_large_is_refused_whatever_it_is() {
     refused(many, "headers_too_large").await;
     // More than the server reads of a head at all.
     for head in [format!("X: {}\r\n", "a".repeat(400_000)), "X: a\r\n".repeat(5_000)] {
-        let answer = raw(&server, format!("GET /v1/assets HTTP/1.1\r\nHost: x\r\n{head}\r\n").as_bytes()).await;
+        let answer =
+            raw(&server, format!("GET /v1/assets HTTP/1.1\r\nHost: x\r\n{head}\r\n").as_bytes()).await;
         assert!(status(&answer) == 0 || (400..500).contains(&status(&answer)), "{answer}");
     }
     let token = server.client(&"a".repeat(10_000));
@@ -350,7 +351,8 @@ async fn what_is_too_large_is_refused_whatever_it_is() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let wide = format!("{{\"postings\":[{}]}}", "{},".repeat(100_000) + "{}");
     for body in [deep, wide] {
-        let request = acme.request(Method::POST, "/v1/transactions").header("Content-Type", "application/json");
+        let request =
+            acme.request(Method::POST, "/v1/transactions").header("Content-Type", "application/json");
         let answer = send(request.body(body)).await;
         assert!((400..500).contains(&answer.status), "{answer:?}");
     }
@@ -359,7 +361,8 @@ async fn what_is_too_large_is_refused_whatever_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_at_keys_is_slowed_down_and_others_are_not() {
-    let limits = [("COUNTERFOIL_LIMITS__ADDRESS_BURST", "20"), ("COUNTERFOIL_LIMITS__ADDRESS_PER_SECOND", "1")];
+    let limits =
+        [("COUNTERFOIL_LIMITS__ADDRESS_BURST", "20"), ("COUNTERFOIL_LIMITS__ADDRESS_PER_SECOND", "1")];
     let server = Server::configured(&limits).await;
     let acme = server.tenant("acme").await;
     let mut refused = BTreeMap::new();
@@ -400,7 +403,10 @@ async fn every_answer_tells_browsers_what_not_to_do_with_it() {
         assert_eq!(said("X-Frame-Options").as_deref(), Some("DENY"), "{path}");
         assert_eq!(said("Referrer-Policy").as_deref(), Some("no-referrer"), "{path}");
         let policy = said("Content-Security-Policy").unwrap();
-        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe-eval"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && !policy.contains("unsafe-eval"),
+            "{path}: {policy}"
+        );
         assert_eq!(policy.contains("script-src"), path.starts_with("/docs"), "{path}: {policy}");
         assert_eq!(said("Strict-Transport-Security"), None, "{path}: this server speaks plain HTTP");
         assert_eq!(said("Access-Control-Allow-Origin"), None, "{path}");
@@ -415,14 +421,17 @@ async fn only_sites_that_are_configured_may_ask_in_a_browser() {
     let ask = async |method: Method, origin: &'static str, asked: &'static str| {
         let request = acme.request(method, "/v1/assets").header("Origin", origin);
         let request = request.header("Access-Control-Request-Method", asked);
-        let response = request.header("Access-Control-Request-Headers", "authorization").send().await.unwrap();
+        let response =
+            request.header("Access-Control-Request-Headers", "authorization").send().await.unwrap();
         let allowed = response.headers().get("Access-Control-Allow-Origin").cloned();
         (response.status().as_u16(), allowed.map(|value| value.to_str().unwrap().to_owned()))
     };
     let ours = Some("https://app.example.com".to_owned());
     assert_eq!(ask(Method::OPTIONS, "https://app.example.com", "POST").await, (200, ours.clone()));
     assert_eq!(ask(Method::GET, "https://app.example.com", "GET").await, (200, ours));
-    for origin in ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"] {
+    for origin in
+        ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"]
+    {
         assert_eq!(ask(Method::GET, origin, "GET").await, (200, None), "{origin}");
         let (status, allowed) = ask(Method::OPTIONS, origin, "POST").await;
         assert!(status >= 400 && allowed.is_none(), "{origin}: {status}");

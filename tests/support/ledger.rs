@@ -75,7 +75,7 @@ impl Ledger {
         let ledger = Self::on(database, clock, cache).await;
         let slug = Slug::new("acme").unwrap();
         ledger
-            .run(Command::CreateTenant { slug, name: TenantName::new("Acme").unwrap() }, None)
+            .run(Command::CreateTenant { slug, name: TenantName::new("Acme").unwrap(), owner: None }, None)
             .await
             .unwrap();
         let code = AssetCode::new("USD").unwrap();

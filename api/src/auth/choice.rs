@@ -31,7 +31,8 @@ pub fn named(request: &HttpRequest, settings: &WallSettings) -> Result<Named, Pr
     }
     let Some(domain) = &settings.domain else { return Ok(Named::Nothing) };
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
+    let host =
+        host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
     if host == *domain {
         return Ok(Named::Nothing);
     }

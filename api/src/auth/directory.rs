@@ -8,6 +8,7 @@ use domain::application::{Environment, Scope};
 use domain::tenant::TenantStatus;
 use domain::user::UserStatus;
 use domain::{ApplicationId, Digest, KeyId, Network, PublicId, Role, SessionId, Slug, TenantId, UserId};
+use identity::Sessions;
 use projections::{PresentedKey, Reader, TenantView};
 
 use super::remembered::Remembered;
@@ -19,6 +20,7 @@ const REMEMBERED: usize = 20_000;
 /// Looks up who somebody is. What it says was so at most half a second ago.
 pub struct Directory {
     reader: Reader,
+    sessions: Sessions,
     people: Remembered<SessionId, Option<Arc<Person>>>,
     keys: Remembered<PublicId, Arc<KnownKey>>,
     tenants: Remembered<Slug, Option<KnownTenant>>,
@@ -87,10 +89,11 @@ pub(super) struct KnownTenant {
 }
 
 impl Directory {
-    /// A directory over the read models.
-    pub fn new(reader: Reader) -> Self {
+    /// A directory over the read models and the sessions.
+    pub fn new(reader: Reader, sessions: Sessions) -> Self {
         Self {
             reader,
+            sessions,
             people: Remembered::new(REMEMBERED),
             keys: Remembered::new(REMEMBERED),
             tenants: Remembered::new(REMEMBERED),
@@ -100,10 +103,22 @@ impl Directory {
     /// Whoever signed in to this session, while it goes on.
     pub(super) async fn person(
         &self,
-        _session: SessionId,
-        _user: UserId,
+        session: SessionId,
+        user: UserId,
     ) -> Result<Option<Arc<Person>>, Problem> {
-        Ok(None)
+        self.people.get(&session, self.look_for(session, user)).await
+    }
+
+    async fn look_for(&self, session: SessionId, user: UserId) -> Result<Option<Arc<Person>>, Problem> {
+        let alive = self.sessions.alive(session).await?;
+        if alive.is_none_or(|alive| alive.user != user) {
+            return Ok(None);
+        }
+        let reader = self.reader.user(user);
+        let (profile, memberships) = (reader.profile().await?.value, reader.memberships().await?);
+        let Some(profile) = profile else { return Ok(None) };
+        let memberships = memberships.into_iter().map(Membership::try_from).collect::<Result<_, _>>()?;
+        Ok(Some(Arc::new(Person { status: profile.status, superadmin: profile.superadmin, memberships })))
     }
 
     /// Has the next question about this session looked up.
@@ -115,7 +130,8 @@ impl Directory {
     /// ids, and they must not push out those that are.
     pub(super) async fn key(&self, public_id: &PublicId) -> Result<Option<Arc<KnownKey>>, Problem> {
         let look = async {
-            let found = self.reader.presented_key(public_id).await.map_err(|error| Absent::Failed(error.into()))?;
+            let found =
+                self.reader.presented_key(public_id).await.map_err(|error| Absent::Failed(error.into()))?;
             let key = KnownKey::try_from(found.ok_or(Absent::Unknown)?).map_err(Absent::Failed)?;
             Ok(Arc::new(key))
         };
@@ -141,6 +157,15 @@ impl Directory {
 enum Absent {
     Unknown,
     Failed(Problem),
+}
+
+impl TryFrom<projections::Membership> for Membership {
+    type Error = Problem;
+
+    fn try_from(found: projections::Membership) -> Result<Self, Problem> {
+        let projections::Membership { tenant, slug, domain, status, role, .. } = found;
+        Ok(Self { tenant, slug: Slug::new(&slug).map_err(Problem::internal)?, domain, role, status })
+    }
 }
 
 impl TryFrom<PresentedKey> for KnownKey {

@@ -59,10 +59,14 @@ async fn locate(
     }
     match access {
         Some(Access::SignedIn) => Ok(platform(Rights::Own)),
+        Some(Access::Found) if !person.superadmin => Ok(platform(Rights::Own)),
+        Some(Access::Found) => Ok(platform(Rights::Role(Role::Superadmin))),
         Some(Access::Platform) if !person.superadmin => {
             Err(Problem::new(code::FORBIDDEN, "only operators of the platform may do this"))
         }
-        Some(Access::Platform) if matches!(named, Named::Nothing) => Ok(platform(Rights::Role(Role::Superadmin))),
+        Some(Access::Platform) if matches!(named, Named::Nothing) => {
+            Ok(platform(Rights::Role(Role::Superadmin)))
+        }
         _ => within(app, named, &person).await,
     }
 }

@@ -109,7 +109,10 @@ mod tests {
         assert_eq!(of(TestRequest::post().cookie(session())), Err("csrf_token_wrong"));
         assert_eq!(of(TestRequest::delete().cookie(session()).cookie(csrf("x"))), Err("csrf_token_wrong"));
         let with = |cookie: &'static str, header: &'static str| {
-            of(TestRequest::post().cookie(session()).cookie(csrf(cookie)).append_header((CSRF_HEADER, header)))
+            of(TestRequest::post()
+                .cookie(session())
+                .cookie(csrf(cookie))
+                .append_header((CSRF_HEADER, header)))
         };
         assert_eq!(with("x", "x"), Ok("cookie"));
         assert_eq!(with("x", "y"), Err("csrf_token_wrong"));

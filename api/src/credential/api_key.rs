@@ -145,8 +145,17 @@ mod tests {
         // The last character of a secret carries four bits, so its two lowest must be zero.
         let sloppy = format!("{}B", &text[..last]);
         let upper = text.to_ascii_uppercase();
-        for bad in ["", "cf_", "cf__", "cf___", &text[..last], &format!("{text}A"), &format!(" {text}"), &sloppy, &upper]
-        {
+        for bad in [
+            "",
+            "cf_",
+            "cf__",
+            "cf___",
+            &text[..last],
+            &format!("{text}A"),
+            &format!(" {text}"),
+            &sloppy,
+            &upper,
+        ] {
             assert_eq!(ApiKey::parse(bad), None, "{bad}");
         }
     }
@@ -157,7 +166,8 @@ mod tests {
             let text = String::from_utf8_lossy(&bytes);
             for text in [text.as_ref(), &format!("cf_{text}")] {
                 if let Some(key) = ApiKey::parse(text) {
-                    prop_assert_eq!(key.to_text().as_str(), text);
+                    let written = key.to_text();
+                    prop_assert_eq!(written.as_str(), text);
                 }
             }
         }
@@ -168,7 +178,8 @@ mod tests {
         ) {
             let text = format!("cf_{environment}_{id}_{secret}");
             if let Some(key) = ApiKey::parse(&text) {
-                prop_assert_eq!(key.to_text().as_str(), text.as_str());
+                let written = key.to_text();
+                prop_assert_eq!(written.as_str(), text.as_str());
                 prop_assert!(is_public_id(key.public_id().as_str()));
             }
         }

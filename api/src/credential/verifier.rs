@@ -113,6 +113,11 @@ impl Verifier {
         }
     }
 
+    /// Believes these keys of sessions, which somebody else keeps up to date.
+    pub fn adopt(&mut self, sessions: SessionKeys) {
+        self.sessions = sessions;
+    }
+
     /// The keys of sessions, which change while the program runs.
     pub fn sessions(&self) -> &SessionKeys {
         &self.sessions
@@ -200,13 +205,7 @@ impl Verifier {
     }
 
     /// Checks all that is not the form: `from` and `until` are seconds since 1970.
-    fn check(
-        &self,
-        issuer: &str,
-        audience: &[String],
-        from: i64,
-        until: i64,
-    ) -> Result<(), CredentialError> {
+    fn check(&self, issuer: &str, audience: &[String], from: i64, until: i64) -> Result<(), CredentialError> {
         self.check_names(issuer, audience)?;
         let now = self.clock.now().timestamp();
         if from > now.saturating_add(LEEWAY) {

@@ -159,9 +159,8 @@ impl People {
         }
     }
 
-    /// A token that makes one superadmin; earlier ones are worth nothing any more.
+    /// A token that makes one superadmin. Every program that starts gives one; when one was used, all are gone.
     pub async fn bootstrap_token(&self) -> Result<Token, Problem> {
-        self.one_time.withdraw(OneTimeUse::Bootstrap, None).await?;
         let lifetime = TimeDelta::hours(BOOTSTRAP_HOURS);
         Ok(self.one_time.issue(OneTimeUse::Bootstrap, None, &(), lifetime).await?)
     }
@@ -185,6 +184,7 @@ impl People {
         if account.is_some_and(|account| account.password.is_none()) {
             self.accounts.set_password(user, &hash).await?;
         }
+        self.one_time.withdraw(OneTimeUse::Bootstrap, None).await?;
         Ok(user)
     }
 

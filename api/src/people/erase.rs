@@ -6,7 +6,7 @@
 //! 2. The keys of the invitations that were sent to the address are destroyed, then the user's own. From here on nobody
 //!    can read what was personal, wherever it stands.
 //! 3. The event, with the receipt, under a key that follows from the user's id.
-//! 4. The account row goes, and sessions, links, codes and tokens with it. Until then the same session, or another
+//! 4. The tokens of mails go, then the account row, and sessions, links and codes with it. Until then the same session, or another
 //!    sign-in, can repeat what was cut off.
 
 use domain::tenant::TenantStatus;
@@ -56,7 +56,6 @@ impl People {
     /// The last step: what one signs in with is gone.
     pub(super) async fn finish_erasing(&self, user: UserId) -> Result<(), Problem> {
         self.one_time.forget(user).await?;
-        self.sessions.forget(user).await?;
         self.accounts.delete(user).await?;
         Ok(())
     }

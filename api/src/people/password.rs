@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use domain::user::UserCommand;
+use domain::user::{RevocationReason, UserCommand};
 use domain::{SessionId, UserId};
 use identity::mail::Letter;
 use identity::one_time::OneTimeUse;
@@ -56,7 +56,7 @@ impl People {
         let email = self.profile(user).await?.value.email;
         let email = email.and_then(|email| Email::new(&email).ok()).unwrap_or_default();
         let hash = self.passwords.hash(&chosen(password, &email)?).await?;
-        self.sessions.revoke_all(user, None).await?;
+        self.sessions.revoke_all(user, None, RevocationReason::PasswordChanged).await?;
         if !self.accounts.set_password(user, &hash).await? {
             return Err(no_token());
         }
@@ -79,7 +79,7 @@ impl People {
         let email = email.and_then(|email| Email::new(&email).ok()).unwrap_or_default();
         let new = chosen(new, &email).map_err(|problem| problem.at("new"))?;
         let hash = self.passwords.hash(&new).await?;
-        self.sessions.revoke_all(user, Some(session)).await?;
+        self.sessions.revoke_all(user, Some(session), RevocationReason::PasswordChanged).await?;
         self.accounts.set_password(user, &hash).await?;
         self.password_changed(user, &email, origin).await
     }

@@ -169,7 +169,7 @@ impl People {
         let suspend = UserCommand::Suspend { reason };
         let outcome = self.act_as(by, "superadmin", user, suspend, origin, None).await;
         // Repeated after it was cut off: the sessions may still be there.
-        self.sessions.revoke_all(user, None).await?;
+        self.sessions.revoke_all(user, None, RevocationReason::Suspended).await?;
         let outcome = outcome?;
         let revoke = UserCommand::RevokeSessions { reason: RevocationReason::Suspended };
         self.act_as(by, "superadmin", user, revoke, origin, None).await?;

@@ -124,7 +124,7 @@ impl People {
     ) -> Result<Tokens, Problem> {
         let begun = SignIn {
             user,
-            method: method.as_str().to_owned(),
+            method,
             user_agent: self.seal_some(user, Purpose::UserAgent, origin.user_agent.as_deref()).await?,
             address: self.seal_some(user, Purpose::Address, origin.address.as_deref()).await?,
         };

@@ -1,5 +1,6 @@
 //! What the identity store says, as problems.
 
+use identity::access_log::AccessLogError;
 use identity::accounts::AccountError;
 use identity::invited::InvitedError;
 use identity::oidc::OidcError;
@@ -34,6 +35,12 @@ of_store! { AccountError SessionError }
 
 impl From<InvitedError> for Problem {
     fn from(InvitedError::Database(error): InvitedError) -> Self {
+        unavailable(&error)
+    }
+}
+
+impl From<AccessLogError> for Problem {
+    fn from(error: AccessLogError) -> Self {
         unavailable(&error)
     }
 }

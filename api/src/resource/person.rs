@@ -204,7 +204,7 @@ pub struct SessionBody {
     pub current: bool,
     /// How it began: `password`, `totp`, `recovery_code`, `open_id`, `bootstrap`.
     #[schema(example = "password")]
-    pub method: String,
+    pub method: Option<String>,
     /// What the browser or program called itself.
     pub user_agent: Option<String>,
     /// The address it began from.
@@ -224,7 +224,7 @@ impl SessionBody {
         Self {
             id: session.id.0,
             current: session.id == current,
-            method: session.method,
+            method: session.method.map(|method| method.as_str().to_owned()),
             user_agent,
             address,
             created_at: session.created_at,

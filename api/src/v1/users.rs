@@ -39,7 +39,7 @@ pub async fn list(platform: Platform<ListUsers>) -> Answer {
     let limit = limit.as_ref().map_or(Limit::default(), |limit| limit.0).0;
     let after = cursor.as_ref().map(|cursor| cursor.0.last(LIST)).transpose()?.map(UserId);
     let found = platform.directory().users(after, limit).await?;
-    let mut items = Vec::with_capacity(found.len());
+    let mut items = Vec::with_capacity(found.value.len());
     for user in found.value {
         items.push(UserBody::from(platform.people().opened(user).await?));
     }

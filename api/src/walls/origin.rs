@@ -57,9 +57,8 @@ mod tests {
     fn from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
         let request = TestRequest::default().peer_addr(format!("{peer}:1").parse().unwrap());
-        let request = forwarded.iter().fold(request, |request, value| {
-            request.append_header((FORWARDED_FOR, *value))
-        });
+        let request =
+            forwarded.iter().fold(request, |request, value| request.append_header((FORWARDED_FOR, *value)));
         client_address(&request.to_http_request(), &trusted).to_string()
     }
 

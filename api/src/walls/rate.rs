@@ -78,9 +78,15 @@ impl<K: Hash + Eq + Clone> Gate<K> {
     pub fn new(pace: Pace) -> Self {
         // A period of zero would be no limit at all; the shortest one is as good as none.
         let every = pace.every.max(Duration::from_nanos(1));
-        let quota = Quota::with_period(every).unwrap_or(Quota::per_second(pace.burst)).allow_burst(pace.burst);
-        let limiter = RateLimiter::new(quota, DashMapStateStore::default(), Ticks(Instant::now())).with_middleware();
-        Self { limiter, pace: Pace { every, ..pace }, crowded: AtomicBool::new(false), seed: RandomState::new() }
+        let quota =
+            Quota::with_period(every).unwrap_or(Quota::per_second(pace.burst)).allow_burst(pace.burst);
+        let limiter = Limiter::new(quota, DashMapStateStore::default(), Ticks(Instant::now()));
+        Self {
+            limiter,
+            pace: Pace { every, ..pace },
+            crowded: AtomicBool::new(false),
+            seed: RandomState::new(),
+        }
     }
 
     /// Counts a request of `who`.
@@ -104,7 +110,10 @@ impl<K: Hash + Eq + Clone> Gate<K> {
         self.limiter.retain_recent();
         let crowded = self.limiter.len() > MOST;
         if crowded != self.crowded.swap(crowded, Ordering::Relaxed) {
-            tracing::warn!(crowded, "the rate limits have more callers to remember than they will, or no longer");
+            tracing::warn!(
+                crowded,
+                "the rate limits have more callers to remember than they will, or no longer"
+            );
         }
     }
 }
@@ -175,7 +184,10 @@ mod tests {
         gate.upkeep();
         (0..most).for_each(|who| drop(gate.pass(&(most + 1 + who))));
         assert!(gate.limiter.len() <= MOST + 1 + usize::try_from(SHARED).unwrap());
-        assert!((0..100).any(|who| gate.pass(&(3 * most + who)).wait.is_some()), "the shared counts are used up");
+        assert!(
+            (0..100).any(|who| gate.pass(&(3 * most + who)).wait.is_some()),
+            "the shared counts are used up"
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub async fn issue(Write { body, writer }: Write<IssueKey>, ApplicationAt(id): A
         key,
         public_id: secret.public_id().clone(),
         environment,
-        digest: secret.digest().map_err(Problem::internal)?,
+        digest: secret.digest(),
         scopes: body.scopes.into_iter().map(|scope| scope.0).collect::<BTreeSet<Scope>>(),
         expires_at: body.expires_at.map(|time| time.0),
         addresses: body.addresses.into_iter().map(|network| network.0).collect::<BTreeSet<Network>>(),
@@ -71,7 +71,7 @@ pub async fn issue(Write { body, writer }: Write<IssueKey>, ApplicationAt(id): A
     let command = ApplicationCommand::IssueKey(issued);
     let outcome = writer.submit(Command::Application { id, command }).await?;
     writer.settle(&outcome).await;
-    let shown: Option<Zeroizing<String>> = (!outcome.replayed).then(|| secret.reveal());
+    let shown: Option<Zeroizing<String>> = (!outcome.replayed).then(|| secret.to_text());
     answer::done(outcome, StatusCode::CREATED, |resource| IssuedKeyBody::of(&resource, key, shown))
 }
 
@@ -147,14 +147,14 @@ pub async fn rotate(Write { body, writer }: Write<RotateKey>, at: KeyAt) -> Answ
     let replacement = Replacement {
         key,
         public_id: secret.public_id().clone(),
-        digest: secret.digest().map_err(Problem::internal)?,
+        digest: secret.digest(),
         expires_at: body.expires_at.map(|time| time.0),
     };
     let until = writer.now() + TimeDelta::seconds(overlap.into());
     let command = ApplicationCommand::RotateKey { key: old, replacement, until };
     let outcome = writer.submit(Command::Application { id, command }).await?;
     writer.settle(&outcome).await;
-    let shown = (!outcome.replayed).then(|| secret.reveal());
+    let shown = (!outcome.replayed).then(|| secret.to_text());
     answer::done(outcome, StatusCode::CREATED, |resource| IssuedKeyBody::of(&resource, key, shown))
 }
 

@@ -159,6 +159,20 @@ async fn a_refused_command_leaves_no_trace_and_keeps_its_key_free() {
     assert!(ledger.run(Command::Transact(transfer("a", "b", "1.00")), key("k", "y")).await.is_ok());
 }
 
+/// The caller gave the first attempt up and is told what became of the other: nothing may be done behind its back.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_attempts_that_wait_together_are_refused_together() {
+    let ledger = Ledger::funded(&["a", "b"]).await;
+    let attempt = || (Command::Transact(transfer("a", "c", "150.00")), key("k", "x"));
+    let help = (Command::Transact(transfer("b", "a", "50.00")), None);
+    let results = ledger.run_all(vec![attempt(), help, attempt()]).await;
+    assert!(results[0].is_err() && results[1].is_ok(), "{results:?}");
+    assert_eq!(results[0], results[2]);
+    assert_eq!(ledger.wallet("a").await.balance.posted, amount("150.00"));
+    let (command, key) = attempt();
+    assert!(ledger.run(command, key).await.is_ok(), "the key is free all the same");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_of_one_batch_see_each_other_and_an_atomic_one_stands_or_falls_whole() {
     let ledger = Ledger::funded(&["a"]).await;

@@ -95,7 +95,7 @@ async fn programs_that_know_the_old_version_alone_go_on_through_a_rotation() {
                     other.reveal_secret(tenant, Purpose::OneTime, record, &sealed).await.unwrap();
                     count += 1;
                 }
-                let fresh = super::tenant(&format!("fresh-{round}"));
+                let fresh = tenant(&format!("fresh-{round}"));
                 other.seal_secret(fresh, Purpose::OneTime, record, b"y").await.unwrap();
                 round += 1;
             }

@@ -33,7 +33,6 @@ pub struct Config {
     pub identity: Identity,
     pub limits: Limits,
     pub access_log: AccessLog,
-    pub identity: Identity,
     pub mail: Mail,
     pub oidc: Vec<Provider>,
     pub auth: Auth,

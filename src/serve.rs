@@ -3,8 +3,8 @@
 mod greeting;
 mod health;
 mod people;
-mod walls;
 mod vault;
+mod walls;
 mod wiring;
 
 use std::io;

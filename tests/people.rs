@@ -14,6 +14,8 @@ mod operators;
 mod provider;
 #[path = "people/tenants.rs"]
 mod tenants;
+#[path = "people/traces.rs"]
+mod traces;
 #[path = "support/http.rs"]
 mod server;
 

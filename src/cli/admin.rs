@@ -25,9 +25,13 @@ pub enum Arguments {
         #[arg(long, value_parser = email)]
         email: Email,
         /// What others read
-        #[arg(long, default_value = "Operator")]
+        #[arg(long, default_value = "Operator", value_parser = label)]
         name: domain::Label,
     },
+}
+
+fn label(text: &str) -> Result<domain::Label, String> {
+    domain::Label::new(text).map_err(|error| error.to_string())
 }
 
 fn email(text: &str) -> Result<Email, String> {

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use domain::DomainName;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
-use domain::DomainName;
 use figment::{Figment, Metadata, Profile, Provider};
 use identity::vault::MasterSource;
 
@@ -238,12 +238,6 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
         );
     }
     check_walls(config, &refuse)?;
-    if config.identity.master_key.as_deref().is_some_and(|text| MasterSource::parse(text).is_none()) {
-        return refuse(
-            "identity.master_key",
-            "must be file:<path>, env:<name> or command:<command line>".to_owned(),
-        );
-    }
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&config.log.filter) {
         return refuse("log.filter", error.to_string());
     }
@@ -268,7 +262,9 @@ fn check_walls(
         }
     }
     // The server itself takes no more than this.
-    for (key, bytes) in [("limits.header_bytes", limits.header_bytes), ("limits.query_bytes", limits.query_bytes)] {
+    for (key, bytes) in
+        [("limits.header_bytes", limits.header_bytes), ("limits.query_bytes", limits.query_bytes)]
+    {
         if !(1_024..=65_536).contains(&bytes.get()) {
             return refuse(key, "must be between 1024 and 65536".to_owned());
         }

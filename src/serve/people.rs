@@ -154,10 +154,8 @@ impl Identities {
 async fn take_up(signing: &SigningKeys, keys: &SessionKeys) -> Result<(), Failure> {
     let published = signing.all().await?;
     let current = signing.current().await?;
-    let known: Vec<_> = published
-        .iter()
-        .map(|key| SessionKey { id: key.id.clone(), seed: key.seed().clone() })
-        .collect();
+    let known: Vec<_> =
+        published.iter().map(|key| SessionKey { id: key.id.clone(), seed: key.seed().clone() }).collect();
     Ok(keys.take_up(&known, &current.id)?)
 }
 

@@ -64,7 +64,8 @@ impl Ledger {
             journal::connect(options.clone(), Act::Projector, "views", projector_connections).await?;
         let reader_connections = config.database.reader_connections.get();
         let reader = journal::connect(options.clone(), Act::Reader, "views", reader_connections).await?;
-        let identity = journal::connect(options.clone(), Act::Identity, "views", IDENTITY_CONNECTIONS).await?;
+        let identity =
+            journal::connect(options.clone(), Act::Identity, "views", IDENTITY_CONNECTIONS).await?;
         let journal = Journal::open(writer.clone()).await?;
         if journal.partition_count().0 != config.journal.partitions {
             tracing::info!(partitions = %journal.partition_count(), "the database keeps its number of partitions");

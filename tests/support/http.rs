@@ -31,7 +31,8 @@ impl Clock for LongAgo {
 pub struct Server {
     /// Where it keeps its events.
     pub database: Database,
-    nats: Guardian,
+    /// Its nats-server.
+    pub nats: Guardian,
     /// Where it keeps its keys and, without a mail server, its mail.
     pub data_dir: PathBuf,
     settings: Vec<(String, String)>,

@@ -1,6 +1,7 @@
 //! Requests that are about a person and not about a tenant: from somebody without a credential, and from somebody who is
 //! signed in.
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -126,8 +127,6 @@ pub struct Person<T> {
 
 /// A question of somebody who is signed in.
 pub struct PersonAsks<Q> {
-    /// The query string.
-    pub query: Q,
     /// Who.
     pub user: UserId,
     /// In which session.
@@ -135,6 +134,7 @@ pub struct PersonAsks<Q> {
     /// From where.
     pub visitor: Visitor,
     if_none_match: Option<String>,
+    asked: PhantomData<Q>,
 }
 
 impl<Q> PersonAsks<Q> {
@@ -250,7 +250,8 @@ impl<Q: Parameters> FromRequest for PersonAsks<Q> {
             read::known(&app, &asked)?;
             read::wait(&app, &asked).await?;
             let if_none_match = read::if_none_match(&request);
-            Ok(Self { query: asked.query, user, session, visitor: Visitor::new(app, request), if_none_match })
+            let visitor = Visitor::new(app, request);
+            Ok(Self { user, session, visitor, if_none_match, asked: PhantomData })
         })
     }
 }

@@ -19,7 +19,6 @@ const MOST_PREFERENCES: usize = 2_000;
 
 /// What is known of somebody.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "the fields of the resource of the same names, documented there")]
 pub struct Profile {
     pub id: UserId,
     pub email: Option<String>,

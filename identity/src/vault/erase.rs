@@ -114,8 +114,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Waits until no transaction is left that began before the one with this number would; not for ever. Only our own
-    /// user's transactions can be seen.
+    /// Waits until no transaction is left that could still see what was there before the one with this number; not for
+    /// ever.
     async fn outlived(&self, horizon: &str) -> Result<bool, VaultError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {

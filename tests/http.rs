@@ -16,6 +16,7 @@ mod flow;
 mod idempotency;
 #[path = "http/isolation.rs"]
 mod isolation;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
 #[path = "http/tls.rs"]

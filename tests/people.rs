@@ -1,6 +1,6 @@
 //! People over real HTTP: how they come, what they may do, and how they leave without a trace.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 mod support;
 

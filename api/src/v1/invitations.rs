@@ -86,7 +86,7 @@ pub async fn list(Read { query, view }: Read<ListInvitations>) -> Answer {
     let mut items = Vec::with_capacity(found.value.len());
     for invitation in found.value {
         let email = view.people().invited_address(view.tenant(), invitation.id, &invitation.email).await?;
-        items.push(InvitationBody::new(invitation, email));
+        items.push(InvitationBody::new(&invitation, email));
     }
     view.answer(found.position, &List::page(LIST, items, limit, |last: &InvitationBody| last.id.to_string()))
 }

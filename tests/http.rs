@@ -16,6 +16,8 @@ mod flow;
 mod idempotency;
 #[path = "http/isolation.rs"]
 mod isolation;
+#[path = "support/routes.rs"]
+mod routes;
 #[path = "support/http.rs"]
 mod server;
 #[path = "http/tls.rs"]

@@ -16,8 +16,12 @@ mod provider;
 mod tenants;
 #[path = "people/traces.rs"]
 mod traces;
+#[path = "support/routes.rs"]
+mod routes;
 #[path = "support/http.rs"]
 mod server;
+#[path = "people/walls.rs"]
+mod walls;
 
 use std::time::Duration;
 

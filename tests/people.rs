@@ -12,13 +12,18 @@ mod erasure;
 mod operators;
 #[path = "people/provider.rs"]
 mod provider;
-#[path = "people/tenants.rs"]
-mod tenants;
-#[path = "people/traces.rs"]
-mod traces;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
+#[path = "people/tenants.rs"]
+mod tenants;
+#[expect(dead_code, reason = "other tests use more of it")]
+#[path = "identity/tools.rs"]
+mod tools;
+#[path = "people/traces.rs"]
+mod traces;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -39,10 +44,11 @@ async fn ask(server: &Server, path: &str, body: Value) -> Answer {
     send(server.client("").anonymous(Method::POST, path).json(&body)).await
 }
 
-/// Waits for the newest mail to `address` whose text has `about` in it, and gives its token.
+/// Waits for the newest mail to `address` whose text has `about` in it, throws it away and gives its token.
 async fn token_of_mail(server: &Server, address: &str, about: &str) -> String {
     for _ in 0..200 {
-        if let Some(mail) = newest_mail(server, address, about) {
+        if let Some((path, mail)) = newest_mail(server, address, about) {
+            std::fs::remove_file(path).unwrap();
             let (_, rest) = mail.split_once("The token alone").unwrap();
             let token = rest.lines().skip(1).map(str::trim).find(|line| !line.is_empty()).unwrap();
             return token.to_owned();
@@ -53,14 +59,17 @@ async fn token_of_mail(server: &Server, address: &str, about: &str) -> String {
 }
 
 /// The newest mail to `address` whose text has `about` in it.
-fn newest_mail(server: &Server, address: &str, about: &str) -> Option<String> {
+fn newest_mail(server: &Server, address: &str, about: &str) -> Option<(PathBuf, String)> {
     let files = std::fs::read_dir(server.data_dir.join("mail")).ok()?;
     let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
     paths.sort();
-    let mails = paths.into_iter().rev().map(|path| std::fs::read_to_string(path).unwrap());
     let to = format!("To: {address}");
-    mails.into_iter().find(|mail| mail.lines().any(|line| line.trim() == to) && mail.contains(about))
+    paths.into_iter().rev().find_map(|path| {
+        let mail = std::fs::read_to_string(&path).unwrap();
+        let fits = mail.lines().any(|line| line.trim() == to) && mail.contains(about);
+        fits.then_some((path, mail))
+    })
 }
 
 /// Signs up and confirms the address.

@@ -66,7 +66,9 @@ pub fn written<T: Serialize>(
 /// Answers a command after which there is nothing to show.
 pub fn gone(outcome: &Outcome) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
-    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((POSITION, outcome.position.to_string()));
+    response
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((POSITION, outcome.position.to_string()));
     if outcome.replayed {
         response.insert_header((REPLAYED, "true"));
     }

@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use chrono::{DateTime, Utc};
 use domain::application::{Environment, Scope};
 use domain::{
-    Amount, AssetCode, Change, Colour, Description, DomainName, Label, Metadata, MoneyError, NameError, Network,
-    Reason, Reference, Role, Scale, Slug, TenantName, WalletPath, WebAddress,
+    Amount, AssetCode, Change, Colour, Description, DomainName, Label, Metadata, MoneyError, NameError,
+    Network, Reason, Reference, Role, Scale, Slug, TenantName, WalletPath, WebAddress,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};

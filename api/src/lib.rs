@@ -31,11 +31,11 @@ pub mod tls;
 mod v1;
 pub mod walls;
 
+pub use access::Access;
 pub use admission::Admission;
+pub use app::{App, Check, CheckState, HealthCheck, Limits};
 pub use auth::{Directory, Rights};
 pub use domain::Role;
-pub use access::Access;
-pub use app::{App, Check, CheckState, HealthCheck, Limits};
 pub use openapi::openapi;
 pub use people::{NewPerson, Parts, People, PeopleSettings};
 pub use person::Email;

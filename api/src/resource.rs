@@ -21,8 +21,8 @@ pub use journal::{AuditBody, EntryBody, EventBody};
 pub use list::List;
 pub use member::{InvitationBody, MemberBody};
 pub use person::{
-    AcceptedBody, ErasedBody, MembershipBody, PersonBody, RecoveryCodesBody, SecondFactorBody, SessionBody, SignInBody,
-    UserBody,
+    AcceptedBody, ErasedBody, MembershipBody, PersonBody, RecoveryCodesBody, SecondFactorBody, SessionBody,
+    SignInBody, UserBody,
 };
 pub use tenant::{TenantBody, TenantProfileBody};
 pub use transaction::TransactionBody;

@@ -50,6 +50,8 @@ pub fn serve(app: App, listener: TcpListener, service: &Service) -> std::io::Res
     });
     let server = server
         .workers(service.workers.max(1))
+        // Who hangs up has given the request up: it is not begun, where it was not.
+        .h1_allow_half_closed(false)
         .disable_signals()
         .shutdown_timeout(GRACE)
         .keep_alive(Duration::from_secs(75))

@@ -66,7 +66,9 @@ pub fn ended_elsewhere() -> HttpResponse {
 
 /// Takes the cookies of a session away.
 pub fn forget(response: &mut HttpResponse) -> Result<(), Problem> {
-    [ACCESS, CSRF, REFRESH].iter().try_for_each(|name| response.add_cookie(&gone(name)).map_err(Problem::internal))
+    [ACCESS, CSRF, REFRESH]
+        .iter()
+        .try_for_each(|name| response.add_cookie(&gone(name)).map_err(Problem::internal))
 }
 
 /// Marks the browser that sets out to a provider.

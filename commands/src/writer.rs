@@ -124,12 +124,19 @@ impl<S: Store> Writer<S> {
             let mut weight = 0;
             let mut next = Some(first);
             while let Some(job) = next {
-                weight += job.waiting.iter().map(|one| one.request.command.weight()).sum::<usize>();
-                batch.extend(job.waiting);
+                // Nobody waits for the others any more. Done now, they could follow a refusal that their caller was told
+                // since, at another attempt with the same key.
+                let waiting = job.waiting.into_iter().filter(|one| !one.answer.is_closed());
+                for one in waiting {
+                    weight += one.request.command.weight();
+                    batch.push(one);
+                }
                 places.push(job.places);
                 next = if weight < self.options.max_batch_events { jobs.try_recv().ok() } else { None };
             }
-            self.process(batch).await;
+            if !batch.is_empty() {
+                self.process(batch).await;
+            }
         }
     }
 
@@ -277,7 +284,7 @@ fn answer(batch: Vec<Waiting>, answers: Vec<Result<Outcome, Failure>>) {
             Err(_) => "failed",
         };
         metrics::counter!("counterfoil_commands_total", "result" => label).increment(1);
-        // A caller that went away does not need its answer; the command stands.
+        // A caller that went away meanwhile does not need its answer; the command stands.
         let _ = one.answer.send(result);
     }
 }

@@ -98,7 +98,8 @@ async fn a_redirect_is_not_followed_and_an_endless_answer_is_cut_off() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+// On one thread, where time can be turned.
+#[tokio::test]
 async fn keys_that_the_provider_changes_are_asked_for_again() {
     let Some(attack) = Attack::new().await else { return };
     attack.by("honest").await.unwrap();

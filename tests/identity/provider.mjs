@@ -4,6 +4,8 @@
 // Arguments: the package's module, our callback's address.
 import { createServer } from 'node:http';
 
+// It warns that this is no configuration for anybody else.
+console.info = console.warn = () => {};
 const [module, callback] = process.argv.slice(2);
 const { default: Provider } = await import(module);
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use identity::mail::MailError;
 use identity::{Mail, Mailer};
@@ -88,9 +87,8 @@ async fn nothing_is_sent_to_a_server_that_cannot_prove_its_name() {
         let Some(server) = Server::start(mode) else { return };
         let url = format!("{start}localhost:{}{rest}", server.port);
         let distrustful = mailer(&url, None, &server.scratch.0);
-        // Not passing within any patience of ours: the certificate stays what it is.
-        let sent = tokio::time::timeout(Duration::from_secs(40), distrustful.send(&verification())).await;
-        assert!(matches!(sent, Ok(Err(MailError::Server(_)))), "{mode}: {sent:?}");
+        let refused = distrustful.send(&verification()).await.unwrap_err().to_string();
+        assert!(refused.contains("certificate"), "{mode}: {refused}");
     }
 }
 
@@ -98,8 +96,8 @@ async fn nothing_is_sent_to_a_server_that_cannot_prove_its_name() {
 async fn a_server_without_tls_gets_no_mail_that_asks_for_it() {
     let Some(server) = Server::start("plain") else { return };
     let mailer = server.mailer("smtp://", "?tls=required");
-    let sent = tokio::time::timeout(Duration::from_secs(40), mailer.send(&verification())).await;
-    assert!(matches!(sent, Ok(Err(MailError::Server(_)))), "{sent:?}");
+    let sent = mailer.send(&verification()).await;
+    assert!(matches!(sent, Err(MailError::Server(_))), "{sent:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,17 @@
 # Arguments: mode (plain, starttls, smtps, defer), certificate, key.
 import asyncio
 import json
+import logging
 import ssl
 import sys
+import warnings
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 mode = sys.argv[1]
+# It complains about clients that leave, and about what is wanted here.
+logging.disable()
+warnings.simplefilter("ignore")
 
 
 def say(what):
@@ -27,7 +32,7 @@ class Handler:
             "to": envelope.rcpt_tos,
             "content": envelope.content.decode(),
             "encrypted": session.ssl is not None or mode == "smtps",
-            "login": session.login_data,
+            "login": session.auth_data,
         })
         return "250 Taken"
 

@@ -11,7 +11,6 @@ use identity::sessions::SESSION_LASTS;
 use identity::vault::{MasterKeys, MasterSource, Vault};
 use identity::{Accounts, OneTime, SecondFactor, Sessions};
 use journal::Role;
-use sqlx::PgPool;
 
 use crate::support::{Database, PARTITIONS};
 
@@ -33,7 +32,6 @@ impl Clock for TurnedClock {
 pub struct World {
     pub database: Database,
     pub clock: Arc<TurnedClock>,
-    pub vault: Vault,
     pub accounts: Accounts,
     pub sessions: Sessions,
     pub one_time: OneTime,
@@ -54,10 +52,9 @@ impl World {
             accounts: Accounts::new(pool.clone(), Arc::clone(&clock)),
             sessions: Sessions::new(pool.clone(), Arc::clone(&clock), Arc::clone(&ids), SESSION_LASTS),
             one_time: OneTime::new(pool.clone(), vault.clone(), Arc::clone(&clock), ids),
-            second_factor: SecondFactor::new(pool, vault.clone(), clock, "Counterfoil"),
+            second_factor: SecondFactor::new(pool, vault, clock, "Counterfoil"),
             database,
             clock: turned,
-            vault,
         }
     }
 
@@ -66,11 +63,6 @@ impl World {
         let user = UserId(SystemIds.next());
         assert_eq!(self.accounts.reserve(&index(email), user).await.unwrap(), Reserved::New);
         user
-    }
-
-    /// A pool that acts as the owner of everything, but for row-level security.
-    pub async fn owner(&self) -> PgPool {
-        self.database.pool(Role::Owner, 1).await
     }
 }
 
@@ -83,7 +75,8 @@ pub fn index(email: &str) -> [u8; 32] {
     index
 }
 
-/// A hash of bcrypt, of a cost that does not matter here.
+/// A hash of bcrypt, of a cost that does not matter here. The last letter is one of `u`, `q`, `y`: others have bits that
+/// belong to no byte.
 pub fn hash(last: char) -> PasswordHash {
     let text = format!("$2y$12$L6Bc/AlTQHyd9liGgGEZyOFLPHNgyxeEPfgYfBCVxJ7JIlwxyVU3{last}");
     PasswordHash::parse(&text).unwrap()

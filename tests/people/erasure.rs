@@ -21,7 +21,11 @@ async fn who_is_erased_gets_a_receipt_and_is_nowhere_to_be_read() {
     let erased = other(&kunigunde, Method::DELETE, "/v1/me", json!({"password": PASSWORD})).await;
     assert_eq!(erased.status, 200, "{erased:?}");
     assert_eq!(erased.body["subjects"][0], id.as_str());
-    assert_eq!(erased.body["subjects"].as_array().unwrap().len(), 2, "the invitation is hers too: {erased:?}");
+    assert_eq!(
+        erased.body["subjects"].as_array().unwrap().len(),
+        2,
+        "the invitation is hers too: {erased:?}"
+    );
     crate::expect_shut_out_within_a_second(&kunigunde, "/v1/me").await;
     assert_eq!(sign_in(&server, "kunigunde@example.com", PASSWORD).await.text("/code"), "sign_in_failed");
 
@@ -47,6 +51,7 @@ async fn who_is_erased_gets_a_receipt_and_is_nowhere_to_be_read() {
 
     // The address is free again, for somebody who is somebody else.
     sign_up(&server, "kunigunde@example.com", "Another").await;
-    let other = server.client(sign_in(&server, "kunigunde@example.com", PASSWORD).await.text("/access_token"));
+    let other =
+        server.client(sign_in(&server, "kunigunde@example.com", PASSWORD).await.text("/access_token"));
     assert_ne!(other.get("/v1/me").await.text("/id"), id);
 }

@@ -18,9 +18,10 @@ fn token_in(line: &str) -> String {
 async fn the_link_of_the_first_start_makes_one_superadmin() {
     let mut server = Server::on(Database::fresh().await);
     let token = token_in(&server.said("/v1/auth/bootstrap?token="));
-    let bootstrap = |token: &str, password: &str| {
+    let server = &server;
+    let bootstrap = async |token: &str, password: &str| {
         let body = json!({"email": "root@example.com", "password": password, "name": "Root"});
-        ask(&server, &format!("/v1/auth/bootstrap?token={token}"), body)
+        ask(server, &format!("/v1/auth/bootstrap?token={token}"), body).await
     };
     let weak = bootstrap(&token, "short").await;
     assert_eq!(weak.text("/code"), "weak_password");
@@ -28,7 +29,7 @@ async fn the_link_of_the_first_start_makes_one_superadmin() {
     let made = bootstrap(&token, PASSWORD).await;
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(bootstrap(&token, PASSWORD).await.text("/code"), "one_time_token_invalid");
-    let root = server.client(sign_in(&server, "root@example.com", PASSWORD).await.text("/access_token"));
+    let root = server.client(sign_in(server, "root@example.com", PASSWORD).await.text("/access_token"));
     assert_eq!(root.get("/v1/me").await.body["superadmin"], true);
     assert_eq!(root.get("/v1/users").await.each("/email"), ["root@example.com"]);
 
@@ -125,7 +126,9 @@ async fn a_role_is_what_one_may_do() {
     ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
     let grace = person(&server, "grace@example.com", "Grace").await;
     join(&server, &ada, &grace, "grace@example.com", "auditor").await;
-    for (path, status) in [("/v1/audit", 200), ("/v1/access-log", 200), ("/v1/members", 403), ("/v1/applications", 403)] {
+    for (path, status) in
+        [("/v1/audit", 200), ("/v1/access-log", 200), ("/v1/members", 403), ("/v1/applications", 403)]
+    {
         let answer = grace.get(path).await;
         assert_eq!(answer.status, status, "{path}: {answer:?}");
     }

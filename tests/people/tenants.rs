@@ -37,7 +37,8 @@ async fn a_company_comes_its_people_and_its_program_work_and_the_audit_log_names
     let application = ada.made("/v1/applications", json!({"name": "Checkout", "category": "payments"})).await;
     let keys = format!("/v1/applications/{}/keys", application.text("/id"));
     let wanted = json!({"scopes": ["read", "transact"], "environment": "test"});
-    let issued = send(ada.request(Method::POST, &keys).header("Idempotency-Key", "key-1").json(&wanted)).await;
+    let issued =
+        send(ada.request(Method::POST, &keys).header("Idempotency-Key", "key-1").json(&wanted)).await;
     assert_eq!(issued.status, 201, "{issued:?}");
     assert!(issued.text("/key").starts_with("cf_test_"), "{issued:?}");
     let again = send(ada.request(Method::POST, &keys).header("Idempotency-Key", "key-1").json(&wanted)).await;
@@ -85,7 +86,8 @@ async fn a_key_is_rotated_and_both_work_until_the_overlap_is_over() {
     let newest = ada.made(&at_once, json!({"overlap_seconds": 0})).await;
     expect_shut_out_within_a_second(&server.client(new.text("/key")), "/v1/wallets").await;
     assert_eq!(server.client(newest.text("/key")).get("/v1/wallets").await.status, 200);
-    let archived = ada.made(&format!("/v1/applications/{}/archive", application.text("/id")), json!({})).await;
+    let archived =
+        ada.made(&format!("/v1/applications/{}/archive", application.text("/id")), json!({})).await;
     assert_eq!(archived.text("/status"), "archived");
     expect_shut_out_within_a_second(&server.client(newest.text("/key")), "/v1/wallets").await;
 }
@@ -111,7 +113,8 @@ async fn the_last_owner_stays_and_nobody_gives_a_role_above_their_own() {
     assert_eq!((thrown_out.status, thrown_out.text("/code")), (403, "role_not_governed"));
     let upwards = grace.post("/v1/invitations", json!({"email": "x@example.com", "role": "owner"})).await;
     assert_eq!((upwards.status, upwards.text("/code")), (403, "role_not_governed"));
-    let superadmin = ada.post("/v1/invitations", json!({"email": "x@example.com", "role": "superadmin"})).await;
+    let superadmin =
+        ada.post("/v1/invitations", json!({"email": "x@example.com", "role": "superadmin"})).await;
     assert_eq!(superadmin.status, 403, "{superadmin:?}");
 
     let grace_path = format!("/v1/members/{grace_id}");

@@ -125,7 +125,11 @@ async fn every_table_of_tenants_shows_the_reader_the_tenant_that_was_set_and_can
             assert_eq!(count(&mut session, name).await, 0, "{name} without a tenant");
             assert_eq!(seen(&mut session, "app.tenant_id", "", name).await, 0, "{name} with an empty tenant");
             let odd = format!("BEGIN; SET LOCAL app.tenant_id = 'x'' OR true --'; SELECT FROM {name}");
-            assert_eq!(refusal(&mut session, &odd).await.as_deref(), Some("22P02"), "{name} with an odd tenant");
+            assert_eq!(
+                refusal(&mut session, &odd).await.as_deref(),
+                Some("22P02"),
+                "{name} with an odd tenant"
+            );
             session.execute("ROLLBACK").await.unwrap();
         } else {
             let looked = refusal(&mut session, &format!("SELECT FROM {name}")).await;

@@ -7,13 +7,14 @@ use chrono::TimeDelta;
 use commands::Command;
 use counterfoil::system::SystemIds;
 use domain::application::{
-    ApplicationChange, ApplicationCommand, ApplicationStatus, Details, Environment, IssuedKey, Replacement, Scope,
+    ApplicationChange, ApplicationCommand, ApplicationStatus, Details, Environment, IssuedKey, Replacement,
+    Scope,
 };
 use domain::tenant::{Branding, ProfileChange, TenantCommand, TenantStatus};
 use domain::user::{PersonalChange, Receipt, SignInMethod, UserCommand, UserStatus};
 use domain::{
-    ApplicationId, Change, Digest, DomainName, Ids as _, InvitationId, KeyId, Label, PublicId, Reason, Role, Sealed,
-    SessionId, SubjectId, TenantId, TenantName, UserId, WebAddress,
+    ApplicationId, Change, Digest, DomainName, Ids as _, InvitationId, KeyId, Label, PublicId, Reason, Role,
+    Sealed, SessionId, SubjectId, TenantId, TenantName, UserId, WebAddress,
 };
 use journal::Role as As;
 use projections::{InvitationStatus, Kind, VerifyError, rebuild, verify};
@@ -97,7 +98,8 @@ async fn users(platform: &Ledger, alice: UserId, bob: UserId, carol: UserId, dav
         preferences: Change::Set(sealed("preferences")),
         ..PersonalChange::default()
     };
-    let less = PersonalChange { name: Some(sealed("alice2")), locale: Change::Clear, ..PersonalChange::default() };
+    let less =
+        PersonalChange { name: Some(sealed("alice2")), locale: Change::Clear, ..PersonalChange::default() };
     let reason = Reason::new("under review").unwrap();
     ask(
         platform,
@@ -116,12 +118,18 @@ async fn users(platform: &Ledger, alice: UserId, bob: UserId, carol: UserId, dav
     )
     .await;
     ask(platform, vec![of_user(alice, UserCommand::SignOut { session })]).await;
-    let receipt =
-        Receipt { id: SystemIds.next(), erased_at: platform.clock.get(), subjects: vec![SubjectId::from(dave)] };
+    let receipt = Receipt {
+        id: SystemIds.next(),
+        erased_at: platform.clock.get(),
+        subjects: vec![SubjectId::from(dave)],
+    };
     ask(platform, vec![of_user(dave, link("one")), of_user(dave, UserCommand::Erase { receipt })]).await;
 }
 
-async fn members(ledger: &Ledger, [alice, bob, carol, dave]: [UserId; 4]) -> (InvitationId, InvitationId, InvitationId) {
+async fn members(
+    ledger: &Ledger,
+    [alice, bob, carol, dave]: [UserId; 4],
+) -> (InvitationId, InvitationId, InvitationId) {
     let add = |user, role, by| Command::Tenant(TenantCommand::AddMember { user, role, by });
     let remove = |user| Command::Tenant(TenantCommand::RemoveMember { user, by: Role::Owner });
     let (accepted, withdrawn, open) = (SystemIds.next(), SystemIds.next(), SystemIds.next());
@@ -297,7 +305,8 @@ async fn readers_answer_about_people() {
     let questions = reader.tenant(ledger.tenant);
     let members = questions.members(None, 10).await.unwrap();
     assert_eq!(members.position, head(&ledger).await);
-    let members: BTreeMap<UserId, _> = members.value.into_iter().map(|member| (member.user, member)).collect();
+    let members: BTreeMap<UserId, _> =
+        members.value.into_iter().map(|member| (member.user, member)).collect();
     let roles: Vec<_> = members.values().map(|member| (member.user, member.role)).collect();
     assert_eq!(roles, [(made.alice, Role::Owner), (made.bob, Role::Admin), (made.carol, Role::Auditor)]);
     assert_eq!(members[&made.bob].since, began, "a new role is no new membership");
@@ -372,7 +381,8 @@ async fn a_user_is_told_of_every_tenant_they_belong_to_and_of_no_other() {
     assert_eq!(profile.branding.logo.unwrap().as_str(), "https://acme.example/logo.svg");
     assert_eq!(profile.status, TenantStatus::Active);
     let directory = reader.platform().tenants(None, 10).await.unwrap();
-    let closed: Vec<_> = directory.iter().filter(|one| one.status == TenantStatus::Closed).map(|one| one.id).collect();
+    let closed: Vec<_> =
+        directory.iter().filter(|one| one.status == TenantStatus::Closed).map(|one| one.id).collect();
     assert_eq!(closed, [far.tenant.0]);
     running.stop().await;
 }
@@ -470,7 +480,11 @@ async fn a_wrong_row_of_people_or_programs_is_found_and_repaired() {
              FROM views.members LIMIT 1",
             "member",
         ),
-        (Kind::Tenants, "UPDATE views.invitations SET status = 'open' WHERE status = 'withdrawn'", "invitation"),
+        (
+            Kind::Tenants,
+            "UPDATE views.invitations SET status = 'open' WHERE status = 'withdrawn'",
+            "invitation",
+        ),
         (Kind::Tenants, "UPDATE views.invitations SET digest = reverse(digest)", "invitation"),
         (Kind::Users, "UPDATE views.users SET superadmin = true WHERE NOT superadmin", "user"),
         (Kind::Users, "UPDATE views.users SET status = 'active' WHERE status = 'suspended'", "user"),

@@ -49,12 +49,7 @@ struct Program {
 }
 
 impl Program {
-    fn start(
-        database: &Database,
-        nats: &Guardian,
-        data_dir: &Path,
-        settings: &[(String, String)],
-    ) -> Self {
+    fn start(database: &Database, nats: &Guardian, data_dir: &Path, settings: &[(String, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
             .args(["serve", "--listen", "127.0.0.1:0", "--database-url", database.url()])
             .args(["--nats-url", &nats.nats_url()])
@@ -69,7 +64,8 @@ impl Program {
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let mut line = String::new();
         lines.read_line(&mut line).expect("its output can be read");
-        let address = line.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
+        let address =
+            line.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
         let base = address.unwrap_or_else(|| panic!("it says where it serves (its error is above): {line}"));
         Self { child, base: base.to_owned(), lines }
     }

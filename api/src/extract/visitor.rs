@@ -72,7 +72,8 @@ impl Visitor {
         let proven = known.zip(said).is_some_and(|(known, said)| {
             !said.is_empty() && bool::from(known.as_str().as_bytes().ct_eq(&said))
         });
-        let refused = || Problem::new(code::CSRF_TOKEN_WRONG, "send what the CSRF cookie says as X-CSRF-Token");
+        let refused =
+            || Problem::new(code::CSRF_TOKEN_WRONG, "send what the CSRF cookie says as X-CSRF-Token");
         if proven { Ok(Some(token)) } else { Err(refused()) }
     }
 

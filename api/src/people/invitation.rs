@@ -101,7 +101,8 @@ impl People {
         let digest = digest(token.as_str())?;
         let presented = self.reader.presented_invitation(&digest).await?;
         let unknown = || Problem::new(code::INVITATION_NOT_FOUND, "the invitation does not exist");
-        let PresentedInvitation { tenant, slug, name, tenant_status, invitation } = presented.ok_or_else(unknown)?;
+        let PresentedInvitation { tenant, slug, name, tenant_status, invitation } =
+            presented.ok_or_else(unknown)?;
         let invited = self.invited_address(tenant, invitation.id, &invitation.email).await?;
         let own = self.profile(user).await?.value.email;
         if invited.is_none() || invited != own {

@@ -48,7 +48,12 @@ impl People {
 
     /// Sets the password of whoever has the token. The token is taken first; then all sessions end, so that none is left
     /// that the old password began; then the password changes. Whoever is cut off asks for another mail.
-    pub async fn reset(self: &Arc<Self>, token: &Secret, password: &Secret, origin: &Origin) -> Result<(), Problem> {
+    pub async fn reset(
+        self: &Arc<Self>,
+        token: &Secret,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<(), Problem> {
         // Before the token is used up: what anybody can see to be too weak.
         chosen(password, &Email::default())?;
         let taken = self.one_time.take::<Forgotten>(OneTimeUse::ResetPassword, token.as_str()).await?;

@@ -129,8 +129,12 @@ impl People {
         };
         let change = PersonalChange {
             name,
-            avatar: self.seal_change(user, Purpose::Avatar, change.avatar, |avatar| avatar.to_string()).await?,
-            locale: self.seal_change(user, Purpose::Locale, change.locale, |tag| tag.as_str().to_owned()).await?,
+            avatar: self
+                .seal_change(user, Purpose::Avatar, change.avatar, |avatar| avatar.to_string())
+                .await?,
+            locale: self
+                .seal_change(user, Purpose::Locale, change.locale, |tag| tag.as_str().to_owned())
+                .await?,
             preferences: self.seal_change(user, Purpose::Preferences, preferences, |text| text).await?,
         };
         let outcome = self.act(user, UserCommand::ChangeProfile(change), origin, None).await?;

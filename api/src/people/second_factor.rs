@@ -31,7 +31,9 @@ impl People {
         let email = self.profile(user).await?.value.email.unwrap_or_default();
         match self.second_factor.enrol(user, &email).await? {
             Enrolled::Waiting(Enrolment { secret, url }) => Ok(BegunSecondFactor { secret, uri: url }),
-            Enrolled::Already => Err(Problem::new(code::SECOND_FACTOR_ENABLED, "there is a second factor already")),
+            Enrolled::Already => {
+                Err(Problem::new(code::SECOND_FACTOR_ENABLED, "there is a second factor already"))
+            }
             Enrolled::Unknown => Err(Problem::internal(format!("the user {user} has no account"))),
         }
     }
@@ -50,7 +52,12 @@ impl People {
     }
 
     /// Ends it, and its recovery codes.
-    pub async fn end_second_factor(&self, user: UserId, proof: &Proof, origin: &Origin) -> Result<(), Problem> {
+    pub async fn end_second_factor(
+        &self,
+        user: UserId,
+        proof: &Proof,
+        origin: &Origin,
+    ) -> Result<(), Problem> {
         self.prove(user, proof, origin).await?;
         self.second_factor.disable(user).await?;
         let disabled = self.act(user, UserCommand::DisableSecondFactor, origin, None).await;

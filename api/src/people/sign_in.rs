@@ -72,7 +72,12 @@ struct Halfway {
 impl People {
     /// Signs in with a password. An address that is not known costs the same work as a wrong password, and gets the same
     /// answer.
-    pub async fn sign_in(&self, index: &[u8; 32], password: &Secret, origin: &Origin) -> Result<Step, Problem> {
+    pub async fn sign_in(
+        &self,
+        index: &[u8; 32],
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<Step, Problem> {
         let account = self.accounts.by_email(index).await?;
         let stored = account.as_ref().and_then(|account| account.password.as_ref());
         let verdict = self.passwords.check(password.as_str(), stored).await?;
@@ -186,7 +191,12 @@ impl People {
 
     /// Ends a session of this user. The event comes first, under the session's key, so that a repetition finds both; the
     /// session ends also where the event cannot be recorded.
-    pub async fn end_session(&self, user: UserId, session: SessionId, origin: &Origin) -> Result<(), Problem> {
+    pub async fn end_session(
+        &self,
+        user: UserId,
+        session: SessionId,
+        origin: &Origin,
+    ) -> Result<(), Problem> {
         let alive = self.sessions.alive(session).await?;
         if alive.is_none_or(|alive| alive.user != user) {
             return Err(Problem::new(code::SESSION_NOT_FOUND, "the session does not exist, or is over"));

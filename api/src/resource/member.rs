@@ -61,7 +61,8 @@ impl InvitationBody {
             return Err(Problem::internal("an invitation came to something else than a tenant"));
         };
         let made = tenant.invitations.get(&id);
-        let made = made.ok_or_else(|| Problem::new(code::INVITATION_NOT_FOUND, "the invitation does not exist"))?;
+        let made =
+            made.ok_or_else(|| Problem::new(code::INVITATION_NOT_FOUND, "the invitation does not exist"))?;
         Ok(Self {
             id: id.0,
             email: Some(email.as_str().to_owned()),

@@ -74,12 +74,8 @@ pub async fn change(Write { body, writer }: Write<ChangeMember>, MemberAt(user):
     let command = TenantCommand::ChangeMemberRole { user, role: body.role.0, by };
     let outcome = writer.submit(Command::Tenant(command)).await?;
     let profile = writer.people().profile(user).await?.value;
-    let member = MemberBody {
-        user: user.0,
-        role: body.role.0.to_string(),
-        email: profile.email,
-        name: profile.name,
-    };
+    let member =
+        MemberBody { user: user.0, role: body.role.0.to_string(), email: profile.email, name: profile.name };
     answer::done(outcome, StatusCode::OK, |_| Ok(member))
 }
 

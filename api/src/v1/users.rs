@@ -43,7 +43,8 @@ pub async fn list(platform: Platform<ListUsers>) -> Answer {
     for user in found.value {
         items.push(UserBody::from(platform.people().opened(user).await?));
     }
-    platform.answer(Some(found.position), &List::page(LIST, items, limit, |last: &UserBody| last.id.to_string()))
+    platform
+        .answer(Some(found.position), &List::page(LIST, items, limit, |last: &UserBody| last.id.to_string()))
 }
 
 /// Why somebody is shut out.

@@ -135,7 +135,7 @@ impl Standing {
 
 /// A duration in seconds, rounded up; whoever waits as long has waited long enough.
 pub fn whole_seconds(duration: Duration) -> u32 {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 

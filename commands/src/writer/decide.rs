@@ -68,7 +68,6 @@ impl<S: Store> Writer<S> {
             workspace: Workspace::new(&mut self.cache, now),
             events: Vec::new(),
             used: HashMap::new(),
-            refused: HashMap::new(),
         };
         let mut answers: Vec<Result<Outcome, Failure>> = Vec::with_capacity(batch.len());
         let mut reused = None;
@@ -89,12 +88,6 @@ impl<S: Store> Writer<S> {
                 Some(answer) => answer,
                 None => deciding.one(index, one).await?,
             };
-            if let (Err(Failure::Rejected(_)), Some(IdempotencyKey { key, fingerprint })) =
-                (&answer, &one.request.key)
-            {
-                let attempt = (one.request.tenant, key.clone(), fingerprint.clone());
-                deciding.refused.entry(attempt).or_insert(index);
-            }
             answers.push(answer);
         }
         let events = deciding.events;
@@ -156,9 +149,6 @@ struct Batch<'a, S> {
     events: Vec<NewEvent>,
     /// The keys that commands of this batch have used, with the index of the command.
     used: HashMap<(TenantId, String), (usize, Vec<u8>)>,
-    /// The keys with which commands of this batch were refused, and what they were used for, with the index of the
-    /// first.
-    refused: HashMap<(TenantId, String, Vec<u8>), usize>,
 }
 
 impl<S: Store> Batch<'_, S> {
@@ -170,9 +160,6 @@ impl<S: Store> Batch<'_, S> {
     }
 
     /// The answer to a command whose key was used before, in the journal or earlier in this batch.
-    ///
-    /// A refusal does not use a key up. But of two attempts of one request that wait together one was given up by the
-    /// caller, perhaps the later one: were it done, the refusal that the caller is told would be wrong.
     fn seen_before(
         &self,
         request: &Request,
@@ -182,14 +169,10 @@ impl<S: Store> Batch<'_, S> {
         let IdempotencyKey { key, fingerprint } = request.key.as_ref()?;
         let (used_for, first) = match self.used.get(&(request.tenant, key.clone())) {
             Some((index, used_for)) => (used_for, answers.get(*index)?.as_ref().ok()?),
-            None => match first_answers.get(&(request.tenant.0, key.clone())) {
-                Some((used_for, first)) => (used_for, first),
-                None => {
-                    let attempt = (request.tenant, key.clone(), fingerprint.clone());
-                    let index = self.refused.get(&attempt)?;
-                    return answers.get(*index).cloned();
-                }
-            },
+            None => {
+                let (used_for, first) = first_answers.get(&(request.tenant.0, key.clone()))?;
+                (used_for, first)
+            }
         };
         if used_for != fingerprint {
             return Some(Err(Failure::KeyReused));

@@ -1,5 +1,5 @@
 /// Why a command to an application is refused, in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApplicationRejection {
     /// No such application.
     #[error("the application does not exist")]

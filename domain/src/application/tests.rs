@@ -205,7 +205,9 @@ fn only_keys_that_live_count_against_the_limit() {
 #[test]
 fn an_application_comes_back_from_its_snapshot() {
     let mut application = Application::default();
-    [created(), issued(1), issued(2), revoked(2)].into_iter().for_each(|event| application.apply(event));
+    for event in [created(), issued(1), issued(2), revoked(2)] {
+        application.apply(event);
+    }
     let text = serde_json::to_string(&application).unwrap();
     assert_eq!(serde_json::from_str::<Application>(&text).unwrap(), application);
 }

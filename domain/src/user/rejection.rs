@@ -1,5 +1,5 @@
 /// Why a command to a user is refused, in order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UserRejection {
     /// No such user.
     #[error("the user does not exist")]

@@ -30,20 +30,21 @@ fn commands() -> impl Strategy<Value = Vec<Do>> {
     let letter = || 0..3_u128;
     let role = || prop::sample::select(Role::ALL.to_vec());
     let by = || prop_oneof![3 => Just(Role::Owner), 2 => Just(Role::Admin), 1 => role()];
+    let right = || prop_oneof![9 => Just(true), 1 => Just(false)];
     let one = prop_oneof![
         6 => (user(), role(), by()).prop_map(|(user, role, by)| Do::Add(user, role, by)),
         6 => (user(), role(), by()).prop_map(|(user, role, by)| Do::Change(user, role, by)),
         4 => (user(), by()).prop_map(|(user, by)| Do::Remove(user, by)),
         4 => user().prop_map(Do::Leave),
         6 => (letter(), role(), by(), -1..4_i64).prop_map(|(id, role, by, time)| Do::Invite(id, role, by, time)),
-        6 => (letter(), user(), prop::bool::weighted(0.9)).prop_map(|(id, user, right)| Do::Accept(id, user, right)),
+        6 => (letter(), user(), right()).prop_map(|(id, user, right)| Do::Accept(id, user, right)),
         3 => (letter(), by()).prop_map(|(id, by)| Do::Withdraw(id, by)),
         1 => Just(Do::Suspend),
         2 => Just(Do::Resume),
         3 => (1..3_i64).prop_map(Do::Wait),
     ];
     // Nothing comes after the end, so the end comes rarely.
-    let end = prop::option::weighted(0.2, Just(Do::Close));
+    let end = prop_oneof![4 => Just(None), 1 => Just(Some(Do::Close))];
     (prop::collection::vec(one, 0..40), end).prop_map(|(mut commands, end)| {
         commands.extend(end);
         commands.push(Do::Resume);

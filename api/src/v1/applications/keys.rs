@@ -15,7 +15,9 @@ use zeroize::Zeroizing;
 use crate::answer::{self, Answer};
 use crate::credential::ApiKey;
 use crate::cursor::Cursor;
-use crate::extract::{After, ApplicationAt, Document, KeyAt, Limit, Nothing, Parameters, Read, Write, Writer};
+use crate::extract::{
+    After, ApplicationAt, Document, KeyAt, Limit, Nothing, Parameters, Read, Write, Writer,
+};
 use crate::field::Field;
 use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::{IssuedKeyBody, KeyBody, List};

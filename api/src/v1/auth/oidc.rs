@@ -1,7 +1,7 @@
 //! Sign-in with an `OpenID` Connect provider: authorization code with PKCE.
 
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use identity::oidc::Callback as Returned;
 use serde::Deserialize;
 use utoipa::IntoParams;

@@ -1,7 +1,9 @@
 //! The command line.
 
+mod admin;
 mod config;
 mod journal;
+mod keys;
 mod migrate;
 mod openapi;
 mod projections;
@@ -10,6 +12,7 @@ mod serve;
 mod servers;
 mod token;
 mod up;
+mod users;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -56,6 +59,12 @@ enum Command {
     Journal(journal::Arguments),
     #[command(subcommand)]
     Projections(projections::Arguments),
+    #[command(subcommand)]
+    Keys(keys::Arguments),
+    #[command(subcommand)]
+    Admin(admin::Arguments),
+    #[command(subcommand)]
+    Users(users::Arguments),
     Openapi(openapi::Arguments),
     /// Import usage that was recorded elsewhere
     #[command(subcommand)]
@@ -130,6 +139,9 @@ async fn run(command: Command, config: Config) -> Result<ExitCode, Failure> {
         Command::Config(arguments) => config::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments, config).await,
         Command::Projections(arguments) => projections::run(arguments, config).await,
+        Command::Keys(arguments) => keys::run(arguments, config).await,
+        Command::Admin(arguments) => admin::run(arguments, config).await,
+        Command::Users(arguments) => users::run(arguments, config).await,
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Import(arguments) => Ok(import::run(arguments).await),
     }

@@ -3,14 +3,17 @@
 //! The embedded defaults name every key there is, so a key that is not in them is refused, whichever layer it comes
 //! from. Every error names the key and where its value came from.
 
+mod identity;
 mod layers;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
+use domain::Network;
 use serde::{Deserialize, Deserializer};
 
+pub use identity::{Identity, Mail, Provider};
 pub use layers::{ConfigError, DEFAULTS, Flags};
 
 /// The validated configuration. The meaning and unit of every key are written in `default.toml`.
@@ -27,6 +30,11 @@ pub struct Config {
     pub sweep: Sweep,
     pub projections: Projections,
     pub api: Api,
+    pub identity: Identity,
+    pub limits: Limits,
+    pub access_log: AccessLog,
+    pub mail: Mail,
+    pub oidc: Vec<Provider>,
     pub auth: Auth,
     pub log: Log,
 }
@@ -112,6 +120,46 @@ pub struct Api {
     pub wait_ms_max: u64,
     pub request_timeout_ms: NonZeroU64,
     pub workers: usize,
+    pub cors_origins: Vec<String>,
+    #[serde(deserialize_with = "text_if_given")]
+    pub domain: Option<String>,
+    pub trusted_proxies: Vec<Network>,
+    pub tls: Tls,
+}
+
+/// TLS, here or in front.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the embedded defaults document every key")]
+pub struct Tls {
+    #[serde(deserialize_with = "path_if_given")]
+    pub certificate: Option<PathBuf>,
+    #[serde(deserialize_with = "path_if_given")]
+    pub key: Option<PathBuf>,
+    pub in_front: bool,
+}
+
+/// How often somebody may ask, and how large a request may be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the embedded defaults document every key")]
+pub struct Limits {
+    pub key_per_second: u32,
+    pub key_burst: u32,
+    pub user_per_second: u32,
+    pub user_burst: u32,
+    pub address_per_second: u32,
+    pub address_burst: u32,
+    pub sign_in_per_minute: u32,
+    pub sign_in_burst: u32,
+    pub header_bytes: NonZeroUsize,
+    pub query_bytes: NonZeroUsize,
+}
+
+/// Who read what.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the embedded defaults document every key")]
+pub struct AccessLog {
+    pub enabled: bool,
+    pub retention_days: NonZeroU32,
 }
 
 /// Who is believed.

@@ -1,13 +1,19 @@
 //! The ledger itself, on servers that answer: migrated, wired, and served until the end is asked for.
 
+mod app;
 mod greeting;
 mod health;
+mod people;
+mod pools;
+mod vault;
+mod walls;
 mod wiring;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::str::FromStr as _;
 
+use api::Service;
 use domain::Ids as _;
 use sqlx::postgres::PgConnectOptions;
 
@@ -16,6 +22,8 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::servers::Addresses;
 use crate::system::SystemIds;
+pub use people::public_url;
+pub use vault::{open_vault, turns};
 pub use wiring::Ledger;
 
 /// What a fresh database is given to look at.
@@ -63,7 +71,12 @@ pub async fn serve(
     migrate(config, addresses).await?;
     let address = listener.local_addr()?;
     let ledger = Ledger::start(config, addresses).await?;
-    let server = api::serve(ledger.app(config)?, listener, workers(config))?;
+    let certificate = walls::certificate(config)?;
+    let service = Service { workers: workers(config), tls: certificate.clone() };
+    let server = api::serve(ledger.app(config).await?, listener, &service)?;
+    if let Some(certificate) = certificate {
+        ledger.follow(certificate.watch());
+    }
     let handle = server.handle();
     let server = tokio::spawn(server);
     let traffic = ledger.welcome(config, address, demo, lifecycle).await?;

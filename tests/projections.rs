@@ -9,6 +9,10 @@ mod support;
 mod faults;
 #[path = "projections/holds.rs"]
 mod holds;
+#[path = "projections/isolation.rs"]
+mod isolation;
+#[path = "projections/people.rs"]
+mod people;
 #[path = "projections/points_in_time.rs"]
 mod points_in_time;
 #[path = "projections/rebuilds.rs"]

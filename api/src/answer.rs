@@ -63,6 +63,18 @@ pub fn written<T: Serialize>(
     Ok(response.body(text))
 }
 
+/// Answers a command after which there is nothing to show.
+pub fn gone(outcome: &Outcome) -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    response
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((POSITION, outcome.position.to_string()));
+    if outcome.replayed {
+        response.insert_header((REPLAYED, "true"));
+    }
+    response.finish()
+}
+
 /// A weak tag: the same content, perhaps compressed in another way.
 fn tag(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use commands::Pipeline;
 use domain::{Clock, Ids, Partition};
+use identity::access_log::AccessLog;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::Reader;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admission::Admission;
+use crate::auth::Directory;
 use crate::credential::Verifier;
+use crate::people::People;
+use crate::walls::Walls;
 
 /// Everything that requests are answered with.
 pub struct App {
@@ -20,6 +24,8 @@ pub struct App {
     pub pipeline: Pipeline,
     /// Answers questions.
     pub reader: Reader,
+    /// Serves people.
+    pub people: Arc<People>,
     /// Checks credentials.
     pub verifier: Verifier,
     /// The time.
@@ -30,6 +36,12 @@ pub struct App {
     pub partitions: Partition,
     /// How much is taken on.
     pub limits: Limits,
+    /// Knows who presents a credential.
+    pub directory: Directory,
+    /// Who may ask how often, from where.
+    pub walls: Arc<Walls>,
+    /// Where it is written down who read what; nowhere if there is none.
+    pub access_log: Option<AccessLog>,
     /// Room for the bodies of commands.
     pub admission: Admission,
     /// Looks at what the program depends on.

@@ -5,66 +5,18 @@
 //! neither `none` nor an HMAC with a public key as its secret is ever tried. Times are compared with the injected
 //! clock. Nothing in here knows HTTP.
 
+pub mod api_key;
+mod session;
 mod signer;
 mod verifier;
 
 use serde::{Deserialize, Serialize};
 
+pub use api_key::ApiKey;
+pub use domain::Role;
+pub use session::{PublicKey, SessionClaims, SessionKey, SessionKeys};
 pub use signer::{Grant, Signer};
-pub use verifier::Verifier;
-
-/// What somebody may do. Each route says which roles it takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Runs the installation: creates tenants.
-    Superadmin,
-    /// Owns the tenant.
-    Owner,
-    /// Administers the tenant: assets, wallets, adjustments.
-    Admin,
-    /// Moves money.
-    Member,
-    /// Reads.
-    Viewer,
-    /// Reads everything, the audit log and the events included.
-    Auditor,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::Superadmin, Self::Owner, Self::Admin, Self::Member, Self::Viewer, Self::Auditor];
-
-    /// The name as it stands in a token.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Superadmin => "superadmin",
-            Self::Owner => "owner",
-            Self::Admin => "admin",
-            Self::Member => "member",
-            Self::Viewer => "viewer",
-            Self::Auditor => "auditor",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| format!("must be one of {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-}
+pub use verifier::{Believed, Operator, Verifier};
 
 /// What a token says, once it was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,13 +6,18 @@ mod headers;
 mod path;
 mod query;
 mod read;
+mod visitor;
 mod write;
 
 #[cfg(test)]
 pub use body::parse;
 pub use body::{Document, Nothing};
 pub use headers::{POSITION, REPLAYED, REQUEST_ID, RequestId, sane_request_id};
-pub use path::{TenantAt, TransactionAt, WalletAt};
+pub use path::{
+    ApplicationAt, InvitationAt, KeyAt, MemberAt, ProviderAt, SessionAt, TenantAt, TransactionAt, UserAt,
+    WalletAt,
+};
 pub use query::{After, Limit, NoQuery, Parameters};
 pub use read::{Platform, Read};
+pub use visitor::{Anonymous, AnonymousAsking, Asks, Operate, Person, PersonAsks};
 pub use write::{Write, Writer};

@@ -7,9 +7,10 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
+use domain::application::{Environment, Scope};
 use domain::{
-    Amount, AssetCode, Metadata, MoneyError, NameError, Reason, Reference, Scale, Slug, TenantName,
-    WalletPath,
+    Amount, AssetCode, Change, Colour, Description, DomainName, Label, Metadata, MoneyError, NameError,
+    Network, Reason, Reference, Role, Scale, Slug, TenantName, WalletPath, WebAddress,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -94,6 +95,36 @@ impl<'de, T: Checked> Deserialize<'de> for Field<T> {
     }
 }
 
+/// A field of a change that can be taken away: left out it stays, null takes it away, anything else is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clearable<T>(Change<T>);
+
+impl<T> Default for Clearable<T> {
+    fn default() -> Self {
+        Self(Change::Keep)
+    }
+}
+
+impl<T> Clearable<T> {
+    /// Whether anything is said about the field.
+    pub fn is_given(&self) -> bool {
+        !self.0.is_keep()
+    }
+}
+
+impl<T> From<Clearable<T>> for Change<T> {
+    fn from(clearable: Clearable<T>) -> Self {
+        clearable.0
+    }
+}
+
+impl<'de, T: Checked> Deserialize<'de> for Clearable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = Option::<Field<T>>::deserialize(deserializer)?;
+        Ok(Self(given.map_or(Change::Clear, |field| Change::Set(field.0))))
+    }
+}
+
 macro_rules! checked_name {
     ($($name:ident $code:ident $expected:literal)*) => {
         $(impl Checked for $name {
@@ -114,6 +145,31 @@ checked_name! {
     WalletPath INVALID_PATH "a path is a text, such as \"customers:42\""
     Reference INVALID_REFERENCE "a reference is a text"
     Reason INVALID_REASON "a reason is a text"
+    Label INVALID_LABEL "a label is a text"
+    Description INVALID_DESCRIPTION "a description is a text"
+    DomainName INVALID_DOMAIN "a domain is a text, such as \"ledger.example.org\""
+    WebAddress INVALID_WEB_ADDRESS "a web address is a text, such as \"https://example.org/logo.svg\""
+    Colour INVALID_COLOUR "a colour is a text, such as \"#1f6feb\""
+}
+
+macro_rules! checked_word {
+    ($($name:ident $code:ident $expected:literal)*) => {
+        $(impl Checked for $name {
+            const CODE: Code = code::$code;
+            const EXPECTED: &'static str = $expected;
+
+            fn check(text: &str) -> Result<Self, Wrong> {
+                text.parse().map_err(|_| Wrong::new(Self::CODE, Self::EXPECTED))
+            }
+        })*
+    };
+}
+
+checked_word! {
+    Role INVALID_ROLE "a role is owner, admin, member, viewer or auditor"
+    Environment INVALID_ENVIRONMENT "an environment is live or test"
+    Scope INVALID_SCOPE "a scope is read, audit, transact or administer"
+    Network INVALID_NETWORK "a network is an address or a range, such as \"192.0.2.0/24\""
 }
 
 impl Checked for Amount {

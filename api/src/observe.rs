@@ -17,6 +17,8 @@ use tracing::{Instrument, Span, field};
 use crate::app::App;
 use crate::extract::{REQUEST_ID, RequestId, sane_request_id};
 use crate::problem::{self, Problem, code};
+use crate::reads;
+use crate::walls::{Standing, harden};
 
 /// The methods that are told apart in metrics.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -43,24 +45,35 @@ pub async fn observe<B: MessageBody + 'static>(
     // The pattern and not the path: a label must not have as many values as there are wallets.
     let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
     let started = Instant::now();
-    let limit = app.map_or(Duration::from_secs(30), |app| app.limits.answer_wait);
+    let limit = app.as_ref().map_or(Duration::from_secs(30), |app| app.limits.answer_wait);
+    let tls = app.as_ref().is_some_and(|app| app.walls.settings().tls);
+    let page = request.path().starts_with("/docs");
     let answered = tokio::time::timeout(limit, next.call(request).instrument(span.clone())).await;
     // The request belongs to the router while it is answered, so a late answer is an error without one.
-    let answered = answered.unwrap_or_else(|_| Err(late(&id)));
+    let answered = answered.unwrap_or_else(|_| Err(late(&id, tls)));
     let status = match &answered {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
     measure(method.as_str(), &route, status, started.elapsed(), &span);
     let mut response = problems_only(answered?.map_into_boxed_body(), &id);
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+    if let Some(app) = &app {
+        response = reads::log(app, response, &id).await;
     }
+    let standing = response.request().extensions().get::<Standing>().copied();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if let Some(standing) = standing {
+        standing.tell(headers);
+    }
+    harden(headers, page, tls);
     Ok(response)
 }
 
 /// The answer took too long.
-fn late(id: &str) -> Error {
+fn late(id: &str, tls: bool) -> Error {
     let detail = "the answer took too long; whether a command was recorded is not certain, so repeat it with the \
                   same idempotency key";
     let problem = Problem::new(code::TIMEOUT, detail);
@@ -68,6 +81,7 @@ fn late(id: &str) -> Error {
     if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    harden(response.headers_mut(), false, tls);
     InternalError::from_response(problem, response).into()
 }
 

@@ -15,7 +15,22 @@ use crate::{health, v1};
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
+        v1::auth::sign_up::sign_up, v1::auth::sign_up::verify_email, v1::auth::sign_in::sign_in,
+        v1::auth::second_factor::second_factor, v1::auth::refresh::refresh, v1::auth::sign_out::sign_out,
+        v1::auth::password::forgot, v1::auth::password::reset, v1::auth::bootstrap::bootstrap,
+        v1::auth::oidc::start, v1::auth::oidc::callback, v1::jwks::jwks,
+        v1::me::profile::get, v1::me::profile::change, v1::me::profile::erase, v1::me::password::change,
+        v1::me::sessions::list, v1::me::sessions::end, v1::me::second_factor::begin,
+        v1::me::second_factor::confirm, v1::me::second_factor::end, v1::me::tenants::list, v1::me::tenants::leave,
         v1::tenants::create, v1::tenants::list, v1::tenants::get,
+        v1::tenant::get, v1::tenant::change, v1::tenant::suspend, v1::tenant::resume, v1::tenant::close,
+        v1::members::list, v1::members::change, v1::members::remove,
+        v1::invitations::invite, v1::invitations::list, v1::invitations::withdraw, v1::invitations::accept,
+        v1::applications::create::create, v1::applications::list::list, v1::applications::list::get,
+        v1::applications::change::change, v1::applications::change::archive,
+        v1::applications::keys::issue, v1::applications::keys::list, v1::applications::keys::rotate,
+        v1::applications::keys::revoke,
+        v1::users::list, v1::users::suspend, v1::users::resume,
         v1::assets::register, v1::assets::list,
         v1::wallets::open::open, v1::wallets::list::list, v1::wallets::get::get,
         v1::wallets::status::freeze, v1::wallets::status::unfreeze, v1::wallets::status::close,
@@ -24,7 +39,7 @@ use crate::{health, v1};
         v1::transactions::step::settle, v1::transactions::step::release, v1::transactions::step::reverse,
         v1::transactions::batch::batch,
         v1::balances::sums, v1::balances::trial_balance,
-        v1::events::events, v1::audit::audit,
+        v1::events::events, v1::audit::audit, v1::access_log::list,
         health::alive, health::ready, health::metrics,
     ),
     components(schemas(ProblemBody)),
@@ -66,7 +81,8 @@ mod tests {
         for (path, item) in description["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 let problem = &operation["responses"]["default"]["content"]["application/problem+json"];
-                assert_eq!(problem.is_object(), path.starts_with("/v1/"), "{method} {path}");
+                let ours = path.starts_with("/v1/") || path.starts_with("/.well-known/");
+                assert_eq!(problem.is_object(), ours, "{method} {path}");
             }
         }
     }

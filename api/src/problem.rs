@@ -1,6 +1,7 @@
 //! Problems: every error of the API, as RFC 9457 problem details.
 
 mod codes;
+mod identity;
 mod page;
 mod translate;
 

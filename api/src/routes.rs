@@ -1,6 +1,9 @@
 //! Every address of the API: one table of method, pattern, what it needs, and its handler. Registration, the checks
 //! of roles and the tests go by this table.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Route};
@@ -37,9 +40,56 @@ pub const TABLE: &[Line] = table! {
     GET "/healthz" Public health::alive;
     GET "/readyz" Public health::ready;
     GET "/metrics" Public health::metrics;
-    POST "/v1/tenants" Platform v1::tenants::create;
+    GET "/.well-known/jwks.json" Public v1::jwks::jwks;
+    POST "/v1/auth/sign-up" Public v1::auth::sign_up::sign_up;
+    POST "/v1/auth/verify-email" Public v1::auth::sign_up::verify_email;
+    POST "/v1/auth/sign-in" Public v1::auth::sign_in::sign_in;
+    POST "/v1/auth/second-factor" Public v1::auth::second_factor::second_factor;
+    POST "/v1/auth/refresh" Public v1::auth::refresh::refresh;
+    POST "/v1/auth/sign-out" SignedIn v1::auth::sign_out::sign_out;
+    POST "/v1/auth/password/forgot" Public v1::auth::password::forgot;
+    POST "/v1/auth/password/reset" Public v1::auth::password::reset;
+    POST "/v1/auth/bootstrap" Public v1::auth::bootstrap::bootstrap;
+    GET "/v1/auth/oidc/{provider}/start" Public v1::auth::oidc::start;
+    GET "/v1/auth/oidc/{provider}/callback" Public v1::auth::oidc::callback;
+    GET "/v1/me" SignedIn v1::me::profile::get;
+    PATCH "/v1/me" SignedIn v1::me::profile::change;
+    DELETE "/v1/me" SignedIn v1::me::profile::erase;
+    POST "/v1/me/password" SignedIn v1::me::password::change;
+    GET "/v1/me/sessions" SignedIn v1::me::sessions::list;
+    DELETE "/v1/me/sessions/{id}" SignedIn v1::me::sessions::end;
+    POST "/v1/me/second-factor/confirm" SignedIn v1::me::second_factor::confirm;
+    POST "/v1/me/second-factor" SignedIn v1::me::second_factor::begin;
+    DELETE "/v1/me/second-factor" SignedIn v1::me::second_factor::end;
+    GET "/v1/me/tenants" SignedIn v1::me::tenants::list;
+    DELETE "/v1/me/tenants/{slug}" SignedIn v1::me::tenants::leave;
+    GET "/v1/users" Platform v1::users::list;
+    POST "/v1/users/{id}/suspend" Platform v1::users::suspend;
+    POST "/v1/users/{id}/resume" Platform v1::users::resume;
+    POST "/v1/tenants" Found v1::tenants::create;
     GET "/v1/tenants" Platform v1::tenants::list;
     GET "/v1/tenants/{slug}" Platform v1::tenants::get;
+    GET "/v1/tenant" Read v1::tenant::get;
+    PATCH "/v1/tenant" Administer v1::tenant::change;
+    POST "/v1/tenant/suspend" Platform v1::tenant::suspend;
+    POST "/v1/tenant/resume" Platform v1::tenant::resume;
+    POST "/v1/tenant/close" Owner v1::tenant::close;
+    GET "/v1/members" People v1::members::list;
+    PATCH "/v1/members/{user}" People v1::members::change;
+    DELETE "/v1/members/{user}" People v1::members::remove;
+    POST "/v1/invitations/accept" SignedIn v1::invitations::accept;
+    POST "/v1/invitations" People v1::invitations::invite;
+    GET "/v1/invitations" People v1::invitations::list;
+    DELETE "/v1/invitations/{id}" People v1::invitations::withdraw;
+    POST "/v1/applications" Keys v1::applications::create::create;
+    GET "/v1/applications" Keys v1::applications::list::list;
+    GET "/v1/applications/{id}" Keys v1::applications::list::get;
+    PATCH "/v1/applications/{id}" Keys v1::applications::change::change;
+    POST "/v1/applications/{id}/archive" Keys v1::applications::change::archive;
+    POST "/v1/applications/{id}/keys" Keys v1::applications::keys::issue;
+    GET "/v1/applications/{id}/keys" Keys v1::applications::keys::list;
+    POST "/v1/applications/{id}/keys/{key}/rotate" Keys v1::applications::keys::rotate;
+    DELETE "/v1/applications/{id}/keys/{key}" Keys v1::applications::keys::revoke;
     POST "/v1/assets" Administer v1::assets::register;
     GET "/v1/assets" Read v1::assets::list;
     POST "/v1/wallets" Administer v1::wallets::open::open;
@@ -62,12 +112,24 @@ pub const TABLE: &[Line] = table! {
     GET "/v1/trial-balance" Read v1::balances::trial_balance;
     GET "/v1/events" Audit v1::events::events;
     GET "/v1/audit" Audit v1::audit::audit;
+    GET "/v1/access-log" Audit v1::access_log::list;
 };
 
 /// What a route needs; `None` for what is not in the table.
 pub fn access(method: &Method, pattern: Option<&str>) -> Option<Access> {
-    let line = TABLE.iter().find(|line| line.method == *method && Some(line.pattern) == pattern);
-    line.map(|line| line.access)
+    static BY_PATTERN: LazyLock<HashMap<&str, Vec<&Line>>> = LazyLock::new(|| {
+        TABLE.iter().fold(HashMap::new(), |mut lines, line| {
+            lines.entry(line.pattern).or_insert_with(Vec::new).push(line);
+            lines
+        })
+    });
+    let line = BY_PATTERN.get(pattern?)?.iter().find(|line| line.method == *method)?;
+    Some(line.access)
+}
+
+/// Every route with what it needs: method, pattern, access.
+pub fn permissions() -> impl Iterator<Item = (&'static str, &'static str, Access)> {
+    TABLE.iter().map(|line| (line.method.as_str(), line.pattern, line.access))
 }
 
 /// Registers the table. A known address with another method is answered with the methods that it knows.
@@ -125,10 +187,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_under_v1_is_public_and_no_write_is_a_readers() {
+    fn only_what_lets_people_in_is_public_under_v1_and_no_write_is_a_readers() {
         for line in TABLE {
-            let version = line.pattern.starts_with("/v1/");
-            assert_eq!(version, line.access != Access::Public, "{}", line.pattern);
+            let lets_in = line.pattern.starts_with("/v1/auth/") && line.pattern != "/v1/auth/sign-out";
+            let public = lets_in || !line.pattern.starts_with("/v1/");
+            assert_eq!(public, line.access == Access::Public, "{}", line.pattern);
             let reads = matches!(line.access, Access::Read | Access::Audit);
             assert!(!(reads && line.method != Method::GET), "{} {}", line.method, line.pattern);
         }

@@ -5,45 +5,65 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::{self, ContentType};
-use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
+use actix_web::middleware::{Compress, Condition, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, HttpServer};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
 use crate::observe::observe;
+use crate::tls::Certificate;
+use crate::walls::{cors, guard};
 use crate::{openapi, problem, routes};
 
 /// How long requests in flight may take once the server is told to stop, in seconds.
 const GRACE: u64 = 10;
 
-/// Serves the API on `listener` with this many threads. The server runs once it is polled; its handle stops it.
+/// How the API is to be served.
+#[derive(Debug)]
+pub struct Service {
+    /// How many threads answer requests.
+    pub workers: usize,
+    /// What the server shows for itself; without one it speaks plain HTTP.
+    pub tls: Option<Certificate>,
+}
+
+/// Serves the API on `listener`. The server runs once it is polled; its handle stops it.
 ///
 /// # Errors
-/// Where the listener cannot be used.
-pub fn serve(app: App, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+/// Where the listener or the certificate cannot be used.
+pub fn serve(app: App, listener: TcpListener, service: &Service) -> std::io::Result<Server> {
     let app = Data::new(app);
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(app.clone())
             .wrap(Compress::default())
+            .wrap(from_fn(guard))
+            .wrap(Condition::new(
+                !app.walls.settings().cors_origins.is_empty(),
+                cors(&app.walls.settings().cors_origins),
+            ))
             .wrap(from_fn(observe))
-            .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .configure(routes::register)
             .configure(documentation)
             .default_service(web::to(routes::nothing_here))
     });
     let server = server
-        .workers(workers.max(1))
+        .workers(service.workers.max(1))
         // Who hangs up has given the request up: it is not begun, where it was not.
         .h1_allow_half_closed(false)
         .disable_signals()
         .shutdown_timeout(GRACE)
         .keep_alive(Duration::from_secs(75))
-        .client_request_timeout(Duration::from_secs(10))
-        .listen(listener)?
-        .run();
-    Ok(server)
+        .client_request_timeout(Duration::from_secs(10));
+    let server = match &service.tls {
+        Some(certificate) => {
+            let config = certificate.server_config().map_err(std::io::Error::other)?;
+            server.listen_rustls_0_23(listener, config)?
+        }
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }
 
 /// The description and its pages. Everything they need is in the program.

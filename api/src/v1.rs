@@ -2,10 +2,19 @@
 
 #![expect(unused_qualifications, reason = "the code that utoipa generates qualifies what it names")]
 
+pub mod access_log;
+pub mod applications;
 pub mod assets;
 pub mod audit;
+pub mod auth;
 pub mod balances;
 pub mod events;
+pub mod invitations;
+pub mod jwks;
+pub mod me;
+pub mod members;
+pub mod tenant;
 pub mod tenants;
 pub mod transactions;
+pub mod users;
 pub mod wallets;

@@ -46,7 +46,7 @@ impl Bank {
     ) -> Result<Self, Failure> {
         let bank = Self::resume(journal, options, announcer, wallets)?;
         let (slug, name) = (Slug::new(TENANT)?, TenantName::new("Benchmark")?);
-        bank.must(Command::CreateTenant { slug, name }).await?;
+        bank.must(Command::CreateTenant { slug, name, owner: None }).await?;
         bank.must(Command::RegisterAsset { code: usd()?, scale: Scale::new(2)? }).await?;
         let mut opening = Vec::new();
         for wallet in 0..wallets {

@@ -1,5 +1,6 @@
 //! Deciding one command on speculative state. In memory, without waiting; every check is here or in the domain.
 
+mod people;
 mod transact;
 
 use domain::tenant::{TenantCommand, TenantRejection};
@@ -33,7 +34,9 @@ impl Deciding {
 pub(crate) fn needs(tenant: TenantId, command: &Command, ids: &mut Vec<Uuid>) {
     ids.push(tenant.0);
     match command {
-        Command::CreateTenant { .. } | Command::RegisterAsset { .. } => {}
+        Command::CreateTenant { .. } | Command::RegisterAsset { .. } | Command::Tenant(_) => {}
+        Command::User { id, .. } => ids.push(id.0),
+        Command::Application { id, .. } => ids.push(id.0),
         Command::OpenWallet { path, .. }
         | Command::FreezeWallet { path }
         | Command::UnfreezeWallet { path }
@@ -59,16 +62,20 @@ pub(crate) fn execute(
 ) -> Result<Resource, Stop> {
     let tenant = deciding.tenant;
     match command {
-        Command::CreateTenant { slug, name } => {
-            let create = TenantCommand::Create { slug: slug.clone(), name: name.clone() };
-            change_tenant(workspace, deciding, create)
+        Command::CreateTenant { slug, name, owner } => {
+            people::create_tenant(workspace, deciding, slug, name, *owner)
+        }
+        Command::Tenant(command) => change_tenant(workspace, deciding, command.clone()),
+        Command::User { id, command } => people::user(workspace, deciding, *id, command.clone()),
+        Command::Application { id, command } => {
+            people::application(workspace, deciding, *id, command.clone())
         }
         Command::RegisterAsset { code, scale } => {
             let register = TenantCommand::RegisterAsset { code: code.clone(), scale: *scale };
             change_tenant(workspace, deciding, register)
         }
         Command::OpenWallet { path, asset, minimum, metadata } => {
-            let known = existing_tenant(workspace, tenant)?;
+            let known = writable_tenant(workspace, tenant)?;
             let open = opening(known, path, asset, *minimum, metadata.clone())?;
             change_wallet(workspace, deciding, path, open)
         }
@@ -107,13 +114,21 @@ fn existing_tenant<'w>(workspace: &'w mut Workspace<'_>, id: TenantId) -> Result
     tenant.ok_or_else(|| TenantRejection::NotFound.into())
 }
 
+/// The tenant of a command that is refused while the tenant is suspended, and after it was closed.
+fn writable_tenant<'w>(workspace: &'w mut Workspace<'_>, id: TenantId) -> Result<&'w Tenant, Stop> {
+    let tenant = existing_tenant(workspace, id)?;
+    tenant.writable()?;
+    Ok(tenant)
+}
+
 fn change_tenant(
     workspace: &mut Workspace<'_>,
     deciding: Deciding,
     command: TenantCommand,
 ) -> Result<Resource, Stop> {
     let Deciding { tenant, command_id } = deciding;
-    let event = workspace.get::<Tenant>(tenant.0)?.decide(command)?;
+    let now = workspace.now;
+    let event = workspace.get::<Tenant>(tenant.0)?.decide(command, now)?;
     workspace.emit::<Tenant>(tenant.0, command_id, tenant.0, event)?;
     Ok(Resource::Tenant(tenant, workspace.get(tenant.0)?))
 }
@@ -141,7 +156,7 @@ fn existing_wallet(
     path: &WalletPath,
     command: WalletCommand,
 ) -> Result<Resource, Stop> {
-    existing_tenant(workspace, deciding.tenant)?;
+    writable_tenant(workspace, deciding.tenant)?;
     let wallet: Wallet = workspace.get(WalletId::of(deciding.tenant, path).0)?;
     if !wallet.exists() {
         // Before it exists the aggregate does not know its own path.

@@ -1,7 +1,7 @@
 //! The first answer again: what a command came to, folded from the journal.
 
 use cqrs_es::Aggregate;
-use domain::{TenantId, Transaction, TransactionId, WalletId};
+use domain::{ApplicationId, TenantId, Transaction, TransactionId, UserId, WalletId};
 use journal::{Position, Recorded, Store};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -49,9 +49,15 @@ pub(crate) async fn outcome<S: Store>(journal: &S, lead: &Recorded) -> Result<Ou
         }
     }
     if transactions.is_empty() {
-        let resource = match folded(journal, lead, lead.text.aggregate_id, lead.text.sequence).await? {
-            State::Tenant(tenant) => Resource::Tenant(TenantId(lead.text.aggregate_id), tenant),
-            State::Wallet(wallet) => Resource::Wallet(WalletId(lead.text.aggregate_id), wallet),
+        let id = lead.text.aggregate_id;
+        // A command may have made several events of the one stream.
+        let ours = events.iter().map(|event| &event.text).filter(|text| text.aggregate_id == id);
+        let sequence = ours.map(|text| text.sequence).max().unwrap_or(lead.text.sequence);
+        let resource = match folded(journal, lead, id, sequence).await? {
+            State::Tenant(tenant) => Resource::Tenant(TenantId(id), tenant),
+            State::Wallet(wallet) => Resource::Wallet(WalletId(id), wallet),
+            State::User(user) => Resource::User(UserId(id), user),
+            State::Application(application) => Resource::Application(ApplicationId(id), application),
             State::Transaction(_) => return Err("a transaction leads no transaction".into()),
         };
         return Ok(Outcome { resource, position, replayed: true });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cqrs_es::Aggregate;
 use domain::transaction::TransactionStatus;
-use domain::{DecodeError, Event, Tenant, Transaction, Wallet, event};
+use domain::{Application, DecodeError, Event, Tenant, Transaction, User, Wallet, event};
 use hashlink::LinkedHashMap;
 use journal::{Prefetched, Recorded, Snapshot};
 use uuid::Uuid;
@@ -15,6 +15,8 @@ pub(crate) enum State {
     Tenant(Tenant),
     Wallet(Wallet),
     Transaction(Transaction),
+    User(User),
+    Application(Application),
 }
 
 /// An aggregate that the pipeline keeps.
@@ -41,6 +43,8 @@ macro_rules! kept {
 kept!(Tenant);
 kept!(Wallet);
 kept!(Transaction);
+kept!(User);
+kept!(Application);
 
 /// What is known of a stream: whose it is, and its state after its `sequence`-th event; nothing after none.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,6 +83,8 @@ impl Stream {
             Tenant::TYPE => self.folded::<Tenant>(recorded),
             Wallet::TYPE => self.folded::<Wallet>(recorded),
             Transaction::TYPE => self.folded::<Transaction>(recorded),
+            User::TYPE => self.folded::<User>(recorded),
+            Application::TYPE => self.folded::<Application>(recorded),
             other => return Err(FoldError::Type(text.aggregate_id, other.to_owned())),
         };
         self.state = Some(state.map_err(|error| FoldError::Event(text.aggregate_id, error))?);
@@ -96,16 +102,20 @@ impl Stream {
 
     fn of_snapshot(snapshot: &Snapshot) -> Result<Self, FoldError> {
         let id = snapshot.aggregate_id;
-        let malformed = |error| FoldError::Snapshot(id, error);
         let state = match snapshot.aggregate_type.as_str() {
-            Tenant::TYPE => State::Tenant(serde_json::from_str(&snapshot.state).map_err(malformed)?),
-            Wallet::TYPE => State::Wallet(serde_json::from_str(&snapshot.state).map_err(malformed)?),
-            Transaction::TYPE => {
-                State::Transaction(serde_json::from_str(&snapshot.state).map_err(malformed)?)
-            }
+            Tenant::TYPE => Self::kept::<Tenant>(snapshot),
+            Wallet::TYPE => Self::kept::<Wallet>(snapshot),
+            Transaction::TYPE => Self::kept::<Transaction>(snapshot),
+            User::TYPE => Self::kept::<User>(snapshot),
+            Application::TYPE => Self::kept::<Application>(snapshot),
             other => return Err(FoldError::Type(id, other.to_owned())),
         };
-        Ok(Self { tenant: Some(snapshot.tenant_id), state: Some(state), sequence: snapshot.sequence })
+        let state = Some(state.map_err(|error| FoldError::Snapshot(id, error))?);
+        Ok(Self { tenant: Some(snapshot.tenant_id), state, sequence: snapshot.sequence })
+    }
+
+    fn kept<A: Kept>(snapshot: &Snapshot) -> Result<State, serde_json::Error> {
+        Ok(serde_json::from_str::<A>(&snapshot.state)?.into_state())
     }
 }
 

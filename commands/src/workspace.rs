@@ -106,6 +106,10 @@ impl<'a> Workspace<'a> {
         if self.stream(id).and_then(|stream| stream.tenant).is_some_and(|owner| owner != tenant_id) {
             return Err(Stop::Broken(format!("stream {id} is another tenant's")));
         }
+        let state = self.stream(id).and_then(|stream| stream.state.as_ref());
+        if state.is_some_and(|state| A::from_state(state).is_none()) {
+            return Err(Stop::Broken(format!("stream {id} is no {}", A::TYPE)));
+        }
         let sequence = self.stream(id).map_or(0, |stream| stream.sequence) + 1;
         self.events.push(EventText {
             tenant_id,

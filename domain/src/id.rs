@@ -39,7 +39,49 @@ id! {
     TransactionId
 }
 
+id! {
+    /// A user's id, always new. Users belong to no tenant; their streams are the platform's.
+    UserId
+}
+id! {
+    /// The id of a sign-in and all that follows from it.
+    SessionId
+}
+id! {
+    /// An application's id, always new.
+    ApplicationId
+}
+id! {
+    /// An API key's id, always new. It is not part of the key's text.
+    KeyId
+}
+id! {
+    /// An invitation's id, always new.
+    InvitationId
+}
+id! {
+    /// Whose personal data something is: a user's id, or an invitation's for the address it was sent to. Each subject
+    /// has a key of its own, and erasing the subject destroys it.
+    SubjectId
+}
+
+impl From<UserId> for SubjectId {
+    fn from(user: UserId) -> Self {
+        Self(user.0)
+    }
+}
+
+impl From<InvitationId> for SubjectId {
+    fn from(invitation: InvitationId) -> Self {
+        Self(invitation.0)
+    }
+}
+
 impl TenantId {
+    /// The tenant that the installation itself is: the streams of its users. It is derived from `@platform`, which is
+    /// no slug, so no tenant can be created with this id and no credential names it.
+    pub const PLATFORM: Self = Self(Uuid::from_u128(0xf6e1_07b6_53f5_589c_963a_3a35_bf48_ba4b));
+
     /// The id of the tenant called `slug`.
     pub fn of(slug: &Slug) -> Self {
         Self(Uuid::new_v5(&NAMESPACE, slug.as_str().as_bytes()))
@@ -87,5 +129,16 @@ pub struct Partition(pub i32);
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platform_is_derived_from_what_is_no_slug() {
+        assert_eq!(TenantId::PLATFORM.0, Uuid::new_v5(&NAMESPACE, b"@platform"));
+        assert!(Slug::new("@platform").is_err());
     }
 }

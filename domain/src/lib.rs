@@ -4,32 +4,52 @@
 //! numbers, knows no SQL and no HTTP. Time arrives as an argument, ids are given or derived from names.
 //!
 //! Each aggregate is a [`cqrs_es::Aggregate`]: a command becomes events or a rejection, and folding an
-//! event cannot fail. The three of them:
+//! event cannot fail. The ledger has three:
 //!
 //! - [`Tenant`]: who owns everything else, and which assets exist;
 //! - [`Wallet`]: one balance of one asset;
 //! - [`Transaction`]: an atomic set of postings between wallets, perhaps held before it is settled.
 //!
+//! and those who come to it have two:
+//!
+//! - [`User`]: a person who signs in, whose personal data is only ever here as ciphertext ([`Sealed`]);
+//! - [`Application`]: a program of a tenant, and its API keys.
+//!
 //! A transaction and the wallets it touches decide separately and are committed together; the sums are
 //! kept by [`transaction::legs`], which turns postings into what each wallet has to bear.
 
+pub mod application;
+mod change;
 pub mod event;
 mod id;
 mod metadata;
 mod money;
 mod name;
+mod role;
+mod secret;
 pub mod tenant;
 pub mod transaction;
+pub mod user;
 pub mod wallet;
+mod web;
 
+pub use application::Application;
+pub use change::Change;
 pub use event::{DecodeError, Event};
-pub use id::{Partition, TenantId, TransactionId, WalletId};
+pub use id::{
+    ApplicationId, InvitationId, KeyId, Partition, SessionId, SubjectId, TenantId, TransactionId, UserId,
+    WalletId,
+};
 pub use metadata::{Metadata, MetadataError};
 pub use money::{Amount, MoneyError, Scale};
-pub use name::{AssetCode, NameError, Reason, Reference, Slug, TenantName, WalletPath};
+pub use name::{AssetCode, Description, Label, NameError, Reason, Reference, Slug, TenantName, WalletPath};
+pub use role::Role;
+pub use secret::{Digest, PublicId, Sealed};
 pub use tenant::Tenant;
 pub use transaction::Transaction;
+pub use user::User;
 pub use wallet::Wallet;
+pub use web::{Colour, DomainName, Network, WebAddress};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

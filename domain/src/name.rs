@@ -55,6 +55,13 @@ macro_rules! name {
             }
         }
 
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = NameError;
             fn try_from(text: String) -> Result<Self, NameError> {
@@ -70,6 +77,7 @@ macro_rules! name {
         }
     };
 }
+pub(crate) use name;
 
 name! {
     /// A tenant's short name, part of URLs and tokens.
@@ -119,6 +127,20 @@ name! {
     "must be 1 to 500 characters without control characters, and not blank"
 }
 
+name! {
+    /// The name of an application, a category or a template.
+    Label, "label",
+    |text| printable(text, 120) && !text.trim().is_empty(),
+    "must be 1 to 120 characters without control characters, and not blank"
+}
+
+name! {
+    /// What something is for, in a few sentences.
+    Description, "description",
+    |text| (1..=2000).contains(&text.chars().count()) && !text.chars().any(|c| c.is_control() && c != '\n'),
+    "must be 1 to 2000 characters without control characters other than line breaks"
+}
+
 impl WalletPath {
     /// Whether this is one of the tenant's own system wallets.
     pub fn is_system(&self) -> bool {
@@ -153,8 +175,21 @@ mod tests {
     #[test]
     fn slugs_are_safe_in_a_host_name() {
         assert!(Slug::new("acme-2").is_ok());
+        assert!("".parse::<Slug>().is_err(), "only what is kept can be empty");
         for bad in ["", "a", "-a", "a-", "Acme", "a_b", "a.b", &"a".repeat(64)] {
             assert!(Slug::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_are_one_line_and_descriptions_a_few() {
+        assert!(Label::new("Web shop ü").is_ok());
+        for bad in ["", "  ", "a\nb", "a\0", &"a".repeat(121)] {
+            assert!(Label::new(bad).is_err(), "{bad}");
+        }
+        assert!(Description::new("One.\nTwo.").is_ok());
+        for bad in ["", "a\rb", "a\0", &"a".repeat(2001)] {
+            assert!(Description::new(bad).is_err(), "{bad}");
         }
     }
 }

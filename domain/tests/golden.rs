@@ -8,12 +8,15 @@ use std::fs;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use domain::tenant::TenantEvent;
+use domain::application::{ApplicationChange, ApplicationEvent, Details, Environment, IssuedKey, Scope};
+use domain::tenant::{Branding, ProfileChange, TenantEvent};
 use domain::transaction::{Posting, TransactionBody, TransactionEvent};
+use domain::user::{PersonalChange, Receipt, RevocationReason, SignInMethod, UserEvent};
 use domain::wallet::{Balance, WalletEvent};
 use domain::{
-    Amount, AssetCode, Event, Metadata, Reason, Reference, Scale, Slug, TenantName, TransactionId,
-    WalletPath, event,
+    Amount, AssetCode, Change, Colour, Description, Digest, DomainName, Event, InvitationId, KeyId, Label,
+    Metadata, PublicId, Reason, Reference, Role, Scale, Sealed, SessionId, Slug, SubjectId, TenantName,
+    TransactionId, UserId, WalletPath, WebAddress, event,
 };
 use uuid::Uuid;
 
@@ -31,6 +34,14 @@ fn metadata() -> Metadata {
 
 fn balance() -> Balance {
     Balance { posted: amount("87.50"), held: amount("2.00"), incoming: amount("0.00") }
+}
+
+fn sealed(what: &str) -> Sealed {
+    Sealed::new(&format!("s1.{what}")).unwrap()
+}
+
+fn digest() -> Digest {
+    Digest::new(&"0f".repeat(32)).unwrap()
 }
 
 fn body() -> TransactionBody {
@@ -70,6 +81,109 @@ fn tenant_events_keep_their_form() {
     assert_form("tenant", &TenantEvent::Created { slug, name: TenantName::new("Acme").unwrap() });
     let code = AssetCode::new("USD").unwrap();
     assert_form("tenant", &TenantEvent::AssetRegistered { code, scale: Scale::new(2).unwrap() });
+    let profile = ProfileChange {
+        name: Some(TenantName::new("Acme & Sons").unwrap()),
+        domain: Change::Set(DomainName::new("ledger.acme.example").unwrap()),
+        branding: Some(Branding {
+            logo: Some(WebAddress::new("https://acme.example/logo.svg").unwrap()),
+            primary_colour: Some(Colour::new("#00ff7f").unwrap()),
+            secondary_colour: None,
+        }),
+    };
+    assert_form("tenant", &TenantEvent::ProfileChanged(profile));
+    assert_form("tenant", &TenantEvent::Suspended { reason: Reason::new("unpaid").unwrap() });
+    assert_form("tenant", &TenantEvent::Resumed {});
+    assert_form("tenant", &TenantEvent::Closed {});
+}
+
+#[test]
+fn membership_events_keep_their_form() {
+    let (user, invitation) = (UserId(Uuid::from_u128(1)), InvitationId(Uuid::from_u128(2)));
+    assert_form("tenant", &TenantEvent::MemberAdded { user, role: Role::Owner });
+    assert_form("tenant", &TenantEvent::MemberRoleChanged { user, role: Role::Auditor });
+    assert_form("tenant", &TenantEvent::MemberRemoved { user });
+    let invited = TenantEvent::Invited {
+        invitation,
+        email: sealed("email"),
+        role: Role::Member,
+        expires_at: time(1_800_000_000).unwrap(),
+        digest: digest(),
+    };
+    assert_form("tenant", &invited);
+    assert_form("tenant", &TenantEvent::InvitationAccepted { invitation, user, role: Role::Member });
+    assert_form("tenant", &TenantEvent::InvitationWithdrawn { invitation });
+}
+
+#[test]
+fn user_events_keep_their_form() {
+    let session = SessionId(Uuid::from_u128(3));
+    let issuer = WebAddress::new("https://accounts.example").unwrap();
+    let (email, name, locale) = (sealed("email"), sealed("name"), Some(sealed("locale")));
+    assert_form("user", &UserEvent::Registered { email, name, locale });
+    assert_form("user", &UserEvent::EmailVerified {});
+    let change = PersonalChange {
+        name: Some(sealed("name")),
+        avatar: Change::Clear,
+        locale: Change::Keep,
+        preferences: Change::Set(sealed("preferences")),
+    };
+    assert_form("user", &UserEvent::ProfileChanged(change));
+    assert_form("user", &UserEvent::EmailChanged { email: sealed("email") });
+    assert_form("user", &UserEvent::PasswordChanged {});
+    let at = time(1_700_000_000).unwrap();
+    assert_form("user", &UserEvent::SignedIn { session, method: SignInMethod::OpenId, at });
+    assert_form("user", &UserEvent::SignedOut { session });
+    assert_form("user", &UserEvent::SessionsRevoked { reason: RevocationReason::TokenReused });
+    assert_form("user", &UserEvent::SecondFactorEnabled {});
+    assert_form("user", &UserEvent::SecondFactorDisabled {});
+    assert_form("user", &UserEvent::RecoveryCodeUsed {});
+    let subject = sealed("subject");
+    assert_form("user", &UserEvent::IdentityLinked { issuer: issuer.clone(), subject });
+    assert_form("user", &UserEvent::IdentityUnlinked { issuer });
+    assert_form("user", &UserEvent::SuperadminGranted {});
+    assert_form("user", &UserEvent::SuperadminRevoked {});
+    assert_form("user", &UserEvent::Suspended { reason: Reason::new("abuse").unwrap() });
+    assert_form("user", &UserEvent::Resumed {});
+    let subjects = vec![SubjectId(Uuid::from_u128(1)), SubjectId(Uuid::from_u128(2))];
+    let receipt = Receipt { id: Uuid::from_u128(4), erased_at: at, subjects };
+    assert_form("user", &UserEvent::Erased { receipt });
+}
+
+#[test]
+fn application_events_keep_their_form() {
+    let key = KeyId(Uuid::from_u128(5));
+    let label = |text: &str| Label::new(text).unwrap();
+    let details = Details {
+        name: label("Web shop"),
+        description: Some(Description::new("Sells.\nA lot.").unwrap()),
+        category: Some(label("shops")),
+        icon: Some(WebAddress::new("https://shop.example/icon.svg").unwrap()),
+        template: Some(label("shop")),
+        metadata: metadata(),
+    };
+    assert_form("application", &ApplicationEvent::Created(details));
+    let change = ApplicationChange {
+        name: Some(label("Shop")),
+        description: Change::Clear,
+        category: Change::Set(label("stores")),
+        icon: Change::Keep,
+        template: Change::Keep,
+        metadata: Some(metadata()),
+    };
+    assert_form("application", &ApplicationEvent::Changed(change));
+    assert_form("application", &ApplicationEvent::Archived {});
+    let issued = IssuedKey {
+        key,
+        public_id: PublicId::new("q7Xz0aB1c2D3").unwrap(),
+        environment: Environment::Live,
+        digest: digest(),
+        scopes: [Scope::Transact, Scope::Read].into(),
+        expires_at: time(1_800_000_000),
+        addresses: ["192.0.2.0/24".parse().unwrap(), "2001:db8::1".parse().unwrap()].into(),
+    };
+    assert_form("application", &ApplicationEvent::KeyIssued(issued));
+    assert_form("application", &ApplicationEvent::KeyExpires { key, at: time(1_800_000_000).unwrap() });
+    assert_form("application", &ApplicationEvent::KeyRevoked { key });
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub enum Role {
     /// Keeps the read models. Its commits are complete but may not be on the disk yet when they are answered: what a
     /// crash of the database takes from a read model is written again from the journal.
     Projector,
+    /// Keeps what must be forgettable: keys, accounts, sessions, the log of reads. Sees no journal and no read model.
+    Identity,
     /// The one who connects: migrations and rebuilds.
     Owner,
 }
@@ -52,6 +54,7 @@ pub async fn connect(
     let act = match role {
         Role::Reader => "SET ROLE counterfoil_reader",
         Role::Writer | Role::Projector => "SET ROLE counterfoil_writer",
+        Role::Identity => "SET ROLE counterfoil_identity",
         Role::Owner => "RESET ROLE",
     };
     PgPoolOptions::new()

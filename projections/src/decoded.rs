@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
+use domain::application::ApplicationEvent;
 use domain::tenant::TenantEvent;
 use domain::transaction::TransactionEvent;
+use domain::user::UserEvent;
 use domain::wallet::WalletEvent;
-use domain::{DecodeError, Tenant, Transaction, Wallet, event};
+use domain::{Application, DecodeError, Tenant, Transaction, User, Wallet, event};
 use journal::Recorded;
 
 /// What an event says, by the kind of its stream.
@@ -18,6 +20,10 @@ pub enum Body {
     Wallet(Box<WalletEvent>),
     /// Of a transaction.
     Transaction(TransactionEvent),
+    /// Of a user.
+    User(UserEvent),
+    /// Of an application.
+    Application(Box<ApplicationEvent>),
     /// Of a kind that no read model here is made of.
     Other,
 }
@@ -41,6 +47,10 @@ impl Decoded {
             Tenant::TYPE => event::decode(kind, version, payload).map(Body::Tenant),
             Wallet::TYPE => event::decode(kind, version, payload).map(|said| Body::Wallet(Box::new(said))),
             Transaction::TYPE => event::decode(kind, version, payload).map(Body::Transaction),
+            User::TYPE => event::decode(kind, version, payload).map(Body::User),
+            Application::TYPE => {
+                event::decode(kind, version, payload).map(|said| Body::Application(Box::new(said)))
+            }
             _ => Ok(Body::Other),
         };
         let adjoining = event.lead.as_ref().and_then(|lead| size(&lead.metadata)).unwrap_or(1);

@@ -21,11 +21,13 @@ mod verify;
 pub use decoded::{Body, Decoded};
 pub use due::Due;
 pub use models::Fault;
+pub use names::InvitationStatus;
 pub use progress::{Kind, Mark, Progress, State};
 pub use reader::{
-    AssetSum, AuditFilter, AuditView, BalanceView, EntryView, Lagging, PlatformReader, PointInTime,
+    ApiKeyView, ApplicationView, AssetSum, AuditFilter, AuditView, BalanceView, EntryView, InvitationView,
+    Lagging, MemberView, Membership, PlatformReader, PointInTime, PresentedInvitation, PresentedKey,
     ReadError, Reader, Reflected, TenantReader, TenantView, TransactionFilter, TransactionView, TrialBalance,
-    WalletFilter, WalletView,
+    UserReader, UserView, WalletFilter, WalletView,
 };
 pub use rebuild::{RebuildError, RebuildProgress, RebuildReport, rebuild};
 pub use runtime::{

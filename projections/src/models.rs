@@ -4,15 +4,17 @@
 //! checkpoint: both are written in one transaction, and the checkpoint moves only from the position just
 //! before the batch. So an event that comes twice has no effect, and none can be left out.
 
+mod applications;
 mod balances;
 mod snapshots;
 mod tenants;
 mod transactions;
+mod users;
 
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
-use domain::{Partition, Tenant, Transaction, Wallet};
+use domain::{Application, Partition, Tenant, Transaction, User, Wallet};
 use sqlx::{PgConnection, PgPool};
 
 use crate::Kind;
@@ -47,10 +49,12 @@ impl Kind {
     /// The tables of this read model.
     pub(crate) const fn tables(self) -> &'static [&'static str] {
         match self {
-            Self::Tenants => &["tenants", "assets"],
+            Self::Tenants => &["tenants", "assets", "members", "invitations"],
             Self::Balances => &["balances"],
             Self::Transactions => &["transactions"],
             Self::Snapshots => &["snapshots"],
+            Self::Users => &["users"],
+            Self::Applications => &["applications", "api_keys"],
         }
     }
 
@@ -60,7 +64,11 @@ impl Kind {
             Self::Tenants => aggregate_type == Tenant::TYPE,
             Self::Balances => aggregate_type == Wallet::TYPE,
             Self::Transactions => aggregate_type == Transaction::TYPE,
-            Self::Snapshots => aggregate_type == Tenant::TYPE || aggregate_type == Wallet::TYPE,
+            Self::Snapshots => {
+                [Tenant::TYPE, Wallet::TYPE, User::TYPE, Application::TYPE].contains(&aggregate_type)
+            }
+            Self::Users => aggregate_type == User::TYPE,
+            Self::Applications => aggregate_type == Application::TYPE,
         }
     }
 }
@@ -118,10 +126,12 @@ pub(crate) async fn write_in(
     move_checkpoint(connection, kind, partition, after, position).await?;
     if !ours.is_empty() {
         match kind {
-            Kind::Tenants => tenants::apply(connection, &ours).await?,
+            Kind::Tenants => tenants::apply(connection, partition, &ours).await?,
             Kind::Balances => balances::apply(connection, partition, &ours).await?,
             Kind::Transactions => transactions::apply(connection, partition, &ours).await?,
             Kind::Snapshots => snapshots::apply(connection, partition, &ours).await?,
+            Kind::Users => users::apply(connection, partition, &ours).await?,
+            Kind::Applications => applications::apply(connection, partition, &ours).await?,
         }
     }
     Ok(position)

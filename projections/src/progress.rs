@@ -10,7 +10,7 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Tenants and their assets.
+    /// Tenants with their assets, members and invitations.
     Tenants,
     /// Wallets with their balances.
     Balances,
@@ -18,13 +18,19 @@ pub enum Kind {
     Transactions,
     /// States of long streams, for the writer.
     Snapshots,
+    /// Users.
+    Users,
+    /// Applications and their API keys.
+    Applications,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Tenants, Self::Balances, Self::Transactions, Self::Snapshots];
+    pub const ALL: [Self; 6] =
+        [Self::Tenants, Self::Balances, Self::Transactions, Self::Snapshots, Self::Users, Self::Applications];
     /// Those that answer questions, and so those a reader waits for.
-    pub const SERVED: [Self; 3] = [Self::Tenants, Self::Balances, Self::Transactions];
+    pub const SERVED: [Self; 5] =
+        [Self::Tenants, Self::Balances, Self::Transactions, Self::Users, Self::Applications];
 
     /// Its name, in checkpoints, metrics and on the command line.
     pub const fn name(self) -> &'static str {
@@ -33,6 +39,8 @@ impl Kind {
             Self::Balances => "balances",
             Self::Transactions => "transactions",
             Self::Snapshots => "snapshots",
+            Self::Users => "users",
+            Self::Applications => "applications",
         }
     }
 
@@ -47,6 +55,8 @@ impl Kind {
             Self::Balances => 1,
             Self::Transactions => 2,
             Self::Snapshots => 3,
+            Self::Users => 4,
+            Self::Applications => 5,
         }
     }
 }
@@ -81,7 +91,7 @@ pub struct Mark {
 /// The marks of all read models in all partitions. Cheap to clone; all clones show the same.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    marks: Arc<[[watch::Sender<Mark>; 4]]>,
+    marks: Arc<[[watch::Sender<Mark>; Kind::ALL.len()]]>,
 }
 
 impl Progress {

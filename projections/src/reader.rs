@@ -6,20 +6,28 @@
 mod balances;
 mod directory;
 mod journal;
+mod members;
+mod presented;
+mod programs;
 mod transactions;
+mod users;
 mod wait;
 mod wallets;
 
 use std::borrow::Cow;
 
 use ::journal::Position;
-use domain::{Partition, TenantId};
+use domain::{Partition, TenantId, UserId};
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use self::balances::{AssetSum, BalanceView, PointInTime, TrialBalance};
 pub use self::directory::{PlatformReader, TenantView};
 pub use self::journal::{AuditFilter, AuditView, EntryView};
+pub use self::members::{InvitationView, MemberView};
+pub use self::presented::{PresentedInvitation, PresentedKey};
+pub use self::programs::{ApiKeyView, ApplicationView};
 pub use self::transactions::{TransactionFilter, TransactionView};
+pub use self::users::{Membership, UserReader, UserView};
 pub use self::wait::Lagging;
 pub use self::wallets::{WalletFilter, WalletView};
 use crate::{Kind, Progress};
@@ -75,6 +83,11 @@ impl Reader {
         TenantReader { reader: self, tenant: id, partition: id.partition(self.partitions) }
     }
 
+    /// Questions about one user, whose profile and memberships they are.
+    pub fn user(&self, id: UserId) -> UserReader<'_> {
+        UserReader { reader: self, user: id }
+    }
+
     /// Questions across tenants, for the platform's operators alone.
     pub fn platform(&self) -> PlatformReader<'_> {
         PlatformReader { reader: self }
@@ -110,10 +123,13 @@ impl TenantReader<'_> {
 
     /// Begins a question, in one round trip. The tables of the read model it is about are locked against
     /// being swapped before the snapshot is taken, so that both are of the same rebuild.
-    async fn begin(&self, kind: Option<Kind>) -> Result<Transaction<'static, Postgres>, ReadError> {
-        let lock = kind
-            .map(|kind| format!("; LOCK TABLE {} IN ACCESS SHARE MODE", kind.tables().join(", ")))
-            .unwrap_or_default();
+    async fn begin(&self, kinds: &[Kind]) -> Result<Transaction<'static, Postgres>, ReadError> {
+        let tables: Vec<&str> = kinds.iter().flat_map(|kind| kind.tables()).copied().collect();
+        let lock = if tables.is_empty() {
+            String::new()
+        } else {
+            format!("; LOCK TABLE {} IN ACCESS SHARE MODE", tables.join(", "))
+        };
         // A Uuid prints as hexadecimal digits and hyphens: nothing can be injected.
         let begin = format!(
             "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; SET LOCAL app.tenant_id = '{}'{lock}",
@@ -124,7 +140,12 @@ impl TenantReader<'_> {
 
     /// A snapshot at the position of a read model.
     async fn view(&self, kind: Kind) -> Result<Snapshot, ReadError> {
-        let mut tx = self.begin(Some(kind)).await?;
+        self.view_beside(kind, &[]).await
+    }
+
+    /// A snapshot at the position of a read model, in which others are looked at too.
+    async fn view_beside(&self, kind: Kind, others: &[Kind]) -> Result<Snapshot, ReadError> {
+        let mut tx = self.begin(&[&[kind], others].concat()).await?;
         let position = sqlx::query_scalar!(
             "SELECT position FROM checkpoints WHERE projection = $1 AND partition = $2",
             kind.name(),
@@ -138,7 +159,7 @@ impl TenantReader<'_> {
 
     /// A snapshot at the position of the journal.
     async fn journal(&self) -> Result<Snapshot, ReadError> {
-        let mut tx = self.begin(None).await?;
+        let mut tx = self.begin(&[]).await?;
         let position =
             sqlx::query_scalar!("SELECT position FROM journal.heads WHERE partition = $1", self.partition.0)
                 .fetch_optional(&mut *tx)
@@ -151,6 +172,16 @@ impl TenantReader<'_> {
 /// Whether Postgres can take `text` at all; what it cannot take is nowhere in it either.
 fn storable(text: &str) -> bool {
     !text.contains('\0')
+}
+
+/// What a word in a read model stands for, where it is one that this program knows.
+fn word<T>(what: &'static str, text: &str, found: Option<T>) -> Result<T, ReadError> {
+    found.ok_or_else(|| ReadError::Unreadable { what, reason: format!("{text:?} is none that is known") })
+}
+
+/// A personal field; `None` where there is none, and of what was erased.
+fn sealed(what: &'static str, text: Option<String>) -> Result<Option<domain::Sealed>, ReadError> {
+    text.map(|text| domain::Sealed::new(&text).map_err(ReadError::unreadable(what))).transpose()
 }
 
 fn amount(what: &'static str, text: &str) -> Result<domain::Amount, ReadError> {

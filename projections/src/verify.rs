@@ -4,8 +4,11 @@
 //! time. Each read model is compared at its own checkpoint, in one snapshot of the database, so the ledger may be
 //! written to meanwhile. A rebuild cannot swap tables while a partition is being verified.
 
+mod dated;
 mod fold;
 mod movement;
+mod people;
+mod programs;
 mod transactions;
 mod views;
 
@@ -36,6 +39,10 @@ pub struct VerifyReport {
     pub wallets: i64,
     /// Transactions in the read model.
     pub transactions: i64,
+    /// Users in the read model.
+    pub users: i64,
+    /// Applications in the read model.
+    pub applications: i64,
     /// Snapshots compared.
     pub snapshots: i64,
 }
@@ -97,9 +104,11 @@ pub async fn verify(
     let mut report = VerifyReport::default();
     let total = journal.heads().await?.iter().map(|head| head.position).sum();
     for partition in journal.partitions() {
-        let begin = "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ;
-             LOCK TABLE tenants, assets, balances, transactions, snapshots IN ACCESS SHARE MODE";
-        let tx = journal::begin(pool, Cow::Borrowed(begin)).await?;
+        let tables = Kind::ALL.map(|kind| kind.tables().join(", ")).join(", ");
+        let begin = format!(
+            "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; LOCK TABLE {tables} IN ACCESS SHARE MODE"
+        );
+        let tx = journal::begin(pool, Cow::Owned(begin)).await?;
         let pass = Pass { partition, journal, tx };
         pass.run(&mut report, &mut |done| observer(VerifyProgress { done, total: done.max(total) })).await?;
     }
@@ -124,6 +133,8 @@ impl Pass<'_> {
         let tenants = self.checkpoint(Kind::Tenants, head).await?;
         let balances = self.checkpoint(Kind::Balances, head).await?;
         let transactions = self.checkpoint(Kind::Transactions, head).await?;
+        let users = self.checkpoint(Kind::Users, head).await?;
+        let applications = self.checkpoint(Kind::Applications, head).await?;
         self.checkpoint(Kind::Snapshots, head).await?;
 
         let snapshots = views::snapshots(&mut self.tx, partition).await?;
@@ -133,15 +144,26 @@ impl Pass<'_> {
         loop {
             if fold.position == tenants {
                 report.tenants += views::tenants(&mut self.tx, &fold).await?;
+                people::members(&mut self.tx, &fold).await?;
+                people::invitations(&mut self.tx, &fold).await?;
             }
             if fold.position == balances {
                 report.wallets += views::wallets(&mut self.tx, &fold).await?;
+            }
+            if fold.position == users {
+                report.users += people::users(&mut self.tx, &fold).await?;
+            }
+            if fold.position == applications {
+                report.applications += programs::applications(&mut self.tx, &fold).await?;
+                programs::keys(&mut self.tx, &fold).await?;
             }
             if fold.position == head {
                 break;
             }
             // Never past a position at which something is compared.
-            let stops = [tenants, balances, head].into_iter().filter(|stop| *stop > fold.position);
+            let stops = [tenants, balances, users, applications, head]
+                .into_iter()
+                .filter(|stop| *stop > fold.position);
             let limit = stops.min().map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
             let batch = decode_all(self.journal.read(partition, fold.position, limit).await?);
             if batch.is_empty() {

@@ -53,13 +53,15 @@ async fn verify(config: &Config, reached: &Reached) -> Result<ExitCode, Failure>
     match result {
         Ok(report) => {
             say(&format!(
-                "verified: {} events in {} partitions, {} tenants, {} wallets, {} transactions, {} snapshots; every \
-                 read model equals the journal, and every trial balance is zero",
+                "verified: {} events in {} partitions, {} tenants, {} wallets, {} transactions, {} users, {} applications, \
+                 {} snapshots; every read model equals the journal, and every trial balance is zero",
                 report.events,
                 report.partitions,
                 report.tenants,
                 report.wallets,
                 report.transactions,
+                report.users,
+                report.applications,
                 report.snapshots
             ))?;
             Ok(ExitCode::SUCCESS)

@@ -23,7 +23,7 @@ pub enum Arguments {
     #[command(after_help = "Examples:
   counterfoil projections rebuild balances --data-dir ./.counterfoil")]
     Rebuild {
-        /// tenants, balances, transactions or snapshots
+        /// tenants, balances, transactions, users, applications or snapshots
         #[arg(value_parser = kind)]
         name: Kind,
     },

@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use domain::DomainName;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use identity::vault::MasterSource;
 
 use super::{Config, LogFormat};
 
@@ -229,8 +231,61 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
             return refuse(key, "must not be empty".to_owned());
         }
     }
+    if config.identity.master_key.as_deref().is_some_and(|text| MasterSource::parse(text).is_none()) {
+        return refuse(
+            "identity.master_key",
+            "must be file:<path>, env:<name> or command:<command line>".to_owned(),
+        );
+    }
+    check_walls(config, &refuse)?;
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&config.log.filter) {
         return refuse("log.filter", error.to_string());
+    }
+    Ok(())
+}
+
+/// Refuses walls that would not stand.
+fn check_walls(
+    config: &Config,
+    refuse: &dyn Fn(&str, String) -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
+    let limits = &config.limits;
+    let paces = [
+        ("limits.key_burst", limits.key_per_second, limits.key_burst),
+        ("limits.user_burst", limits.user_per_second, limits.user_burst),
+        ("limits.address_burst", limits.address_per_second, limits.address_burst),
+        ("limits.sign_in_burst", limits.sign_in_per_minute, limits.sign_in_burst),
+    ];
+    for (key, rate, burst) in paces {
+        if (rate == 0) != (burst == 0) {
+            return refuse(key, "the rate and the burst are both 0, or neither of them is".to_owned());
+        }
+    }
+    // The server itself takes no more than this.
+    for (key, bytes) in
+        [("limits.header_bytes", limits.header_bytes), ("limits.query_bytes", limits.query_bytes)]
+    {
+        if !(1_024..=65_536).contains(&bytes.get()) {
+            return refuse(key, "must be between 1024 and 65536".to_owned());
+        }
+    }
+    if !(1..=3_660).contains(&config.access_log.retention_days.get()) {
+        return refuse("access_log.retention_days", "must be between 1 and 3660".to_owned());
+    }
+    let api = &config.api;
+    for origin in &api.cors_origins {
+        let site = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let plain = |site: &str| !site.is_empty() && !site.contains(['/', '*', '?', '#', '@', ' ']);
+        if !site.is_some_and(plain) || *origin != origin.to_ascii_lowercase() {
+            let reason = format!("{origin:?} is not a site such as \"https://app.example.com\"");
+            return refuse("api.cors_origins", reason);
+        }
+    }
+    if let Some(Err(error)) = api.domain.as_deref().map(DomainName::new) {
+        return refuse("api.domain", error.to_string());
+    }
+    if api.tls.certificate.is_some() != api.tls.key.is_some() {
+        return refuse("api.tls.key", "a certificate needs its key, and a key its certificate".to_owned());
     }
     Ok(())
 }

@@ -8,13 +8,14 @@ use crate::tree::{File, files};
 use crate::{caught, demand};
 
 /// Directory of a crate, the crates of this workspace that it may name.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("journal", &["domain"]),
     ("commands", &["domain", "journal"]),
     ("projections", &["domain", "journal"]),
-    ("api", &["domain", "journal", "commands", "projections"]),
-    ("", &["domain", "journal", "commands", "projections", "api"]),
+    ("identity", &["domain", "journal"]),
+    ("api", &["domain", "journal", "commands", "projections", "identity"]),
+    ("", &["domain", "journal", "commands", "projections", "identity", "api"]),
     ("bench", &["domain", "journal", "commands", "projections"]),
 ];
 
@@ -23,7 +24,7 @@ const DOMAIN_MAY_USE: [&str; 7] = ["chrono", "cqrs-es", "serde", "serde_json", "
 
 /// Crates that belong to certain rooms: who else names them does their work.
 const RESERVED: [(&str, &[&str]); 6] = [
-    ("sqlx", &["journal", "projections", "", "bench"]),
+    ("sqlx", &["journal", "projections", "identity", "", "bench"]),
     ("actix-", &["api"]),
     ("axum", &[]),
     ("hyper", &[]),
@@ -31,7 +32,7 @@ const RESERVED: [(&str, &[&str]); 6] = [
     ("warp", &[]),
 ];
 
-const ADVICE: &str = "The direction is domain <- journal <- {commands, projections} <- api <- root <- bench. Move the \
+const ADVICE: &str = "The direction is domain <- journal <- {commands, projections, identity} <- api <- root <- bench. Move the \
      code to the room that may do this; docs/ARCHITECTURE.md says what each room must not know.";
 
 #[test]

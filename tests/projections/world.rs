@@ -124,7 +124,7 @@ pub async fn neighbour(ledger: &Ledger, same_partition: bool) -> Ledger {
         .unwrap();
     other.tenant = TenantId::of(&slug);
     other
-        .run(Command::CreateTenant { slug, name: TenantName::new("Neighbour").unwrap() }, None)
+        .run(Command::CreateTenant { slug, name: TenantName::new("Neighbour").unwrap(), owner: None }, None)
         .await
         .unwrap();
     for (code, digits) in [("USD", 2), ("POINTS", 0)] {

@@ -160,7 +160,7 @@ impl Books {
     /// The tenant with its assets.
     async fn found(&self, trusting: bool) {
         let (slug, name) = (self.slug.clone(), TenantName::new("Acme").unwrap());
-        self.submit(Command::CreateTenant { slug, name }, None).await.unwrap();
+        self.submit(Command::CreateTenant { slug, name, owner: None }, None).await.unwrap();
         for asset in [Asset::Usd, Asset::Tok] {
             let register = Command::RegisterAsset { code: code(asset), scale: scale(asset) };
             self.submit(register, None).await.unwrap();
@@ -320,7 +320,7 @@ fn words(answer: &Result<Outcome, Failure>) -> Answer {
             made.iter().map(|(_, one)| one.status.as_str()).collect::<Vec<_>>().join(" ")
         }
         Resource::Wallet(_, wallet) => in_words(wallet),
-        Resource::Tenant(..) => panic!("{outcome:?}"),
+        Resource::Tenant(..) | Resource::User(..) | Resource::Application(..) => panic!("{outcome:?}"),
     };
     Ok(format!("{again}{came_to}"))
 }

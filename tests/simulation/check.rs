@@ -221,6 +221,8 @@ impl<'a> Judge<'a> {
                 let expected = self.model.transaction(id.0);
                 expected.is_some_and(|expected| same_transaction(expected, transaction))
             }),
+            // The workload asks for neither.
+            Resource::User(..) | Resource::Application(..) => false,
         };
         if !right {
             self.broken(end, format!("request {} was told {:?}", entry.request_id, outcome.resource));

@@ -238,6 +238,9 @@ impl Sequential {
         }
         match command {
             Command::CreateTenant { .. } => Ok(()),
+            Command::Tenant(_) | Command::User { .. } | Command::Application { .. } => {
+                Err(("not_in_the_workload", None))
+            }
             Command::RegisterAsset { code, scale } => {
                 let assets = self.tenants.get_mut(&tenant).unwrap();
                 if assets.contains_key(code.as_str()) {

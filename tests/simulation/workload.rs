@@ -59,7 +59,7 @@ impl Workload {
     pub fn opening(&mut self, customer: usize) -> Vec<Asked> {
         let slug = self.customers[customer].slug.clone();
         let mut asked = vec![
-            Command::CreateTenant { slug, name: TenantName::new("A tenant").unwrap() },
+            Command::CreateTenant { slug, name: TenantName::new("A tenant").unwrap(), owner: None },
             Command::RegisterAsset { code: asset("USD"), scale: Scale::new(2).unwrap() },
             Command::RegisterAsset { code: asset("PTS"), scale: Scale::new(0).unwrap() },
         ];
@@ -151,7 +151,7 @@ impl Workload {
             97 => Command::RegisterAsset { code: asset("PTS"), scale: Scale::new(0).unwrap() },
             98 => {
                 let slug = self.customers[customer].slug.clone();
-                Command::CreateTenant { slug, name: TenantName::new("Once more").unwrap() }
+                Command::CreateTenant { slug, name: TenantName::new("Once more").unwrap(), owner: None }
             }
             _ => Command::Transact(self.nonsense(customer, now)),
         }

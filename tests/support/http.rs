@@ -31,8 +31,11 @@ impl Clock for LongAgo {
 pub struct Server {
     /// Where it keeps its events.
     pub database: Database,
-    nats: Guardian,
-    data_dir: PathBuf,
+    /// Its nats-server.
+    pub nats: Guardian,
+    /// Where it keeps its keys and, without a mail server, its mail.
+    pub data_dir: PathBuf,
+    settings: Vec<(String, String)>,
     program: Program,
     http: reqwest::Client,
 }
@@ -41,18 +44,19 @@ pub struct Server {
 struct Program {
     child: Child,
     /// Kept open, so that the program can always write to it.
-    _lines: BufReader<ChildStdout>,
+    lines: BufReader<ChildStdout>,
     base: String,
 }
 
 impl Program {
-    fn start(database: &Database, nats: &Guardian, data_dir: &Path) -> Self {
+    fn start(database: &Database, nats: &Guardian, data_dir: &Path, settings: &[(String, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
             .args(["serve", "--listen", "127.0.0.1:0", "--database-url", database.url()])
             .args(["--nats-url", &nats.nats_url()])
             .arg("--data-dir")
             .arg(data_dir)
             .env("COUNTERFOIL_LOG__FILTER", "error")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -60,9 +64,10 @@ impl Program {
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let mut line = String::new();
         lines.read_line(&mut line).expect("its output can be read");
-        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let address =
+            line.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
         let base = address.unwrap_or_else(|| panic!("it says where it serves (its error is above): {line}"));
-        Self { child, base: base.to_owned(), _lines: lines }
+        Self { child, base: base.to_owned(), lines }
     }
 }
 
@@ -90,12 +95,25 @@ impl Server {
 
     /// Starts one on a database.
     pub fn on(database: Database) -> Self {
+        Self::with(database, &[])
+    }
+
+    /// Starts one on an empty ledger, with these settings in its environment.
+    pub async fn configured(settings: &[(&str, &str)]) -> Self {
+        Self::with(Database::fresh().await, settings)
+    }
+
+    /// Starts one on a database, with these environment variables.
+    pub fn with(database: Database, settings: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let settings: Vec<_> = settings.iter().map(own).collect();
         let data_dir = std::env::temp_dir().join(format!("counterfoil-http-{}", SystemIds.next().simple()));
         let nats = tokio::task::block_in_place(private_nats);
-        let program = tokio::task::block_in_place(|| Program::start(&database, &nats, &data_dir));
+        let program = tokio::task::block_in_place(|| Program::start(&database, &nats, &data_dir, &settings));
         // Another part of the process may have chosen already; there is one choice, and it is this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { database, nats, data_dir, program, http: reqwest::Client::new() }
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        Self { database, nats, data_dir, settings, program, http: http.expect("a client can be built") }
     }
 
     /// Kills the program (SIGKILL) and starts it again on the same servers.
@@ -103,8 +121,18 @@ impl Server {
         tokio::task::block_in_place(|| {
             let _ = self.program.child.kill();
             let _ = self.program.child.wait();
-            self.program = Program::start(&self.database, &self.nats, &self.data_dir);
+            self.program = Program::start(&self.database, &self.nats, &self.data_dir, &self.settings);
         });
+    }
+
+    /// Where it listens: `127.0.0.1:<port>`.
+    pub fn address(&self) -> &str {
+        self.program.base.split_once("://").map_or("", |(_, address)| address)
+    }
+
+    /// The file of the key that signs the tokens of operators.
+    pub fn signing_key(&self) -> PathBuf {
+        self.data_dir.join("signing-key.pem")
     }
 
     /// A token by `counterfoil token`.
@@ -141,6 +169,41 @@ impl Server {
         let asset = owner.post("/v1/assets", serde_json::json!({"code": "USD", "scale": 2})).await;
         assert_eq!(asset.status, 201, "{}", asset.body);
         owner
+    }
+
+    /// What a command of the program prints, on this server's database and data directory.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let done = tokio::task::block_in_place(|| {
+            Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+                .args(arguments)
+                .args(["--database-url", self.database.url(), "--nats-url", &self.nats.nats_url()])
+                .arg("--data-dir")
+                .arg(&self.data_dir)
+                .env("COUNTERFOIL_LOG__FILTER", "error")
+                .envs(self.settings.iter().map(|(name, value)| (name, value)))
+                .output()
+                .expect("the counterfoil binary starts")
+        });
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("output is text")
+    }
+
+    /// The next line that the program prints which has `word` in it.
+    pub fn said(&mut self, word: &str) -> String {
+        tokio::task::block_in_place(|| {
+            let mut line = String::new();
+            while !line.contains(word) {
+                line.clear();
+                let read = self.program.lines.read_line(&mut line).expect("its output can be read");
+                assert!(read > 0, "the program has ended without saying {word}");
+            }
+            line
+        })
+    }
+
+    /// Where it serves.
+    pub fn base(&self) -> &str {
+        &self.program.base
     }
 
     /// A client with this token.
@@ -262,7 +325,8 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let (position, replayed) = (header("Counterfoil-Position"), header("Idempotency-Replayed"));
     let media = header("Content-Type").unwrap_or_default();
     let text = response.text().await.expect("the answer arrives whole");
-    let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} is not JSON: {text:?}"));
+    let body = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text) };
+    let body = body.unwrap_or_else(|_| panic!("{status} is not JSON: {text:?}"));
     let answer = Answer { status, body, position, replayed: replayed.as_deref() == Some("true") };
     if status >= 400 {
         assert_eq!(media, "application/problem+json", "{answer:?}");

@@ -66,11 +66,16 @@ impl Ledger {
     }
 
     pub async fn with_cache(cache: usize) -> Self {
+        Self::created_on(Database::fresh().await, cache).await
+    }
+
+    /// A tenant with USD at scale 2, the first one of this database.
+    pub async fn created_on(database: Database, cache: usize) -> Self {
         let clock = Arc::new(TestClock(Mutex::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap())));
-        let ledger = Self::on(Database::fresh().await, clock, cache).await;
+        let ledger = Self::on(database, clock, cache).await;
         let slug = Slug::new("acme").unwrap();
         ledger
-            .run(Command::CreateTenant { slug, name: TenantName::new("Acme").unwrap() }, None)
+            .run(Command::CreateTenant { slug, name: TenantName::new("Acme").unwrap(), owner: None }, None)
             .await
             .unwrap();
         let code = AssetCode::new("USD").unwrap();

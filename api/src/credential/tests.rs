@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Claims, CredentialError, Grant, KeyError, Role, Signer, Verifier};
+use super::{Believed, Claims, CredentialError, Grant, KeyError, Role, Signer, Verifier};
 
 const NOW: i64 = 1_700_000_000;
 /// Made for these tests with `openssl genpkey`; they open nothing.
@@ -75,6 +75,14 @@ fn forge(algorithm: Algorithm, id: &str, claims: &Value, key: &EncodingKey) -> S
     jsonwebtoken::encode(&header, claims, key).unwrap()
 }
 
+/// What the token of an operator says.
+fn claims_of(believed: &Believed) -> Claims {
+    match believed {
+        Believed::Operator(operator) => operator.claims.clone(),
+        Believed::Session(claims) => panic!("a session: {claims:?}"),
+    }
+}
+
 fn refusal(token: &str) -> CredentialError {
     verifier(clock()).verify(token).unwrap_err()
 }
@@ -91,7 +99,7 @@ fn an_issued_token_is_believed_and_says_what_was_put_in() {
     let grant =
         Grant { subject: "alice", tenant: &tenant, role: Role::Auditor, lifetime: TimeDelta::hours(12) };
     let token = signer().issue(&grant, clock.as_ref(), &ids).unwrap();
-    let claims = verifier(clock).verify(&token).unwrap();
+    let claims = claims_of(&verifier(clock).verify(&token).unwrap());
     let expected = Claims {
         sub: "alice".into(),
         tenant: "demo".into(),
@@ -110,7 +118,7 @@ fn an_issued_token_is_believed_and_says_what_was_put_in() {
 fn an_rsa_key_that_was_configured_is_believed() {
     let key = EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap();
     let token = forge(Algorithm::RS256, "rsa", &with("aud", json!(["others", "counterfoil"])), &key);
-    assert_eq!(verifier(clock()).verify(&token).unwrap().sub, "alice");
+    assert_eq!(claims_of(&verifier(clock()).verify(&token).unwrap()).sub, "alice");
 }
 
 #[test]
@@ -272,4 +280,82 @@ fn roles_read_as_they_are_written() {
         assert_eq!(serde_json::to_value(role).unwrap(), json!(role.as_str()));
     }
     assert!("root".parse::<Role>().unwrap_err().contains("superadmin"));
+}
+
+mod sessions {
+    use domain::{SessionId, UserId};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::credential::{SessionClaims, SessionKey, SessionKeys};
+
+    const USER: UserId = UserId(Uuid::from_u128(1));
+    const SESSION: SessionId = SessionId(Uuid::from_u128(2));
+
+    fn key(id: &str, seed: u8) -> SessionKey {
+        SessionKey { id: id.into(), seed: Zeroizing::new([seed; 32]) }
+    }
+
+    fn issue(keys: &SessionKeys) -> String {
+        let ids = Counted(AtomicU64::new(1));
+        keys.issue(USER, SESSION, TimeDelta::minutes(10), clock().as_ref(), &ids).unwrap()
+    }
+
+    fn session_of(believed: &Believed) -> SessionClaims {
+        match believed {
+            Believed::Session(claims) => claims.as_ref().clone(),
+            Believed::Operator(operator) => panic!("an operator: {operator:?}"),
+        }
+    }
+
+    #[test]
+    fn a_session_is_believed_while_its_key_is_published() {
+        let verifier = verifier(clock());
+        let keys = verifier.sessions();
+        keys.take_up(&[key("a", 1)], "a").unwrap();
+        let first = issue(keys);
+        let claims = session_of(&verifier.verify(&first).unwrap());
+        assert_eq!((claims.sub, claims.sid, claims.exp), (USER, SESSION, NOW + 600));
+        // The next key is published before it signs, and the one before it after it has signed.
+        keys.take_up(&[key("a", 1), key("b", 2)], "a").unwrap();
+        keys.take_up(&[key("a", 1), key("b", 2)], "b").unwrap();
+        let second = issue(keys);
+        assert_eq!(keys.published().len(), 2);
+        verifier.verify(&first).unwrap();
+        verifier.verify(&second).unwrap();
+        // What was remembered does not outlive its key.
+        keys.take_up(&[key("b", 2)], "b").unwrap();
+        assert_eq!(verifier.verify(&first).unwrap_err(), CredentialError::UnknownKey);
+        verifier.verify(&second).unwrap();
+    }
+
+    #[test]
+    fn keys_that_cannot_sign_change_nothing() {
+        let keys = SessionKeys::new("counterfoil", "counterfoil");
+        keys.take_up(&[key("a", 1)], "a").unwrap();
+        assert!(keys.take_up(&[key("b", 2)], "a").is_err());
+        assert!(keys.take_up(&[key("b", 2), key("b", 3)], "b").is_err());
+        assert_eq!(keys.published().iter().map(|key| key.kid.as_str()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn a_key_of_sessions_signs_nothing_for_operators_and_theirs_none_for_sessions() {
+        let verifier = verifier(clock());
+        verifier.sessions().take_up(&[key("a", 1)], "a").unwrap();
+        let secret = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let der = ed25519_dalek::pkcs8::EncodePrivateKey::to_pkcs8_der(&secret).unwrap();
+        let session_key = EncodingKey::from_ed_der(der.as_bytes());
+        let for_operator = forge(Algorithm::EdDSA, "a", &claims(), &session_key);
+        assert_eq!(verifier.verify(&for_operator).unwrap_err(), CredentialError::Malformed);
+        let session = json!({
+            "sub": USER, "sid": SESSION, "iss": "counterfoil", "aud": "counterfoil",
+            "iat": NOW, "exp": NOW + 60, "jti": "1",
+        });
+        verifier.verify(&forge(Algorithm::EdDSA, "a", &session, &session_key)).unwrap();
+        assert_eq!(verifier.verify(&sign(&session)).unwrap_err(), CredentialError::Malformed);
+        // Another algorithm, with what everybody knows as its secret.
+        let public = secret.verifying_key().to_bytes();
+        let forged = forge(Algorithm::HS256, "a", &session, &EncodingKey::from_secret(&public));
+        assert_eq!(verifier.verify(&forged).unwrap_err(), CredentialError::Signature);
+    }
 }

@@ -5,11 +5,11 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::web::Path;
 use actix_web::{FromRequest, HttpRequest};
-use domain::{Slug, TransactionId, WalletPath};
+use domain::{ApplicationId, InvitationId, KeyId, SessionId, Slug, TransactionId, UserId, WalletPath};
 use uuid::Uuid;
 
 use crate::field::Checked;
-use crate::problem::{Problem, code};
+use crate::problem::{Code, Problem, code};
 
 /// The wallet that the address names; `:` and `@` may be percent-encoded.
 #[derive(Debug)]
@@ -57,5 +57,78 @@ impl FromRequest for TenantAt {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let slug = Slug::check(&segment(request).unwrap_or_default());
         ready(slug.map(Self).map_err(|wrong| Problem::from(wrong).at("slug")))
+    }
+}
+
+/// The provider that the address names.
+#[derive(Debug)]
+pub struct ProviderAt(pub String);
+
+impl FromRequest for ProviderAt {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let absent = || Problem::new(code::PROVIDER_NOT_FOUND, "there is no such provider");
+        ready(segment(request).map(Self).ok_or_else(absent))
+    }
+}
+
+/// What is not an id is the id of nothing.
+fn id(text: Option<&str>, absent: Code) -> Result<Uuid, Problem> {
+    let id = text.and_then(|text| Uuid::try_parse(text).ok());
+    id.ok_or_else(|| Problem::new(absent, "there is nothing with this id"))
+}
+
+macro_rules! at {
+    ($($(#[$meta:meta])* $at:ident $id:ident $name:literal $absent:ident;)*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Debug)]
+            pub struct $at(pub $id);
+
+            impl FromRequest for $at {
+                type Error = Problem;
+                type Future = Ready<Result<Self, Problem>>;
+
+                fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                    ready(id(request.match_info().get($name), code::$absent).map($id).map(Self))
+                }
+            }
+        )*
+    };
+}
+
+at! {
+    /// The user that the address names as `{user}`.
+    MemberAt UserId "user" MEMBER_NOT_FOUND;
+    /// The user that the address names as `{id}`.
+    UserAt UserId "id" USER_NOT_FOUND;
+    /// The session that the address names.
+    SessionAt SessionId "id" SESSION_NOT_FOUND;
+    /// The invitation that the address names.
+    InvitationAt InvitationId "id" INVITATION_NOT_FOUND;
+    /// The application that the address names.
+    ApplicationAt ApplicationId "id" APPLICATION_NOT_FOUND;
+}
+
+/// The key that the address names, of an application.
+#[derive(Debug)]
+pub struct KeyAt {
+    /// The application.
+    pub application: ApplicationId,
+    /// The key.
+    pub key: KeyId,
+}
+
+impl FromRequest for KeyAt {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let part = |name| request.match_info().get(name);
+        let application = id(part("id"), code::APPLICATION_NOT_FOUND).map(ApplicationId);
+        let key = id(part("key"), code::KEY_NOT_FOUND).map(KeyId);
+        ready(application.and_then(|application| Ok(Self { application, key: key? })))
     }
 }

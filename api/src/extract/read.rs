@@ -1,13 +1,14 @@
 //! What a question is given: the caller's part of the read models, once they have got far enough.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
-use domain::Partition;
+use domain::{Partition, TenantId};
 use journal::Position;
 use projections::{PlatformReader, Reflected, TenantReader};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use super::query::{self, Asked, Parameters};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::people::People;
 use crate::problem::{Problem, code};
 
 /// A question within the caller's tenant.
@@ -39,9 +41,24 @@ impl View {
         self.app.reader.tenant(self.caller.tenant)
     }
 
+    /// The caller's tenant.
+    pub fn tenant(&self) -> TenantId {
+        self.caller.tenant
+    }
+
+    /// Opens what is personal.
+    pub fn people(&self) -> &Arc<People> {
+        &self.app.people
+    }
+
     /// Answers with `body`, which reflects `position`.
     pub fn answer<T: Serialize>(&self, position: Position, body: &T) -> Answer {
         answer::found(self.if_none_match.as_deref(), Some(position), body)
+    }
+
+    /// Answers with `body`, which reflects no position of the journal.
+    pub fn answer_now<T: Serialize>(&self, body: &T) -> Answer {
+        answer::found(self.if_none_match.as_deref(), None, body)
     }
 
     /// Answers with what `render` makes of what was found, or with the problem `absent`.
@@ -65,7 +82,7 @@ impl<Q: Parameters> FromRequest for Read<Q> {
         let request = request.clone();
         Box::pin(async move {
             let app = state(&request)?;
-            let caller = Caller::identify(&app, &request)?;
+            let caller = Caller::identify(&app, &request).await?;
             let asked = query::parse::<Q>(request.query_string())?;
             let own = caller.tenant.partition(app.partitions);
             if asked.after.is_some_and(|after| after.partition != own) {
@@ -92,6 +109,11 @@ impl<Q> Platform<Q> {
         self.app.reader.platform()
     }
 
+    /// Opens what is personal.
+    pub fn people(&self) -> &Arc<People> {
+        &self.app.people
+    }
+
     /// Answers with `body`.
     pub fn answer<T: Serialize>(&self, position: Option<Position>, body: &T) -> Answer {
         answer::found(self.if_none_match.as_deref(), position, body)
@@ -106,12 +128,9 @@ impl<Q: Parameters> FromRequest for Platform<Q> {
         let request = request.clone();
         Box::pin(async move {
             let app = state(&request)?;
-            Caller::identify(&app, &request)?;
+            Caller::identify(&app, &request).await?;
             let asked = query::parse::<Q>(request.query_string())?;
-            let known = Partition(0)..app.partitions;
-            if asked.after.is_some_and(|after| !known.contains(&after.partition)) {
-                return Err(foreign_position());
-            }
+            known(&app, &asked)?;
             wait(&app, &asked).await?;
             Ok(Self { query: asked.query, if_none_match: if_none_match(&request), app })
         })
@@ -123,15 +142,25 @@ pub(super) fn state(request: &HttpRequest) -> Result<Data<App>, Problem> {
     request.app_data::<Data<App>>().cloned().ok_or_else(|| Problem::internal("the application has no state"))
 }
 
-fn if_none_match(request: &HttpRequest) -> Option<String> {
+pub(super) fn if_none_match(request: &HttpRequest) -> Option<String> {
     Some(request.headers().get(header::IF_NONE_MATCH)?.to_str().ok()?.to_owned())
+}
+
+/// Checks that the position that a question about no tenant names is one of some partition.
+pub(super) fn known<Q>(app: &App, asked: &Asked<Q>) -> Result<(), Problem> {
+    let known = Partition(0)..app.partitions;
+    match asked.after {
+        Some(after) if !known.contains(&after.partition) => Err(foreign_position()),
+        _ => Ok(()),
+    }
 }
 
 fn foreign_position() -> Problem {
     Problem::new(code::INVALID_POSITION, "the position is of another partition").at("after")
 }
 
-async fn wait<Q>(app: &App, asked: &Asked<Q>) -> Result<(), Problem> {
+/// Waits for what a question names.
+pub(super) async fn wait<Q>(app: &App, asked: &Asked<Q>) -> Result<(), Problem> {
     let Some(after) = asked.after else { return Ok(()) };
     let most = app.limits.read_wait;
     let limit = asked.wait_ms.map_or(most, |wanted| Duration::from_millis(wanted).min(most));

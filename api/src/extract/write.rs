@@ -1,20 +1,25 @@
 //! What a command is given: the way to the pipeline, in the caller's name.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use chrono::{DateTime, Utc};
 use commands::{Command, Context, Failure, IdempotencyKey, Outcome, Request};
-use domain::TenantId;
+use domain::{Role, TenantId, UserId};
 use projections::TenantReader;
 use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
 
 use super::body::{self, Document};
 use super::{headers, query, read};
+use crate::access::Access;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::people::People;
+use crate::problem::{Problem, code};
 
 /// A command with its body.
 pub struct Write<T> {
@@ -40,13 +45,14 @@ impl Writer {
         self.submit_to(self.caller.tenant, command).await
     }
 
-    /// Has a tenant created; the only command that is not the caller's own tenant's.
+    /// Has a tenant created, with its first owner; the only command that is not the caller's own tenant's.
     pub async fn create_tenant(
         &self,
         slug: domain::Slug,
         name: domain::TenantName,
+        owner: Option<UserId>,
     ) -> Result<Outcome, Problem> {
-        self.submit_to(TenantId::of(&slug), Command::CreateTenant { slug, name }).await
+        self.submit_to(TenantId::of(&slug), Command::CreateTenant { slug, name, owner }).await
     }
 
     async fn submit_to(&self, tenant: TenantId, command: Command) -> Result<Outcome, Problem> {
@@ -69,6 +75,57 @@ impl Writer {
         self.app.pipeline.submit_all(requests.collect()).await
     }
 
+    /// The caller's tenant.
+    pub fn tenant(&self) -> TenantId {
+        self.caller.tenant
+    }
+
+    /// Who asks, where it is somebody who has signed in.
+    pub fn user(&self) -> Option<UserId> {
+        self.caller.user().map(|(user, _)| user)
+    }
+
+    /// The role in which is asked; programs have none.
+    pub fn role(&self) -> Result<Role, Problem> {
+        let none = || Problem::new(code::FORBIDDEN, "a key has no say over people");
+        self.caller.access.role().ok_or_else(none)
+    }
+
+    /// Refuses what the route allows and this part of it does not.
+    pub fn demand(&self, access: Access) -> Result<(), Problem> {
+        if access.allows(&self.caller.access) {
+            return Ok(());
+        }
+        let detail = format!("{} does not allow this", self.caller.access.as_str());
+        Err(Problem::new(code::FORBIDDEN, detail))
+    }
+
+    /// The moment.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.app.clock.now()
+    }
+
+    /// The id of something new. Where the request has a key it follows from that, so that a repetition names the same.
+    pub fn new_id(&self, kind: &str) -> Uuid {
+        match &self.key {
+            Some(given) => Uuid::new_v5(&self.caller.tenant.0, format!("{kind} {}", given.key).as_bytes()),
+            None => self.app.ids.next(),
+        }
+    }
+
+    /// What is personal.
+    pub fn people(&self) -> &Arc<People> {
+        &self.app.people
+    }
+
+    /// Waits a moment until the next request would find what was made, and forgets what was known of the caller before.
+    pub async fn settle(&self, outcome: &Outcome) {
+        self.app.people.settle(outcome.position).await;
+        if let Some((_, session)) = self.caller.user() {
+            self.app.directory.forget(session);
+        }
+    }
+
     /// What the caller's ledger says at present, for commands that have to look something up.
     pub fn ledger(&self) -> TenantReader<'_> {
         self.app.reader.tenant(self.caller.tenant)
@@ -78,7 +135,7 @@ impl Writer {
 /// A command takes no query parameters.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NoParameters {}
+pub(super) struct NoParameters {}
 
 impl query::Parameters for NoParameters {
     const WAITS: bool = false;
@@ -94,6 +151,11 @@ fn admit(
     if !app.pipeline.has_room(tenant) {
         return Err(Failure::Overloaded.into());
     }
+    room(app, request, limit)
+}
+
+/// Room for the body of a request.
+pub(super) fn room(app: &App, request: &HttpRequest, limit: usize) -> Result<OwnedSemaphorePermit, Problem> {
     // More than the limit is refused by whoever reads it.
     let bytes = body::announced(request).unwrap_or(limit).min(limit);
     app.admission.admit(bytes).ok_or_else(|| Failure::Overloaded.into())
@@ -108,7 +170,7 @@ impl<T: Document> FromRequest for Write<T> {
         let payload = payload.take();
         Box::pin(async move {
             let app = read::state(&request)?;
-            let caller = Caller::identify(&app, &request)?;
+            let caller = Caller::identify(&app, &request).await?;
             query::parse::<NoParameters>(request.query_string())?;
             let key = headers::idempotency_key(request.headers())?;
             let limit = T::limit(&app.limits);
@@ -126,13 +188,18 @@ impl<T: Document> FromRequest for Write<T> {
                 None => None,
             };
             let context = Context {
-                actor: caller.subject.clone(),
-                role: caller.role.as_str().to_owned(),
-                source: request.peer_addr().map(|address| address.ip().to_string()),
+                actor: caller.actor.name(),
+                role: caller.access.as_str().to_owned(),
+                source: source(&app, &caller, &request),
                 request_id: headers::request_id(&request),
                 traceparent: headers::traceparent(request.headers()),
             };
             Ok(Self { body, writer: Writer { app, caller, context, key, _admitted: admitted } })
         })
     }
+}
+
+/// The address that a command comes from. That of a person is personal: it is not written where it can never be erased.
+fn source(app: &App, caller: &Caller, request: &HttpRequest) -> Option<String> {
+    caller.user().is_none().then(|| app.walls.client_address(request).to_string())
 }

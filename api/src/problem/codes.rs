@@ -39,14 +39,33 @@ codes! {
     ROUTE_NOT_FOUND "route_not_found" NOT_FOUND "There is nothing at this address"
     METHOD_NOT_ALLOWED "method_not_allowed" METHOD_NOT_ALLOWED "The address does not know this method"
     REQUEST_TIMEOUT "request_timeout" REQUEST_TIMEOUT "The body did not arrive in time"
+    URI_TOO_LONG "uri_too_long" URI_TOO_LONG "The address is too long"
+    HEADERS_TOO_LARGE "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "The headers are too large"
     BODY_TOO_LARGE "body_too_large" PAYLOAD_TOO_LARGE "The body is too large"
     UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body must be application/json"
     // Who asks.
-    TOKEN_MISSING "token_missing" UNAUTHORIZED "A bearer token is needed"
+    TOKEN_MISSING "token_missing" UNAUTHORIZED "A credential is needed"
     TOKEN_MALFORMED "token_malformed" UNAUTHORIZED "The token cannot be read"
     TOKEN_EXPIRED "token_expired" UNAUTHORIZED "The token has expired"
     TOKEN_INVALID "token_invalid" UNAUTHORIZED "The token is not valid here"
+    TOKEN_REVOKED "token_revoked" UNAUTHORIZED "The token was revoked"
+    SIGN_IN_FAILED "sign_in_failed" UNAUTHORIZED "The address or the password is wrong"
+    SECOND_FACTOR_WRONG "second_factor_wrong" UNAUTHORIZED "The second factor is wrong, or was used before"
+    REFRESH_TOKEN_INVALID "refresh_token_invalid" UNAUTHORIZED "The refresh token is not valid"
+    PROVIDER_REFUSED "provider_refused" UNAUTHORIZED "The provider did not sign the person in"
     FORBIDDEN "forbidden" FORBIDDEN "The role does not allow this"
+    WRONG_PASSWORD "wrong_password" FORBIDDEN "The password is not the present one"
+    ROLE_NOT_GOVERNED "role_not_governed" FORBIDDEN "A role above one's own is not one's to give or take"
+    INVITATION_NOT_YOURS "invitation_not_yours" FORBIDDEN "The invitation was sent to another address"
+    PROVIDER_EMAIL_UNVERIFIED "provider_email_unverified" FORBIDDEN "The provider does not vouch for an address"
+    TENANT_NOT_YOURS "tenant_not_yours" FORBIDDEN "The credential is not for this tenant"
+    TENANT_NOT_CHOSEN "tenant_not_chosen" BAD_REQUEST "One of several tenants must be chosen"
+    ADDRESS_NOT_ALLOWED "address_not_allowed" FORBIDDEN "The key may not be used from this address"
+    CSRF_TOKEN_WRONG "csrf_token_wrong" FORBIDDEN "The request may not come from the page of the session"
+    USER_SUSPENDED "user_suspended" FORBIDDEN "The user is suspended"
+    TENANT_SUSPENDED "tenant_suspended" FORBIDDEN "The tenant is suspended"
+    TENANT_CLOSED "tenant_closed" FORBIDDEN "The tenant is closed"
+    RATE_LIMITED "rate_limited" TOO_MANY_REQUESTS "There were too many requests"
     // The form of what is asked.
     INVALID_BODY "invalid_body" UNPROCESSABLE_ENTITY "A field of the body has the wrong type"
     UNKNOWN_FIELD "unknown_field" UNPROCESSABLE_ENTITY "The body has a field that is not known"
@@ -70,11 +89,31 @@ codes! {
     INVALID_CURSOR "invalid_cursor" UNPROCESSABLE_ENTITY "The cursor was not made by this list"
     INVALID_POSITION "invalid_position" UNPROCESSABLE_ENTITY "The position is not one of this tenant"
     INVALID_STATUS "invalid_status" UNPROCESSABLE_ENTITY "A status is not one of those known"
+    INVALID_EMAIL "invalid_email" UNPROCESSABLE_ENTITY "An email address does not have its form"
+    INVALID_LOCALE "invalid_locale" UNPROCESSABLE_ENTITY "A locale is not a language tag"
+    INVALID_LABEL "invalid_label" UNPROCESSABLE_ENTITY "A label does not have its form"
+    INVALID_DESCRIPTION "invalid_description" UNPROCESSABLE_ENTITY "A description does not have its form"
+    INVALID_DOMAIN "invalid_domain" UNPROCESSABLE_ENTITY "A domain does not have its form"
+    INVALID_WEB_ADDRESS "invalid_web_address" UNPROCESSABLE_ENTITY "A web address does not have its form"
+    INVALID_COLOUR "invalid_colour" UNPROCESSABLE_ENTITY "A colour does not have its form"
+    INVALID_ROLE "invalid_role" UNPROCESSABLE_ENTITY "A role is not one of those known"
+    INVALID_ENVIRONMENT "invalid_environment" UNPROCESSABLE_ENTITY "An environment is live or test"
+    INVALID_SCOPE "invalid_scope" UNPROCESSABLE_ENTITY "A scope is not one of those known"
+    INVALID_NETWORK "invalid_network" UNPROCESSABLE_ENTITY "A network does not have its form"
+    WEAK_PASSWORD "weak_password" UNPROCESSABLE_ENTITY "The password is too easily guessed"
+    ONE_TIME_TOKEN_INVALID "one_time_token_invalid" UNPROCESSABLE_ENTITY "The token is not known, was used, or has expired"
     BATCH_TOO_LARGE "batch_too_large" UNPROCESSABLE_ENTITY "A batch has 1 to 1,000 transactions"
     // What is not there.
     TENANT_NOT_FOUND "tenant_not_found" NOT_FOUND "The tenant does not exist"
     WALLET_NOT_FOUND "wallet_not_found" NOT_FOUND "The wallet does not exist"
     TRANSACTION_NOT_FOUND "transaction_not_found" NOT_FOUND "The transaction does not exist"
+    USER_NOT_FOUND "user_not_found" NOT_FOUND "The user does not exist"
+    SESSION_NOT_FOUND "session_not_found" NOT_FOUND "The session does not exist, or is over"
+    MEMBER_NOT_FOUND "member_not_found" NOT_FOUND "The user is not a member of the tenant"
+    INVITATION_NOT_FOUND "invitation_not_found" NOT_FOUND "The invitation does not exist"
+    APPLICATION_NOT_FOUND "application_not_found" NOT_FOUND "The application does not exist"
+    KEY_NOT_FOUND "key_not_found" NOT_FOUND "The key does not exist"
+    PROVIDER_NOT_FOUND "provider_not_found" NOT_FOUND "There is no such provider"
     // What the state does not allow.
     TENANT_EXISTS "tenant_exists" CONFLICT "The slug is taken"
     ASSET_EXISTS "asset_exists" CONFLICT "The asset is registered already"
@@ -89,7 +128,34 @@ codes! {
     TRANSACTION_NOT_PENDING "transaction_not_pending" CONFLICT "The transaction is not pending"
     TRANSACTION_NOT_REVERSIBLE "transaction_not_reversible" CONFLICT "The transaction cannot be reversed"
     NOTHING_TO_REVERSE "nothing_to_reverse" CONFLICT "There is nothing to reverse"
+    TENANT_NOT_SUSPENDED "tenant_not_suspended" CONFLICT "The tenant is not suspended"
+    MEMBER_EXISTS "member_exists" CONFLICT "The user is a member already"
+    ROLE_UNCHANGED "role_unchanged" CONFLICT "The member has this role already"
+    LAST_OWNER "last_owner" CONFLICT "The last owner stays"
+    TOO_MANY_MEMBERS "too_many_members" CONFLICT "The tenant has as many members as it can have"
+    INVITATION_EXISTS "invitation_exists" CONFLICT "The invitation exists already"
+    INVITATION_ACCEPTED "invitation_accepted" CONFLICT "The invitation has been accepted"
+    INVITATION_WITHDRAWN "invitation_withdrawn" CONFLICT "The invitation has been withdrawn"
+    INVITATION_EXPIRED "invitation_expired" CONFLICT "The invitation has expired"
+    TOO_MANY_INVITATIONS "too_many_invitations" CONFLICT "The tenant has as many open invitations as it can have"
+    USER_EXISTS "user_exists" CONFLICT "The user exists already"
+    USER_ERASED "user_erased" CONFLICT "The user has been erased"
+    USER_NOT_SUSPENDED "user_not_suspended" CONFLICT "The user is not suspended"
+    EMAIL_ALREADY_VERIFIED "email_already_verified" CONFLICT "The email address is verified already"
+    SECOND_FACTOR_ENABLED "second_factor_enabled" CONFLICT "A second factor is enabled already"
+    SECOND_FACTOR_NOT_ENABLED "second_factor_not_enabled" CONFLICT "No second factor is enabled"
+    IDENTITY_LINKED "identity_linked" CONFLICT "An identity of this issuer is linked already"
+    IDENTITY_NOT_LINKED "identity_not_linked" CONFLICT "No identity of this issuer is linked"
+    ALREADY_SUPERADMIN "already_superadmin" CONFLICT "The user is a superadmin already"
+    NOT_SUPERADMIN "not_superadmin" CONFLICT "The user is not a superadmin"
+    APPLICATION_EXISTS "application_exists" CONFLICT "The application exists already"
+    APPLICATION_ARCHIVED "application_archived" CONFLICT "The application is archived"
+    KEY_EXISTS "key_exists" CONFLICT "The key exists already"
+    KEY_REVOKED "key_revoked" CONFLICT "The key has been revoked"
+    KEY_EXPIRED "key_expired" CONFLICT "The key has expired"
+    TOO_MANY_KEYS "too_many_keys" CONFLICT "The application has as many keys as it can have"
     IDEMPOTENCY_KEY_REUSED "idempotency_key_reused" CONFLICT "The idempotency key was used for another request"
+    EMAIL_TAKEN "email_taken" CONFLICT "There is an account with this address"
     // What the amounts and postings do not allow.
     UNKNOWN_ASSET "unknown_asset" UNPROCESSABLE_ENTITY "The asset is not registered"
     ASSET_MISMATCH "asset_mismatch" UNPROCESSABLE_ENTITY "The wallet holds another asset"
@@ -103,6 +169,9 @@ codes! {
     AMOUNTS_MISMATCH "amounts_mismatch" UNPROCESSABLE_ENTITY "There must be one amount per posting"
     SETTLEMENT_EXCEEDS_HOLD "settlement_exceeds_hold" UNPROCESSABLE_ENTITY "The settlement is more than is held"
     REVERSAL_EXCEEDS_ORIGINAL "reversal_exceeds_original" UNPROCESSABLE_ENTITY "The reversal is more than is left"
+    NOTHING_TO_CHANGE "nothing_to_change" UNPROCESSABLE_ENTITY "The change changes nothing"
+    NO_SCOPES "no_scopes" UNPROCESSABLE_ENTITY "A key needs a scope"
+    TOO_MANY_ADDRESSES "too_many_addresses" UNPROCESSABLE_ENTITY "A key is bound to too many addresses"
     // What is wrong on this side.
     HOLD_MISSING "hold_missing" INTERNAL_SERVER_ERROR "A hold is not where it should be"
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong here"
@@ -139,7 +208,9 @@ mod tests {
             include_str!("../../../domain/src/tenant/rejection.rs"),
             include_str!("../../../domain/src/wallet/rejection.rs"),
             include_str!("../../../domain/src/transaction/rejection.rs"),
-            include_str!("../../../commands/src/request.rs").split_once("impl Rejection {").unwrap().1,
+            include_str!("../../../domain/src/user/rejection.rs"),
+            include_str!("../../../domain/src/application/rejection.rs"),
+            include_str!("../../../commands/src/request/rejection.rs"),
         ];
         let mut found = 0;
         for line in sources.into_iter().flat_map(str::lines) {
@@ -148,7 +219,7 @@ mod tests {
             assert!(Code::named(name).is_some(), "{name}");
             found += 1;
         }
-        assert!(found > 30, "{found}");
+        assert!(found > 70, "{found}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Tenants, for operators of the platform.
 
 use actix_web::http::StatusCode;
-use domain::{Slug, TenantName};
+use domain::{Slug, TenantName, UserId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
+use crate::access::Access;
 use crate::answer::{self, Answer};
 use crate::cursor::Cursor;
-use crate::extract::{After, Document, Limit, NoQuery, Parameters, Platform, TenantAt, Write};
+use crate::extract::{After, Document, Limit, NoQuery, Parameters, Platform, TenantAt, Write, Writer};
 use crate::field::Field;
 use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::{List, TenantBody};
@@ -24,11 +26,17 @@ pub struct CreateTenant {
     /// Its display name.
     #[schema(value_type = String, example = "Acme Ltd")]
     pub name: Field<TenantName>,
+    /// Who owns it: a user's id. Whoever is signed in and says nothing owns it themselves; only operators of the platform
+    /// may name somebody else.
+    #[serde(default)]
+    pub owner: Option<Uuid>,
 }
 
 impl Document for CreateTenant {}
 
 /// Creates a tenant.
+///
+/// For operators of the platform; where the installation is configured so, for everybody who is signed in.
 #[utoipa::path(post, path = "/v1/tenants", tag = "Tenants", request_body = CreateTenant,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
@@ -36,8 +44,27 @@ impl Document for CreateTenant {}
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn create(Write { body, writer }: Write<CreateTenant>) -> Answer {
-    let outcome = writer.create_tenant(body.slug.0, body.name.0).await?;
+    let owner = owner(&writer, body.owner.map(UserId)).await?;
+    let outcome = writer.create_tenant(body.slug.0, body.name.0, owner).await?;
+    writer.settle(&outcome).await;
     answer::done(outcome, StatusCode::CREATED, TenantBody::try_from)
+}
+
+/// Who is to own a new tenant.
+async fn owner(writer: &Writer, named: Option<UserId>) -> Result<Option<UserId>, Problem> {
+    let operates = writer.demand(Access::Platform);
+    if let Some(user) = writer.user().filter(|user| named.is_none_or(|named| named == *user)) {
+        if operates.is_err() && !writer.people().settings.self_service_tenants {
+            let detail = "only operators of the platform create tenants here";
+            return Err(Problem::new(code::FORBIDDEN, detail));
+        }
+        return Ok(Some(user));
+    }
+    operates?;
+    if let Some(user) = named {
+        writer.people().profile(user).await.map_err(|problem| problem.at("owner"))?;
+    }
+    Ok(named)
 }
 
 /// Which tenants to list.

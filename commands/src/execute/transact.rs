@@ -8,7 +8,7 @@ use domain::wallet::{Movement, Step, WalletCommand};
 use domain::{Amount, Metadata, MoneyError, Tenant, TenantId, Transaction, TransactionId, Wallet, WalletId};
 use uuid::Uuid;
 
-use super::{Deciding, existing_tenant, opening};
+use super::{Deciding, existing_tenant, opening, writable_tenant};
 use crate::request::{Rejection, Resource, TransactionRequest};
 use crate::workspace::{Stop, Workspace};
 
@@ -29,7 +29,7 @@ pub(super) fn make(
     index: usize,
     request: &TransactionRequest,
 ) -> Result<(TransactionId, Transaction), Stop> {
-    let new = scaled(existing_tenant(workspace, deciding.tenant)?, request)?;
+    let new = scaled(writable_tenant(workspace, deciding.tenant)?, request)?;
     let id = match &request.reference {
         Some(reference) => TransactionId::of(deciding.tenant, reference),
         None => {
@@ -130,7 +130,11 @@ impl Finish<'_, '_> {
         step: impl Fn(&TransactionBody, &Leg, &Leg) -> Result<Step, Stop>,
     ) -> Result<Resource, Stop> {
         let Self { workspace, deciding, id } = self;
-        existing_tenant(workspace, deciding.tenant)?;
+        let tenant = existing_tenant(workspace, deciding.tenant)?;
+        // What was promised until a time ends at that time, whatever has become of the tenant.
+        if command != TransactionCommand::Expire {
+            tenant.writable()?;
+        }
         let transaction: Transaction = workspace.get(id.0)?;
         if !workspace.belongs(id.0, deciding.tenant) {
             return Err(TransactionRejection::NotFound.into());

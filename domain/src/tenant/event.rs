@@ -1,7 +1,9 @@
+use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetCode, Event, Scale, Slug, TenantName};
+use super::ProfileChange;
+use crate::{AssetCode, Digest, Event, InvitationId, Reason, Role, Scale, Sealed, Slug, TenantName, UserId};
 
 /// What happened to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,63 @@ pub enum TenantEvent {
         /// Its digits behind the point.
         scale: Scale,
     },
+    /// It presents itself differently.
+    ProfileChanged(ProfileChange),
+    /// Nothing can be written from here on.
+    Suspended {
+        /// Why.
+        reason: Reason,
+    },
+    /// It can be written again.
+    Resumed {},
+    /// Nothing can be written ever again.
+    Closed {},
+    /// A user became a member.
+    MemberAdded {
+        /// Who.
+        user: UserId,
+        /// In which role.
+        role: Role,
+    },
+    /// A member has another role.
+    MemberRoleChanged {
+        /// Who.
+        user: UserId,
+        /// Which role.
+        role: Role,
+    },
+    /// A membership ended.
+    MemberRemoved {
+        /// Whose.
+        user: UserId,
+    },
+    /// Somebody was invited.
+    Invited {
+        /// Which invitation.
+        invitation: InvitationId,
+        /// The address it was sent to; its subject is the invitation.
+        email: Sealed,
+        /// The role it offers.
+        role: Role,
+        /// Until when it can be accepted.
+        expires_at: DateTime<Utc>,
+        /// The digest of the token in the letter.
+        digest: Digest,
+    },
+    /// Somebody became a member by an invitation, which is used up.
+    InvitationAccepted {
+        /// Which invitation.
+        invitation: InvitationId,
+        /// Who.
+        user: UserId,
+        /// In which role: the one that was offered.
+        role: Role,
+    },
+    /// An invitation was taken back.
+    InvitationWithdrawn {
+        /// Which.
+        invitation: InvitationId,
+    },
 }
 
 impl Event for TenantEvent {
@@ -28,6 +87,16 @@ impl Event for TenantEvent {
         match self {
             Self::Created { .. } => "created",
             Self::AssetRegistered { .. } => "asset_registered",
+            Self::ProfileChanged(_) => "profile_changed",
+            Self::Suspended { .. } => "suspended",
+            Self::Resumed {} => "resumed",
+            Self::Closed {} => "closed",
+            Self::MemberAdded { .. } => "member_added",
+            Self::MemberRoleChanged { .. } => "member_role_changed",
+            Self::MemberRemoved { .. } => "member_removed",
+            Self::Invited { .. } => "invited",
+            Self::InvitationAccepted { .. } => "invitation_accepted",
+            Self::InvitationWithdrawn { .. } => "invitation_withdrawn",
         }
     }
 }

@@ -5,7 +5,7 @@ use domain::tenant::{TenantCommand, TenantRejection};
 use domain::{AssetCode, Scale, Slug, Tenant, TenantName};
 use proptest::prelude::*;
 
-use crate::{assert_replays, config, decided};
+use crate::{assert_replays, at, config, decided};
 
 #[derive(Debug, Clone)]
 enum Do {
@@ -56,7 +56,7 @@ fn a_tenant_decides_as_its_model_does_and_replays() {
     proptest!(config(128), |(commands in commands())| {
         let (mut model, mut live, mut kept) = (Model::None, Tenant::default(), Vec::new());
         for command in &commands {
-            let decision = decided(live.decide(real(command)), TenantRejection::code, &mut kept);
+            let decision = decided(live.decide(real(command), at(0)), TenantRejection::code, &mut kept);
             prop_assert_eq!(decision.as_ref().map(|_| ()).map_err(|code| *code), expected(&mut model, command));
             if let Ok(happened) = decision {
                 live.apply(happened);

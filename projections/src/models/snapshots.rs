@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cqrs_es::Aggregate;
-use domain::{Event, Partition, Tenant, Wallet, event};
+use domain::{Application, Event, Partition, Tenant, User, Wallet, event};
 use journal::SNAPSHOT_FORM;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -55,6 +55,8 @@ pub(super) async fn apply(
     }
     let mut taken = take::<Wallet>(connection, partition, &streams).await?;
     taken.extend(take::<Tenant>(connection, partition, &streams).await?);
+    taken.extend(take::<User>(connection, partition, &streams).await?);
+    taken.extend(take::<Application>(connection, partition, &streams).await?);
     keep(connection, partition, &taken).await
 }
 

@@ -44,7 +44,11 @@ fn figures(kind: Kind, schema: &str) -> String {
     match kind {
         Kind::Tenants => format!(
             "SELECT 'tenants', count(*)::text FROM {schema}.tenants
-             UNION ALL SELECT 'assets', count(*)::text FROM {schema}.assets"
+             UNION ALL SELECT 'assets', count(*)::text FROM {schema}.assets
+             UNION ALL SELECT 'members of tenant ' || tenant_id || ' as ' || role, count(*)::text
+                 FROM {schema}.members GROUP BY tenant_id, role
+             UNION ALL SELECT 'invitations ' || status || ' of tenant ' || tenant_id, count(*)::text
+                 FROM {schema}.invitations GROUP BY tenant_id, status"
         ),
         Kind::Balances => format!(
             "SELECT 'wallets of ' || asset || ' of tenant ' || tenant_id, concat_ws(' ', count(*), 'posted',
@@ -56,6 +60,16 @@ fn figures(kind: Kind, schema: &str) -> String {
              FROM {schema}.transactions GROUP BY tenant_id, status"
         ),
         Kind::Snapshots => format!("SELECT 'snapshots', count(*)::text FROM {schema}.snapshots"),
+        Kind::Users => {
+            format!("SELECT 'users ' || status, count(*)::text FROM {schema}.users GROUP BY status")
+        }
+        Kind::Applications => format!(
+            "SELECT 'applications ' || status || ' of tenant ' || tenant_id, count(*)::text
+             FROM {schema}.applications GROUP BY tenant_id, status
+             UNION ALL SELECT 'API keys of tenant ' || tenant_id,
+                 concat_ws(' ', count(*), 'revoked', count(revoked_at), 'that expire', count(expires_at))
+             FROM {schema}.api_keys GROUP BY tenant_id"
+        ),
     }
 }
 

@@ -3,10 +3,11 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::wallet::WalletEvent;
-use domain::{AssetCode, Partition, Tenant, TenantId, TransactionId, Wallet, WalletId};
+use domain::{Application, AssetCode, Partition, Tenant, TenantId, TransactionId, User, Wallet, WalletId};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::dated::Dated;
 use super::movement::{after, change};
 use super::{Difference, same};
 use crate::decoded::{Body, Decoded};
@@ -37,6 +38,9 @@ pub(super) struct Fold {
     pub recorded_at: Option<DateTime<Utc>>,
     pub tenants: HashMap<Uuid, Tracked<Tenant>>,
     pub wallets: HashMap<Uuid, Tracked<Wallet>>,
+    pub users: HashMap<Uuid, Tracked<User>>,
+    pub applications: HashMap<Uuid, Tracked<Application>>,
+    pub dated: Dated,
     snapshots: HashMap<Uuid, Kept>,
     /// The command whose events are being folded, and what they add to `posted` and to the promises, by
     /// transaction and asset. Both must come to nothing. The sums wrap: nothing is nothing in any width.
@@ -52,6 +56,9 @@ impl Fold {
             recorded_at: None,
             tenants: HashMap::new(),
             wallets: HashMap::new(),
+            users: HashMap::new(),
+            applications: HashMap::new(),
+            dated: Dated::default(),
             snapshots,
             command: Uuid::nil(),
             sums: BTreeMap::new(),
@@ -81,6 +88,7 @@ impl Fold {
             expected: "an event that can be read".to_owned(),
             found: error.to_string(),
         })?;
+        self.dated.apply(decoded);
         match body {
             Body::Tenant(said) => {
                 let id = event.text.aggregate_id;
@@ -94,9 +102,18 @@ impl Fold {
             }
             // Transactions are folded by their streams.
             Body::Transaction(_) => Ok(()),
+            Body::User(said) => {
+                same(|| format!("{place}, a user's tenant"), &TenantId::PLATFORM.0, &event.text.tenant_id)?;
+                let tracked = self.users.entry(event.text.aggregate_id).or_default();
+                advance(tracked, decoded, said.clone(), &place, &mut self.snapshots)
+            }
+            Body::Application(said) => {
+                let tracked = self.applications.entry(event.text.aggregate_id).or_default();
+                advance(tracked, decoded, (**said).clone(), &place, &mut self.snapshots)
+            }
             Body::Other => Err(Difference {
                 place,
-                expected: "a tenant, a wallet or a transaction".to_owned(),
+                expected: "a tenant, a wallet, a transaction, a user or an application".to_owned(),
                 found: event.text.aggregate_type.clone(),
             }),
         }

@@ -33,22 +33,27 @@ pub(super) async fn snapshots(
 /// Compares tenants and assets with the fold; returns how many tenants there are.
 pub(super) async fn tenants(connection: &mut PgConnection, fold: &Fold) -> Result<i64, VerifyError> {
     let rows = sqlx::query!(
-        "SELECT tenant_id, slug, name, recorded_at FROM tenants WHERE partition = $1",
+        "SELECT tenant_id, slug, name, status, domain, branding, recorded_at FROM tenants WHERE partition = $1",
         fold.partition.0
     )
     .fetch_all(&mut *connection)
     .await?;
-    let found: BTreeMap<Uuid, _> =
-        rows.into_iter().map(|row| (row.tenant_id, (row.slug, row.name, row.recorded_at))).collect();
-    let named = |state: &domain::Tenant| (state.slug.to_string(), state.name.to_string());
-    let expected: BTreeMap<Uuid, _> = fold
-        .tenants
-        .iter()
-        .map(|(id, tenant)| {
-            let (slug, name) = named(&tenant.state);
-            (*id, (slug, name, tenant.began))
+    let found: BTreeMap<Uuid, _> = rows
+        .into_iter()
+        .map(|row| {
+            let names = (row.slug, row.name, row.status, row.domain);
+            (row.tenant_id, (names, row.branding, row.recorded_at))
         })
         .collect();
+    let mut expected = BTreeMap::new();
+    for (id, tenant) in &fold.tenants {
+        let state = &tenant.state;
+        let domain = state.domain.as_ref().map(ToString::to_string);
+        let names =
+            (state.slug.to_string(), state.name.to_string(), state.status.as_str().to_owned(), domain);
+        let branding = written(|| format!("the branding of tenant {id}"), &*state.branding)?;
+        expected.insert(*id, (names, branding, tenant.began));
+    }
     same_maps("tenant", &expected, &found)?;
 
     let rows =
@@ -67,7 +72,19 @@ pub(super) async fn tenants(connection: &mut PgConnection, fold: &Fold) -> Resul
     Ok(i64::try_from(expected.len()).unwrap_or(i64::MAX))
 }
 
-fn same_maps<K: Ord + std::fmt::Display, V: PartialEq + std::fmt::Debug>(
+/// A state as the read models write it.
+pub(super) fn written<T: serde::Serialize>(
+    place: impl FnOnce() -> String,
+    state: &T,
+) -> Result<Value, Difference> {
+    serde_json::to_value(state).map_err(|error| Difference {
+        place: place(),
+        expected: "a state that can be written".to_owned(),
+        found: error.to_string(),
+    })
+}
+
+pub(super) fn same_maps<K: Ord + std::fmt::Display, V: PartialEq + std::fmt::Debug>(
     what: &str,
     expected: &BTreeMap<K, V>,
     found: &BTreeMap<K, V>,

@@ -1,0 +1,91 @@
+//! Erasing somebody.
+//!
+//! In this order, each step harmless when it is repeated:
+//!
+//! 1. Memberships end. A last owner is refused before anything has happened.
+//! 2. The keys of the invitations that were sent to the address are destroyed, then the user's own. From here on nobody
+//!    can read what was personal, wherever it stands.
+//! 3. The event, with the receipt, under a key that follows from the user's id.
+//! 4. The tokens of mails go, then the account row, and sessions, links and codes with it. Until then the same session, or another
+//!    sign-in, can repeat what was cut off.
+
+use domain::tenant::TenantStatus;
+use domain::user::{Receipt, UserCommand};
+use domain::{Role, TenantId, UserId};
+use uuid::Uuid;
+
+use super::profile::Membership;
+use super::{Origin, People, tolerate};
+use crate::person::{Email, Secret};
+use crate::problem::{Problem, code};
+
+impl People {
+    /// Erases somebody who is signed in.
+    pub async fn erase(
+        &self,
+        user: UserId,
+        password: Option<&Secret>,
+        origin: &Origin,
+    ) -> Result<Receipt, Problem> {
+        self.confirm_password(user, password, "password").await?;
+        self.leave_all(user, origin).await?;
+        let mut subjects = Vec::new();
+        let email = self.profile(user).await?.value.email;
+        if let Some(email) = email.and_then(|email| Email::new(&email).ok()) {
+            let index = self.index(&email).await?;
+            for (tenant, invitation) in self.invited.of(&index).await? {
+                self.vault.erase(tenant, invitation.into()).await?;
+                subjects.push(invitation.into());
+            }
+            self.invited.forget(&index).await?;
+        }
+        let erased = self.vault.erase(TenantId::PLATFORM, user.into()).await?;
+        subjects.insert(0, user.into());
+        let receipt =
+            Receipt { id: Uuid::new_v5(&user.0, b"receipt"), erased_at: erased.erased_at, subjects };
+        let command = UserCommand::Erase { receipt: receipt.clone() };
+        let recorded = self.act(user, command, origin, Some(format!("erase {user}"))).await;
+        let recorded = tolerate(recorded, &[code::USER_ERASED])?;
+        self.finish_erasing(user).await?;
+        if let Some(outcome) = recorded {
+            self.settle(outcome.position).await;
+        }
+        Ok(receipt)
+    }
+
+    /// The last step: what one signs in with is gone.
+    pub(super) async fn finish_erasing(&self, user: UserId) -> Result<(), Problem> {
+        self.one_time.forget(user).await?;
+        self.accounts.delete(user).await?;
+        Ok(())
+    }
+
+    async fn leave_all(&self, user: UserId, origin: &Origin) -> Result<(), Problem> {
+        let memberships = self.memberships(user).await?;
+        for Membership { tenant, slug, role, status, .. } in &memberships {
+            let matters = *role == Role::Owner && *status != TenantStatus::Closed;
+            if matters && !self.has_another_owner(*tenant, user).await? {
+                let detail = format!("you are the last owner of {slug}: hand it over first");
+                return Err(Problem::new(code::LAST_OWNER, detail));
+            }
+        }
+        for Membership { tenant, .. } in memberships {
+            let left = self.leave_as(user, tenant, origin, Some(format!("erase {user}"))).await;
+            // What cannot be written any more keeps an id that leads to nobody.
+            tolerate(left, &[code::MEMBER_NOT_FOUND, code::TENANT_CLOSED, code::TENANT_SUSPENDED])?;
+        }
+        Ok(())
+    }
+
+    async fn has_another_owner(&self, tenant: TenantId, user: UserId) -> Result<bool, Problem> {
+        let mut after = None;
+        loop {
+            let page = self.reader.tenant(tenant).members(after, 100).await?.value;
+            let Some(last) = page.last() else { return Ok(false) };
+            after = Some(last.user);
+            if page.iter().any(|member| member.role == Role::Owner && member.user != user) {
+                return Ok(true);
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Which other sites may ask in a browser.
+
+use actix_cors::Cors;
+use actix_web::http::Method;
+use actix_web::http::header;
+
+/// How long a browser may remember the answer to its question, in seconds.
+const REMEMBER: usize = 600;
+
+/// Lets exactly these sites ask, with cookies; a browser keeps the answers from all others.
+pub fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
+        .allowed_headers(["Idempotency-Key", "X-Tenant-Slug", "X-CSRF-Token", "X-Request-Id", "traceparent"])
+        .expose_headers([header::ETAG, header::RETRY_AFTER])
+        .expose_headers(["Counterfoil-Position", "Idempotency-Replayed", "X-Request-Id"])
+        .expose_headers(["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"])
+        .supports_credentials()
+        .block_on_origin_mismatch(false)
+        .max_age(REMEMBER);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}

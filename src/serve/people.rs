@@ -1,0 +1,219 @@
+//! What people are served with, as it is configured: the vault, the identity store, mail and providers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::credential::{SessionKey, SessionKeys};
+use api::{Parts, People, PeopleSettings};
+use chrono::TimeDelta;
+use commands::Pipeline;
+use domain::{Clock, Ids, Partition};
+use identity::access_log::{AccessLog, AccessLogSettings, AccessReader};
+use identity::invited::Invited;
+use identity::mail::MailOptions;
+use identity::oidc::{ProviderOptions, ProviderSecret};
+use identity::password::PasswordOptions;
+use identity::signing::SigningKeys;
+use identity::vault::Vault;
+use identity::{Accounts, Mailer, Oidc, OneTime, Passwords, SecondFactor, Sessions};
+use projections::Reader;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::vault::{open_vault, turns};
+use crate::cli::Failure;
+use crate::config::{Config, Provider};
+
+/// What authenticators call the installation.
+const ISSUER: &str = "Counterfoil";
+/// How often the keys of sessions are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// How often what has expired is deleted.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// People, and what is kept of them beside the journal.
+pub(super) struct Identities {
+    pub people: Arc<People>,
+    /// What access tokens are signed with, kept up to date.
+    pub keys: SessionKeys,
+    pool: PgPool,
+    vault: Vault,
+    signing: SigningKeys,
+}
+
+/// What it is put together from.
+pub(super) struct Makings<'a> {
+    pub config: &'a Config,
+    /// Acts as `journal::Role::Identity`.
+    pub pool: PgPool,
+    /// Acts as `journal::Role::Reader`.
+    pub read: PgPool,
+    pub partitions: Partition,
+    pub pipeline: Pipeline,
+    pub reader: Reader,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+}
+
+impl Identities {
+    /// Opens the vault and puts everything together. Computes a hash, which takes a moment.
+    pub async fn open(makings: Makings<'_>) -> Result<Self, Failure> {
+        let Makings { config, pool, read, partitions, pipeline, reader, clock, ids } = makings;
+        let vault = open_vault(config, pool.clone(), partitions, Arc::clone(&clock)).await?;
+        let (time, new) = (Arc::clone(&clock), Arc::clone(&ids));
+        let signing = SigningKeys::open(pool.clone(), vault.clone(), time, new, turns(config)).await?;
+        let keys = SessionKeys::new(&config.auth.issuer, &config.auth.audience);
+        take_up(&signing, &keys).await?;
+        let lasts = TimeDelta::days(config.identity.session_days.get().into());
+        let one_time = OneTime::new(pool.clone(), vault.clone(), Arc::clone(&clock), Arc::clone(&ids));
+        let public_url = public_url(config);
+        let redirect = format!("{public_url}/v1/auth/oidc/{{provider}}/callback");
+        let providers = config.oidc.iter().map(provider).collect::<Result<Vec<_>, _>>()?;
+        let people = People::new(Parts {
+            pipeline,
+            reader,
+            accounts: Accounts::new(pool.clone(), Arc::clone(&clock)),
+            passwords: Passwords::new(&PasswordOptions::default())?,
+            sessions: Sessions::new(pool.clone(), Arc::clone(&clock), Arc::clone(&ids), lasts),
+            second_factor: SecondFactor::new(pool.clone(), vault.clone(), Arc::clone(&clock), ISSUER),
+            invited: Invited::new(pool.clone(), Arc::clone(&clock)),
+            reads: AccessReader::new(read, vault.clone(), partitions),
+            oidc: Oidc::new(&providers, &redirect, one_time.clone(), Arc::clone(&clock))?,
+            mailer: Mailer::open(&mail(config), Arc::clone(&clock), Arc::clone(&ids))?,
+            one_time,
+            vault: vault.clone(),
+            keys: keys.clone(),
+            settings: PeopleSettings {
+                public_url,
+                access: TimeDelta::minutes(config.identity.access_minutes.get().into()),
+                self_service_tenants: config.identity.self_service_tenants,
+            },
+            clock,
+            ids,
+        });
+        Ok(Self { people: Arc::new(people), keys, pool, vault, signing })
+    }
+
+    /// Starts the log of reads, unless it is switched off.
+    pub async fn access_log(
+        &self,
+        config: &Config,
+        partitions: Partition,
+        tasks: (&TaskTracker, CancellationToken),
+    ) -> Result<Option<AccessLog>, Failure> {
+        if !config.access_log.enabled {
+            return Ok(None);
+        }
+        let settings = AccessLogSettings { retention_days: config.access_log.retention_days.get() };
+        let sources = (Arc::clone(&self.people.clock), Arc::clone(&self.people.ids));
+        let (pool, vault) = (self.pool.clone(), self.vault.clone());
+        Ok(Some(AccessLog::start(pool, vault, sources, partitions, settings, tasks).await?))
+    }
+
+    /// Keeps the keys of sessions up to date and deletes what has expired, for ever. Holds nothing that commands could be
+    /// sent with: the writers end when nobody does any more.
+    pub fn upkeep(&self) -> impl Future<Output = ()> + use<> {
+        let (one_time, sessions) = (self.people.one_time.clone(), self.people.sessions.clone());
+        let vault = self.vault.clone();
+        let (signing, keys) = (self.signing.clone(), self.keys.clone());
+        async move {
+            let sweeping = async {
+                loop {
+                    sweep(&one_time, &sessions, &vault).await;
+                    tokio::time::sleep(SWEEP).await;
+                }
+            };
+            let looking = async {
+                loop {
+                    tokio::time::sleep(LOOK).await;
+                    if let Err(error) = take_up(&signing, &keys).await {
+                        tracing::warn!(%error, "the keys of sessions stay as they were");
+                    }
+                }
+            };
+            tokio::join!(sweeping, looking);
+        }
+    }
+
+    /// What to print where nobody operates the platform yet: a link that makes one superadmin.
+    pub async fn first_link(&self, base: &str) -> Result<Option<String>, Failure> {
+        if self.people.has_superadmin().await? {
+            return Ok(None);
+        }
+        let token = self.people.bootstrap_token().await?;
+        let link = format!("{base}/v1/auth/bootstrap?token={}", token.as_str());
+        Ok(Some(format!(
+            "Nobody operates this installation yet. Within a day, this makes a superadmin, once:\n\n  \
+             curl -sS -H 'Content-Type: application/json' '{link}' \\\n    \
+             -d '{{\"email\":\"you@example.com\",\"password\":\"...\"}}'"
+        )))
+    }
+}
+
+/// Believes and uses the keys that are published at present.
+async fn take_up(signing: &SigningKeys, keys: &SessionKeys) -> Result<(), Failure> {
+    let published = signing.all().await?;
+    let current = signing.current().await?;
+    let known: Vec<_> =
+        published.iter().map(|key| SessionKey { id: key.id.clone(), seed: key.seed().clone() }).collect();
+    Ok(keys.take_up(&known, &current.id)?)
+}
+
+async fn sweep(one_time: &OneTime, sessions: &Sessions, vault: &Vault) {
+    let swept = async {
+        one_time.sweep().await?;
+        sessions.sweep().await?;
+        vault.purge().await?;
+        Ok::<_, Failure>(())
+    };
+    if let Err(error) = swept.await {
+        tracing::warn!(%error, "what has expired stays for now");
+    }
+}
+
+/// The address under which people reach the installation.
+#[must_use]
+pub fn public_url(config: &Config) -> String {
+    let given = config.identity.public_url.clone();
+    let scheme = if config.api.tls.certificate.is_some() { "https" } else { "http" };
+    given.unwrap_or_else(|| format!("{scheme}://{}", config.listen)).trim_end_matches('/').to_owned()
+}
+
+fn mail(config: &Config) -> MailOptions {
+    let usual = || -> PathBuf { config.data_dir().join("mail") };
+    MailOptions {
+        smtp_url: config.mail.smtp_url.clone(),
+        smtp_authority: config.mail.smtp_authority.clone(),
+        from: config.mail.from.clone(),
+        directory: config.mail.directory.clone().unwrap_or_else(usual),
+    }
+}
+
+fn provider(given: &Provider) -> Result<ProviderOptions, Failure> {
+    let Provider { name, issuer, client_id, client_secret, client_secret_env, scopes } = given;
+    let secret = match (client_secret.is_empty(), client_secret_env.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(ProviderSecret::new(client_secret.clone())),
+        (true, false) => {
+            let text = std::env::var(client_secret_env)
+                .map_err(|error| format!("oidc `{name}`: the variable {client_secret_env}: {error}"))?;
+            Some(ProviderSecret::new(text))
+        }
+        (false, false) => {
+            return Err(format!("oidc `{name}`: give client_secret or client_secret_env, not both").into());
+        }
+    };
+    if name == "google" && issuer.is_empty() {
+        let secret = secret.ok_or("oidc `google`: a client secret is needed")?;
+        return Ok(ProviderOptions::google(client_id.clone(), secret));
+    }
+    Ok(ProviderOptions {
+        name: name.clone(),
+        issuer: issuer.clone(),
+        client_id: client_id.clone(),
+        client_secret: secret,
+        scopes: scopes.clone(),
+    })
+}

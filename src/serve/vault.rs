@@ -1,0 +1,46 @@
+//! The vault, as it is configured.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use domain::{Clock, Partition};
+use identity::signing::Turns;
+use identity::vault::{MasterKeys, MasterSource, Vault};
+use sqlx::PgPool;
+
+use crate::cli::Failure;
+use crate::config::Config;
+use crate::servers::make_data_dir;
+
+/// Opens the vault. A master key of our own is made in the data directory if none is configured and there is none.
+/// `pool` acts as `journal::Role::Identity`.
+///
+/// # Errors
+/// The master keys cannot be had or are not those of this database; the database.
+pub async fn open_vault(
+    config: &Config,
+    pool: PgPool,
+    partitions: Partition,
+    clock: Arc<dyn Clock>,
+) -> Result<Vault, Failure> {
+    let source = match &config.identity.master_key {
+        Some(text) => MasterSource::parse(text)
+            .ok_or("identity.master_key must be file:<path>, env:<name> or command:<command line>")?,
+        None => {
+            make_data_dir(&config.data_dir())?;
+            let source = MasterSource::File(config.data_dir().join("master-key"));
+            if source.make_if_missing().await? {
+                tracing::info!(%source, "a master key was made: without it nothing that is sealed can be read, so keep a copy");
+            }
+            source
+        }
+    };
+    Ok(Vault::open(pool, MasterKeys::load(&source).await?, partitions, clock).await?)
+}
+
+/// When signing keys take turns.
+#[must_use]
+pub fn turns(config: &Config) -> Turns {
+    let token_lifetime = TimeDelta::minutes(config.identity.access_minutes.get().into());
+    Turns { token_lifetime, ..Turns::default() }
+}

@@ -1,0 +1,57 @@
+//! Somebody who leaves is not there any more, and the books are whole.
+
+use std::process::Command;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{PASSWORD, join, other, person, self_service, sign_in, sign_up};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_erased_gets_a_receipt_and_is_nowhere_to_be_read() {
+    let server = self_service().await;
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme Ltd"})).await;
+    let kunigunde = person(&server, "kunigunde@example.com", "Kunigunde Unvergessen").await;
+    join(&server, &ada, &kunigunde, "kunigunde@example.com", "member").await;
+    let id = kunigunde.get("/v1/me").await.text("/id").to_owned();
+
+    let unsure = other(&kunigunde, Method::DELETE, "/v1/me", json!({"password": "not that one"})).await;
+    assert_eq!((unsure.status, unsure.text("/code")), (403, "wrong_password"));
+    let erased = other(&kunigunde, Method::DELETE, "/v1/me", json!({"password": PASSWORD})).await;
+    assert_eq!(erased.status, 200, "{erased:?}");
+    assert_eq!(erased.body["subjects"][0], id.as_str());
+    assert_eq!(
+        erased.body["subjects"].as_array().unwrap().len(),
+        2,
+        "the invitation is hers too: {erased:?}"
+    );
+    crate::expect_shut_out_within_a_second(&kunigunde, "/v1/me").await;
+    assert_eq!(sign_in(&server, "kunigunde@example.com", PASSWORD).await.text("/code"), "sign_in_failed");
+
+    assert_eq!(ada.get("/v1/members").await.each("/name"), ["Ada"]);
+    let invitations = ada.get("/v1/invitations").await;
+    assert!(invitations.items()[0]["email"].is_null(), "{invitations:?}");
+    let operator = server.client(&server.token("platform", "superadmin"));
+    let users = operator.get("/v1/users").await;
+    let gone = users.items().iter().find(|user| user["id"] == id.as_str()).unwrap();
+    assert_eq!(gone["status"], "erased");
+    assert!(gone["email"].is_null() && gone["name"].is_null(), "{gone}");
+    let events = ada.get("/v1/events?limit=100").await.body.to_string();
+    assert!(!events.contains("unigunde"), "{events}");
+
+    let verified = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+        .args(["journal", "verify", "--database-url", server.database.url()])
+        .arg("--data-dir")
+        .arg(&server.data_dir)
+        .env("COUNTERFOIL_LOG__FILTER", "error")
+        .output();
+    let verified = tokio::task::block_in_place(|| verified).unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+
+    // The address is free again, for somebody who is somebody else.
+    sign_up(&server, "kunigunde@example.com", "Another").await;
+    let other =
+        server.client(sign_in(&server, "kunigunde@example.com", PASSWORD).await.text("/access_token"));
+    assert_ne!(other.get("/v1/me").await.text("/id"), id);
+}

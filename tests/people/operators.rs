@@ -1,0 +1,135 @@
+//! The people who operate the platform.
+
+use reqwest::Method;
+use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+
+use crate::server::{Server, send};
+use crate::support::Database;
+use crate::{PASSWORD, ask, expect_shut_out_within_a_second, join, person, self_service, sign_in};
+
+/// The word behind `token=` or `"token":"` in a line.
+fn token_in(line: &str) -> String {
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    line.split(|c| !letter(c)).find(|word| word.len() == 43).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_the_first_start_makes_one_superadmin() {
+    let mut server = Server::on(Database::fresh().await);
+    let token = token_in(&server.said("/v1/auth/bootstrap?token="));
+    let server = &server;
+    let bootstrap = async |token: &str, password: &str| {
+        let body = json!({"email": "root@example.com", "password": password, "name": "Root"});
+        ask(server, &format!("/v1/auth/bootstrap?token={token}"), body).await
+    };
+    let weak = bootstrap(&token, "short").await;
+    assert_eq!(weak.text("/code"), "weak_password");
+    assert_eq!(bootstrap(&"x".repeat(43), PASSWORD).await.text("/code"), "one_time_token_invalid");
+    let made = bootstrap(&token, PASSWORD).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(bootstrap(&token, PASSWORD).await.text("/code"), "one_time_token_invalid");
+    let root = server.client(sign_in(server, "root@example.com", PASSWORD).await.text("/access_token"));
+    assert_eq!(root.get("/v1/me").await.body["superadmin"], true);
+    assert_eq!(root.get("/v1/users").await.each("/email"), ["root@example.com"]);
+
+    // It may look into every tenant by naming it, and that tenant's audit log tells.
+    let owner = server.tenant("acme").await;
+    let posting = json!({"postings": [{"from": "@world", "to": "till", "amount": "5", "asset": "USD"}],
+        "open_wallets": true});
+    let unnamed = root.post("/v1/transactions", posting.clone()).await;
+    assert_eq!((unnamed.status, unnamed.text("/code")), (400, "tenant_not_chosen"));
+    let named = root.request(Method::POST, "/v1/transactions").header("X-Tenant-Slug", "acme").json(&posting);
+    let posted = send(named).await;
+    assert_eq!(posted.status, 201, "{posted:?}");
+    let audit = owner.after(&posted, "/v1/audit?limit=1").await;
+    assert_eq!(audit.items()[0]["command"]["role"], "superadmin");
+    assert_eq!(audit.items()[0]["command"]["actor"], made.text("/user"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_is_created_by_the_command_line_and_chooses_a_password() {
+    let server = Server::on(Database::fresh().await);
+    let said = server.run(&["admin", "create", "--email", "root@example.com"]);
+    let token = token_in(said.lines().find(|line| line.contains("token")).unwrap());
+    assert_eq!(sign_in(&server, "root@example.com", PASSWORD).await.status, 401);
+    let reset = json!({"token": token, "password": PASSWORD});
+    assert_eq!(ask(&server, "/v1/auth/password/reset", reset).await.status, 204);
+    let root = server.client(sign_in(&server, "root@example.com", PASSWORD).await.text("/access_token"));
+    assert_eq!(root.get("/v1/me").await.body["superadmin"], true);
+    let again = server.run(&["admin", "create", "--email", "root@example.com"]);
+    assert!(again.contains("stays as it was"), "{again}");
+    let made = root.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+    assert_eq!(made.status, 201);
+    assert_eq!(root.get("/v1/me/tenants").await.each("/slug"), ["acme"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_user_is_shut_out_until_resumed() {
+    let server = Server::on(Database::fresh().await);
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    let id = ada.get("/v1/me").await.text("/id").to_owned();
+    let operator = server.client(&server.token("platform", "superadmin"));
+    let suspended = operator.made(&format!("/v1/users/{id}/suspend"), json!({"reason": "taken over"})).await;
+    assert_eq!(suspended.text("/status"), "suspended");
+    expect_shut_out_within_a_second(&ada, "/v1/me").await;
+    let refused = sign_in(&server, "ada@example.com", PASSWORD).await;
+    assert_eq!((refused.status, refused.text("/code")), (403, "user_suspended"));
+    let wrong = sign_in(&server, "ada@example.com", "seven quiet badgers").await;
+    assert_eq!(wrong.text("/code"), "sign_in_failed", "a stranger learns nothing");
+    operator.made(&format!("/v1/users/{id}/resume"), json!({})).await;
+    assert_eq!(sign_in(&server, "ada@example.com", PASSWORD).await.status, 200);
+    assert_eq!(ada.get("/v1/users").await.status, 401);
+    let grace = person(&server, "grace@example.com", "Grace").await;
+    assert_eq!(grace.get("/v1/users").await.text("/code"), "forbidden");
+    let alone = grace.post("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+    assert_eq!((alone.status, alone.text("/code")), (403, "forbidden"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imported_users_sign_in_with_their_passwords_which_are_hashed_anew() {
+    let server = Server::on(Database::fresh().await);
+    let hash = bcrypt::hash(PASSWORD, 5).unwrap();
+    let file = server.data_dir.join("users.csv");
+    let text = format!("email,name,password_hash\nada@example.com,Ada,{hash}\nnonsense,Eve,{hash}\n");
+    std::fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    let refused = tokio::task::block_in_place(|| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.run(&["users", "import", &path])))
+    });
+    assert!(refused.is_err(), "an address that is none makes the command fail");
+    std::fs::write(&file, format!("email,name,password_hash\nada@example.com,Ada,{hash}\n")).unwrap();
+    let said = server.run(&["users", "import", &path]);
+    assert!(said.contains("0 imported, 1 known already, 0 refused"), "{said}");
+
+    assert_eq!(stored_hash(&server).await, hash);
+    assert_eq!(sign_in(&server, "ada@example.com", "seven quiet badgers").await.status, 401);
+    let signed_in = sign_in(&server, "ada@example.com", PASSWORD).await;
+    assert_eq!(signed_in.status, 200, "{signed_in:?}");
+    let me = server.client(signed_in.text("/access_token")).get("/v1/me").await;
+    assert_eq!((me.text("/name"), &me.body["verified"]), ("Ada", &json!(true)));
+    assert!(stored_hash(&server).await.starts_with("$argon2id$"));
+    assert_eq!(sign_in(&server, "ada@example.com", PASSWORD).await.status, 200);
+}
+
+async fn stored_hash(server: &Server) -> String {
+    let mut session = PgConnection::connect(server.database.url()).await.unwrap();
+    session.execute("SET ROLE counterfoil_identity").await.unwrap();
+    let row = session.fetch_one("SELECT * FROM identity.accounts").await.unwrap();
+    row.try_get("password").or_else(|_| row.try_get("password_hash")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_what_one_may_do() {
+    let server = self_service().await;
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+    let grace = person(&server, "grace@example.com", "Grace").await;
+    join(&server, &ada, &grace, "grace@example.com", "auditor").await;
+    for (path, status) in
+        [("/v1/audit", 200), ("/v1/access-log", 200), ("/v1/members", 403), ("/v1/applications", 403)]
+    {
+        let answer = grace.get(path).await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+}

@@ -26,7 +26,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::credential::{Believed, Operator};
 use crate::problem::{Problem, code};
-use crate::routes;
+use crate::routes::Matched;
 
 pub use directory::Directory;
 
@@ -118,7 +118,7 @@ impl Caller {
     ///
     /// For an operator's token this neither waits nor looks anything up.
     pub async fn identify(app: &Data<App>, request: &HttpRequest) -> Result<Self, Problem> {
-        let access = routes::access(request.method(), request.match_pattern().as_deref());
+        let access = Matched::of(request).access;
         match find(app, request, access).await {
             Ok(caller) => {
                 if let Some(slug) = &caller.slug {

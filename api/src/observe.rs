@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::extract::{REQUEST_ID, RequestId, sane_request_id};
 use crate::problem::{self, Problem, code};
 use crate::reads;
+use crate::routes::Matched;
 use crate::walls::{Standing, harden};
 
 /// The methods that are told apart in metrics.
@@ -43,7 +44,7 @@ pub async fn observe<B: MessageBody + 'static>(
         request_id = %id,
     );
     // The pattern and not the path: a label must not have as many values as there are wallets.
-    let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
+    let route = Matched::of(request.request()).pattern;
     let started = Instant::now();
     let limit = app.as_ref().map_or(Duration::from_secs(30), |app| app.limits.answer_wait);
     let tls = app.as_ref().is_some_and(|app| app.walls.settings().tls);
@@ -55,7 +56,7 @@ pub async fn observe<B: MessageBody + 'static>(
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
-    measure(method.as_str(), &route, status, started.elapsed(), &span);
+    measure(method.as_str(), route, status, started.elapsed(), &span);
     let mut response = problems_only(answered?.map_into_boxed_body(), &id);
     if let Some(app) = &app {
         response = reads::log(app, response, &id).await;
@@ -127,7 +128,7 @@ fn foreign(status: StatusCode) -> Problem {
     }
 }
 
-fn measure(method: &str, route: &str, status: StatusCode, took: Duration, span: &Span) {
+fn measure(method: &str, route: &'static str, status: StatusCode, took: Duration, span: &Span) {
     span.record("route", route).record("status", status.as_u16());
     // A method can be any word that the caller likes, a label cannot.
     let method = if METHODS.contains(&method) { method } else { "other" };

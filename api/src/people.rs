@@ -32,6 +32,7 @@ use domain::user::UserCommand;
 use domain::{Clock, Ids, Sealed, TenantId, User, UserId};
 use identity::access_log::AccessReader;
 use identity::invited::Invited;
+use identity::key_uses::KeyUses;
 use identity::vault::{Purpose, Vault};
 use identity::{Accounts, Mailer, Oidc, OneTime, Passwords, SecondFactor, Sessions};
 use journal::Position;
@@ -84,6 +85,8 @@ pub struct Parts {
     pub oidc: Oidc,
     /// Sends mail.
     pub mailer: Mailer,
+    /// When API keys were last used.
+    pub key_uses: KeyUses,
     /// Signs access tokens.
     pub keys: SessionKeys,
     /// How it is to be.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, Route};
+use actix_web::{HttpMessage as _, HttpRequest, Route};
 
 use crate::access::Access;
 use crate::answer::Answer;
@@ -115,15 +115,50 @@ pub const TABLE: &[Line] = table! {
     GET "/v1/access-log" Audit v1::access_log::list;
 };
 
-/// What a route needs; `None` for what is not in the table.
-pub fn access(method: &Method, pattern: Option<&str>) -> Option<Access> {
-    static BY_PATTERN: LazyLock<HashMap<&str, Vec<&Line>>> = LazyLock::new(|| {
+/// Where a request leads. Worked out once for each, because it takes a look at all patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matched {
+    /// The pattern; `none` where nothing is there.
+    pub pattern: &'static str,
+    /// What it needs; `None` for what is not in the table.
+    pub access: Option<Access>,
+}
+
+impl Matched {
+    /// Where the request leads. What was found first is kept with it.
+    pub fn of(request: &HttpRequest) -> Self {
+        if let Some(known) = request.extensions().get::<Self>() {
+            return *known;
+        }
+        // A path without variable parts is its own pattern, and stands in the table before those that match it too.
+        let pattern = known_pattern(request.path())
+            .or_else(|| request.match_pattern().map(|pattern| known_pattern(&pattern).unwrap_or(DOCUMENTATION)));
+        let access = pattern.and_then(|pattern| access(request.method(), pattern));
+        let matched = Self { pattern: pattern.unwrap_or("none"), access };
+        request.extensions_mut().insert(matched);
+        matched
+    }
+}
+
+/// What the pages under `/docs` and the description are called: they are not in the table.
+const DOCUMENTATION: &str = "/docs";
+
+fn by_pattern() -> &'static HashMap<&'static str, Vec<&'static Line>> {
+    static LINES: LazyLock<HashMap<&str, Vec<&Line>>> = LazyLock::new(|| {
         TABLE.iter().fold(HashMap::new(), |mut lines, line| {
             lines.entry(line.pattern).or_insert_with(Vec::new).push(line);
             lines
         })
     });
-    let line = BY_PATTERN.get(pattern?)?.iter().find(|line| line.method == *method)?;
+    &LINES
+}
+
+fn known_pattern(text: &str) -> Option<&'static str> {
+    by_pattern().get_key_value(text).map(|(pattern, _)| *pattern)
+}
+
+fn access(method: &Method, pattern: &str) -> Option<Access> {
+    let line = by_pattern().get(pattern)?.iter().find(|line| line.method == *method)?;
     Some(line.access)
 }
 
@@ -199,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_route_that_is_not_in_the_table_needs_what_nobody_has() {
-        assert_eq!(access(&Method::PUT, Some("/v1/wallets")), None);
-        assert_eq!(access(&Method::GET, None), None);
-        assert_eq!(access(&Method::GET, Some("/v1/audit")), Some(Access::Audit));
+        assert_eq!(access(&Method::PUT, "/v1/wallets"), None);
+        assert_eq!(access(&Method::GET, "none"), None);
+        assert_eq!(access(&Method::GET, "/v1/audit"), Some(Access::Audit));
     }
 }

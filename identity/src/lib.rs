@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod accounts;
 mod chain;
 pub mod invited;
+pub mod key_uses;
 pub mod mail;
 pub mod oidc;
 pub mod one_time;

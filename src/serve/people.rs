@@ -11,6 +11,7 @@ use commands::Pipeline;
 use domain::{Clock, Ids, Partition};
 use identity::access_log::{AccessLog, AccessLogSettings, AccessReader};
 use identity::invited::Invited;
+use identity::key_uses::KeyUses;
 use identity::mail::MailOptions;
 use identity::oidc::{ProviderOptions, ProviderSecret};
 use identity::password::PasswordOptions;
@@ -28,7 +29,7 @@ use crate::config::{Config, Provider};
 
 /// What authenticators call the installation.
 const ISSUER: &str = "Counterfoil";
-/// How often the keys of sessions are looked at.
+/// How often the keys of sessions are looked at, and the last uses of API keys written.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -79,6 +80,7 @@ impl Identities {
             sessions: Sessions::new(pool.clone(), Arc::clone(&clock), Arc::clone(&ids), lasts),
             second_factor: SecondFactor::new(pool.clone(), vault.clone(), Arc::clone(&clock), ISSUER),
             invited: Invited::new(pool.clone(), Arc::clone(&clock)),
+            key_uses: KeyUses::new(pool.clone(), Arc::clone(&clock), partitions),
             reads: AccessReader::new(read, vault.clone(), partitions),
             oidc: Oidc::new(&providers, &redirect, one_time.clone(), Arc::clone(&clock))?,
             mailer: Mailer::open(&mail(config), Arc::clone(&clock), Arc::clone(&ids))?,
@@ -118,6 +120,7 @@ impl Identities {
         let (one_time, sessions) = (self.people.one_time.clone(), self.people.sessions.clone());
         let vault = self.vault.clone();
         let (signing, keys) = (self.signing.clone(), self.keys.clone());
+        let uses = self.people.key_uses.clone();
         async move {
             let sweeping = async {
                 loop {
@@ -130,6 +133,9 @@ impl Identities {
                     tokio::time::sleep(LOOK).await;
                     if let Err(error) = take_up(&signing, &keys).await {
                         tracing::warn!(%error, "the keys of sessions stay as they were");
+                    }
+                    if let Err(error) = uses.write().await {
+                        tracing::warn!(%error, "when keys were last used could not be written");
                     }
                 }
             };

@@ -322,3 +322,32 @@ async fn who_read_what_is_written_down_and_what_an_operator_looked_at_before_it_
     let theirs = stranger.get("/v1/access-log?limit=100").await;
     assert!(theirs.items().iter().all(|line| line["path"] != "/v1/trial-balance"), "{theirs:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_tells_when_it_was_last_used() {
+    let server = self_service().await;
+    let owner = founder(&server, "owner@example.com", "acme").await;
+    let application = owner.made("/v1/applications", json!({"name": "Checkout"})).await;
+    let keys = format!("/v1/applications/{}/keys", application.text("/id"));
+    let issued = owner.made(&keys, json!({"scopes": ["read"]})).await;
+    assert!(issued.body["last_used_at"].is_null());
+    let idle = owner.made(&keys, json!({"scopes": ["read"]})).await;
+    assert_eq!(server.client(issued.text("/key")).get("/v1/wallets").await.status, 200);
+    // Who knows the public half alone has not used it.
+    let secret = idle.text("/key").rsplit_once('_').unwrap();
+    let guessed = format!("{}_{}", secret.0, "A".repeat(43));
+    assert_eq!(server.client(&guessed).get("/v1/wallets").await.status, 401);
+    for _ in 0..150 {
+        let listed = owner.get(&keys).await;
+        let used = |id: &str| {
+            let key = listed.items().iter().find(|key| key["id"] == id).unwrap();
+            key["last_used_at"].as_str().map(str::to_owned)
+        };
+        assert_eq!(used(idle.text("/id")), None);
+        if used(issued.text("/id")).is_some() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the use was not written down");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use domain::application::{Environment, Scope};
@@ -53,7 +54,7 @@ pub(super) struct Membership {
 }
 
 /// A key that was issued.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct KnownKey {
     /// Its id.
     pub key: KeyId,
@@ -77,6 +78,8 @@ pub(super) struct KnownKey {
     pub expires_at: Option<DateTime<Utc>>,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// Whether its use was noted since it was looked up. Once is enough.
+    pub noted: AtomicBool,
 }
 
 /// A tenant that an operator of the platform names.
@@ -185,6 +188,7 @@ impl TryFrom<PresentedKey> for KnownKey {
             addresses: key.addresses,
             expires_at: key.expires_at,
             revoked: key.revoked_at.is_some(),
+            noted: AtomicBool::new(false),
         })
     }
 }

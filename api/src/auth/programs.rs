@@ -1,6 +1,7 @@
 //! A program, by its API key.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actix_web::HttpRequest;
 
@@ -46,6 +47,9 @@ pub async fn caller(
     match choice::named(request, app.walls.settings())? {
         Named::Slug(slug) if slug != key.slug => return Err(choice::not_yours()),
         Named::Slug(_) | Named::Domain(_) | Named::Nothing => {}
+    }
+    if !key.noted.swap(true, Ordering::Relaxed) {
+        app.people.key_uses.note(key.tenant, key.key);
     }
     enter(key.tenant_status, request.method(), access, &rights)?;
     Ok(Caller {

@@ -3,6 +3,7 @@
 use identity::access_log::AccessLogError;
 use identity::accounts::AccountError;
 use identity::invited::InvitedError;
+use identity::key_uses::KeyUseError;
 use identity::oidc::OidcError;
 use identity::one_time::OneTimeError;
 use identity::password::PasswordError;
@@ -35,6 +36,12 @@ of_store! { AccountError SessionError }
 
 impl From<InvitedError> for Problem {
     fn from(InvitedError::Database(error): InvitedError) -> Self {
+        unavailable(&error)
+    }
+}
+
+impl From<KeyUseError> for Problem {
+    fn from(error: KeyUseError) -> Self {
         unavailable(&error)
     }
 }

@@ -92,6 +92,8 @@ pub struct KeyBody {
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was last used, some seconds late; null for a key that never was.
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 impl From<ApiKeyView> for KeyBody {
@@ -104,6 +106,7 @@ impl From<ApiKeyView> for KeyBody {
             addresses: view.addresses.iter().map(ToString::to_string).collect(),
             expires_at: view.expires_at,
             revoked_at: view.revoked_at,
+            last_used_at: None,
         }
     }
 }
@@ -137,6 +140,7 @@ impl IssuedKeyBody {
             addresses: addresses.iter().map(ToString::to_string).collect(),
             expires_at: *expires_at,
             revoked_at: None,
+            last_used_at: None,
         };
         Ok(Self { about, key: shown.map(|text| text.to_string()) })
     }

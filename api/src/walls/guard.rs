@@ -10,7 +10,7 @@ use actix_web::web::Data;
 use crate::access::Access;
 use crate::app::App;
 use crate::problem::{Problem, code};
-use crate::routes;
+use crate::routes::Matched;
 
 /// Refuses what is not looked at any further.
 pub async fn guard<B: MessageBody + 'static>(
@@ -35,9 +35,8 @@ fn look(app: &App, request: &ServiceRequest) -> Result<(), Problem> {
         return Err(Problem::new(code::HEADERS_TOO_LARGE, detail));
     }
     // The pattern and not the path, which can be written in many ways.
-    let pattern = request.match_pattern();
-    let tries_to_get_in = pattern.as_deref().is_some_and(|pattern| pattern.starts_with("/v1/"))
-        && routes::access(request.method(), pattern.as_deref()) == Some(Access::Public);
+    let Matched { pattern, access } = Matched::of(request.request());
+    let tries_to_get_in = access == Some(Access::Public) && pattern.starts_with("/v1/");
     if tries_to_get_in { app.walls.pass_sign_in(request.request()) } else { Ok(()) }
 }
 

@@ -107,8 +107,12 @@ pub async fn list(Read { query, view }: Read<ListKeys>, ApplicationAt(id): Appli
     let after = query.cursor.map(|cursor| cursor.0.last(LIST)).transpose()?.map(KeyId);
     let found = view.ledger().keys(id, after, limit).await?;
     let absent = || Problem::new(code::APPLICATION_NOT_FOUND, "the application does not exist");
+    let listed: Vec<KeyId> = found.value.iter().flatten().map(|key| key.id).collect();
+    let uses = view.people().key_uses.of(view.tenant(), &listed).await?;
     view.answer_or(found, absent, |keys, _| {
-        let items = keys.into_iter().map(KeyBody::from).collect();
+        let used = |id| uses.get(&id).copied();
+        let items =
+            keys.into_iter().map(|key| KeyBody { last_used_at: used(key.id), ..KeyBody::from(key) }).collect();
         Ok(List::page(LIST, items, limit, |last: &KeyBody| last.id.to_string()))
     })
 }

@@ -1,11 +1,18 @@
 //! People over real HTTP: how they come, what they may do, and how they leave without a trace.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 
 #[path = "people/accounts.rs"]
 mod accounts;
+#[path = "people/cut_off.rs"]
+mod cut_off;
 #[path = "people/erasure.rs"]
 mod erasure;
 #[path = "people/operators.rs"]

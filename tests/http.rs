@@ -16,6 +16,8 @@ mod flow;
 mod idempotency;
 #[path = "http/isolation.rs"]
 mod isolation;
+#[path = "support/routes.rs"]
+mod routes;
 #[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;

@@ -19,6 +19,8 @@ mod erasure;
 mod operators;
 #[path = "people/provider.rs"]
 mod provider;
+#[path = "support/routes.rs"]
+mod routes;
 #[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
@@ -29,6 +31,8 @@ mod tenants;
 mod tools;
 #[path = "people/traces.rs"]
 mod traces;
+#[path = "people/walls.rs"]
+mod walls;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -4,23 +4,22 @@
 //! published until the last token it signed is over. What is known here is asked for again when it is older than
 //! [`FRESH`], and when somebody presents a key that is not known.
 
-use std::fmt::{self, Write as _};
+mod key;
+
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{Clock, Ids, TenantId};
-use ed25519_dalek::{Signer as _, SigningKey as Ed25519};
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use ed25519_dalek::SigningKey as Ed25519;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+pub use self::key::{Jwk, SigningKey, key_id};
 use crate::vault::{Purpose, Vault, VaultError};
 
 /// How long the keys are used without asking for them again.
@@ -76,86 +75,6 @@ pub enum Turn {
     Overlapping,
     /// The new key signs at once, and nothing that old ones signed is believed any more: for a key that got out.
     AtOnce,
-}
-
-/// A key that signs, or did, or will.
-#[derive(Clone)]
-pub struct SigningKey {
-    /// The id that tokens name it by. It follows from the key.
-    pub id: String,
-    /// The public key.
-    pub public: [u8; 32],
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// From when on it signs.
-    pub signs_from: DateTime<Utc>,
-    /// Until when it is published; `None` as long as no other one is to follow it.
-    pub published_until: Option<DateTime<Utc>>,
-    seed: Zeroizing<[u8; 32]>,
-}
-
-/// The public half of a key as a member of a key set (RFC 7517, RFC 8037).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Jwk {
-    /// Always `OKP`.
-    pub kty: &'static str,
-    /// Always `Ed25519`.
-    pub crv: &'static str,
-    /// Always `EdDSA`.
-    pub alg: &'static str,
-    /// Always `sig`.
-    pub r#use: &'static str,
-    /// The id that tokens name it by.
-    pub kid: String,
-    /// The public key, in base64url.
-    pub x: String,
-}
-
-impl SigningKey {
-    /// The Ed25519 seed.
-    pub fn seed(&self) -> &Zeroizing<[u8; 32]> {
-        &self.seed
-    }
-
-    /// Signs a message.
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        Ed25519::from_bytes(&self.seed).sign(message).to_bytes()
-    }
-
-    /// The public half.
-    pub fn jwk(&self) -> Jwk {
-        Jwk {
-            kty: "OKP",
-            crv: "Ed25519",
-            alg: "EdDSA",
-            r#use: "sig",
-            kid: self.id.clone(),
-            x: URL_SAFE_NO_PAD.encode(self.public),
-        }
-    }
-
-    fn is_published(&self, now: DateTime<Utc>) -> bool {
-        self.published_until.is_none_or(|until| until > now)
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("id", &self.id)
-            .field("signs_from", &self.signs_from)
-            .field("published_until", &self.published_until)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The id of the key with this public half: the first 16 hexadecimal digits of its SHA-256, as for the key of operators.
-pub fn key_id(public: &[u8; 32]) -> String {
-    Sha256::digest(public).iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The signing keys. Cheap to clone; all clones share what they know.
@@ -356,29 +275,5 @@ impl SigningKeys {
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKeys").field("keys", &self.0.known.load().keys).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_of_a_key_is_the_beginning_of_the_digest_of_its_public_half() {
-        assert_eq!(key_id(&[0; 32]), "66687aadf862bd77");
-    }
-
-    #[test]
-    fn a_key_does_not_show_its_secret() {
-        let key = SigningKey {
-            id: "id".into(),
-            public: [1; 32],
-            created_at: DateTime::UNIX_EPOCH,
-            signs_from: DateTime::UNIX_EPOCH,
-            published_until: None,
-            seed: Zeroizing::new([0xAB; 32]),
-        };
-        let said = format!("{key:?}");
-        assert!(!said.contains("171") && !said.contains("ab") && !said.contains("seed"), "{said}");
     }
 }

@@ -111,6 +111,13 @@ async fn somebody_in_two_tenants_says_in_which_and_reaches_no_third() {
         let said = answer.body["code"].as_str().map(str::to_owned);
         said.unwrap_or_else(|| answer.each("/code").concat())
     };
+    // What somebody belongs to is remembered for half a second.
+    for _ in 0..100 {
+        if assets(&[]).await != "USD" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     assert_eq!(assets(&[]).await, "tenant_not_chosen");
     assert_eq!(assets(&[("X-Tenant-Slug", "acme")]).await, "USD");
     assert_eq!(assets(&[("X-Tenant-Slug", "bolt")]).await, "");
@@ -246,8 +253,11 @@ async fn a_key_is_bound_to_its_addresses_its_environment_its_time_and_its_pace()
     let renamed = bound.replacen("cf_live_", "cf_test_", 1);
     assert_eq!(from(&renamed, "203.0.113.9").await, refused(401, "token_invalid"));
     let last = bound.len() - 5;
-    let damaged =
-        format!("{}{}", &bound[..last], if bound[last..].starts_with('A') { "BAAAA" } else { "AAAAA" });
+    let damaged = format!(
+        "{}{}",
+        bound.get(..last).unwrap(),
+        if bound.get(last..).unwrap().starts_with('A') { "BAAAA" } else { "AAAAA" }
+    );
     let wrong = from(&damaged, "203.0.113.9").await;
     assert!(wrong.0 == 401, "{wrong:?}");
 

@@ -147,8 +147,8 @@ impl Identities {
         let token = self.people.bootstrap_token().await?;
         let link = format!("{base}/v1/auth/bootstrap?token={}", token.as_str());
         Ok(Some(format!(
-            "\nNobody operates this installation yet. Within a day, this makes a superadmin, once:\n\n\
-             curl -sS -H 'Content-Type: application/json' '{link}' \\\n  \
+            "Nobody operates this installation yet. Within a day, this makes a superadmin, once:\n\n  \
+             curl -sS -H 'Content-Type: application/json' '{link}' \\\n    \
              -d '{{\"email\":\"you@example.com\",\"password\":\"...\"}}'"
         )))
     }

@@ -130,9 +130,13 @@ impl Ledger {
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
         let scheme = if config.api.tls.certificate.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{address}");
+        let link = self.identities.first_link(&base).await?;
         let mut traffic = None;
         if demo == Demo::None {
             say(&format!("Counterfoil serves {base}  (documentation at {base}/docs)"))?;
+            if let Some(link) = &link {
+                say(link)?;
+            }
         } else {
             let slug = Slug::new("demo")?;
             self.make_tenant(&slug).await?;
@@ -147,10 +151,7 @@ impl Ledger {
             let grant =
                 Grant { subject: "demo", tenant: &slug, role: Role::Admin, lifetime: TimeDelta::hours(12) };
             let token = signer.issue(&grant, &SystemClock, &SystemIds)?;
-            say(&greeting::text(&base, &token, &config.data_dir(), demo))?;
-        }
-        if let Some(link) = self.identities.first_link(&base).await? {
-            say(&link)?;
+            say(&greeting::text(&base, &token, &config.data_dir(), demo, link.as_deref()))?;
         }
         let stop = lifecycle.soft().clone();
         Ok(async move {

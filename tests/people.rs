@@ -11,6 +11,8 @@ mod support;
 
 #[path = "people/accounts.rs"]
 mod accounts;
+#[path = "people/cut_off.rs"]
+mod cut_off;
 #[path = "people/erasure.rs"]
 mod erasure;
 #[path = "people/operators.rs"]

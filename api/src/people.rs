@@ -230,6 +230,14 @@ impl People {
         }
     }
 
+    /// Waits until what is read of users is what is recorded.
+    pub async fn catch_up(&self) {
+        match self.reader.tenant(TenantId::PLATFORM).events(i64::MAX - 1, 1).await {
+            Ok(head) => self.settle(head.position).await,
+            Err(error) => tracing::debug!(%error, "the head of the journal is not known"),
+        }
+    }
+
     /// Does something after the answer was given, so that the answer does not tell how much there was to do.
     fn errand<F: Future<Output = Result<(), Problem>> + Send + 'static>(
         self: &Arc<Self>,

@@ -7,7 +7,7 @@ mod links;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{Clock, UserId};
+use domain::{Clock, TenantId, UserId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -188,6 +188,22 @@ impl Accounts {
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// The users whose key was destroyed before this moment and whose account is still there: their erasure was cut off.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn half_erased(&self, before: DateTime<Utc>) -> Result<Vec<UserId>, AccountError> {
+        let found = sqlx::query_scalar!(
+            "SELECT user_id FROM identity.accounts JOIN identity.subject_keys ON subject_id = user_id
+             WHERE erased_at < $1 AND tenant_id = $2 ORDER BY user_id LIMIT 100",
+            before,
+            TenantId::PLATFORM.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(found.into_iter().map(UserId).collect())
     }
 
     /// Deletes the account with its sessions, recovery codes and links to providers: part of erasing somebody. False when there is

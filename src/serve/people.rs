@@ -114,17 +114,18 @@ impl Identities {
         Ok(Some(AccessLog::start(pool, vault, sources, partitions, settings, tasks).await?))
     }
 
-    /// Keeps the keys of sessions up to date and deletes what has expired, for ever. Holds nothing that commands could be
+    /// Keeps the keys of sessions up to date and deletes what has expired, for ever. Keeps hold of nothing that commands could be
     /// sent with: the writers end when nobody does any more.
     pub fn upkeep(&self) -> impl Future<Output = ()> + use<> {
-        let (one_time, sessions) = (self.people.one_time.clone(), self.people.sessions.clone());
-        let vault = self.vault.clone();
+        let (people, vault) = (Arc::downgrade(&self.people), self.vault.clone());
         let (signing, keys) = (self.signing.clone(), self.keys.clone());
         let uses = self.people.key_uses.clone();
         async move {
             let sweeping = async {
                 loop {
-                    sweep(&one_time, &sessions, &vault).await;
+                    if let Some(people) = people.upgrade() {
+                        sweep(&people, &vault).await;
+                    }
                     tokio::time::sleep(SWEEP).await;
                 }
             };
@@ -145,6 +146,7 @@ impl Identities {
 
     /// What to print where nobody operates the platform yet: a link that makes one superadmin.
     pub async fn first_link(&self, base: &str) -> Result<Option<String>, Failure> {
+        self.people.catch_up().await;
         if self.people.has_superadmin().await? {
             return Ok(None);
         }
@@ -167,10 +169,11 @@ async fn take_up(signing: &SigningKeys, keys: &SessionKeys) -> Result<(), Failur
     Ok(keys.take_up(&known, &current.id)?)
 }
 
-async fn sweep(one_time: &OneTime, sessions: &Sessions, vault: &Vault) {
+async fn sweep(people: &People, vault: &Vault) {
     let swept = async {
-        one_time.sweep().await?;
-        sessions.sweep().await?;
+        people.one_time.sweep().await?;
+        people.sessions.sweep().await?;
+        people.finish_erasures().await?;
         vault.purge().await?;
         Ok::<_, Failure>(())
     };

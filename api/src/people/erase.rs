@@ -6,18 +6,22 @@
 //! 2. The keys of the invitations that were sent to the address are destroyed, then the user's own. From here on nobody
 //!    can read what was personal, wherever it stands.
 //! 3. The event, with the receipt, under a key that follows from the user's id.
-//! 4. The tokens of mails go, then the account row, and sessions, links and codes with it. Until then the same session, or another
-//!    sign-in, can repeat what was cut off.
+//! 4. The tokens of mails go, then the account row, and sessions, links and codes with it. What was cut off before is done within a few
+//!    minutes by whichever program finds the key gone and the account still there.
 
+use chrono::TimeDelta;
 use domain::tenant::TenantStatus;
 use domain::user::{Receipt, UserCommand};
-use domain::{Role, TenantId, UserId};
+use domain::{Role, SubjectId, TenantId, UserId};
 use uuid::Uuid;
 
 use super::profile::Membership;
 use super::{Origin, People, tolerate};
 use crate::person::{Email, Secret};
 use crate::problem::{Problem, code};
+
+/// How long an erasure takes at the most; one that has taken longer was cut off.
+const SLOW: TimeDelta = TimeDelta::minutes(1);
 
 impl People {
     /// Erases somebody who is signed in.
@@ -39,18 +43,37 @@ impl People {
             }
             self.invited.forget(&index).await?;
         }
-        let erased = self.vault.erase(TenantId::PLATFORM, user.into()).await?;
         subjects.insert(0, user.into());
+        self.destroy(user, subjects, origin).await
+    }
+
+    /// From the point of no return on.
+    async fn destroy(
+        &self,
+        user: UserId,
+        subjects: Vec<SubjectId>,
+        origin: &Origin,
+    ) -> Result<Receipt, Problem> {
+        let erased = self.vault.erase(TenantId::PLATFORM, user.into()).await?;
         let receipt =
             Receipt { id: Uuid::new_v5(&user.0, b"receipt"), erased_at: erased.erased_at, subjects };
         let command = UserCommand::Erase { receipt: receipt.clone() };
         let recorded = self.act(user, command, origin, Some(format!("erase {user}"))).await;
-        let recorded = tolerate(recorded, &[code::USER_ERASED])?;
+        let recorded = tolerate(recorded, &[code::USER_ERASED, code::USER_NOT_FOUND])?;
         self.finish_erasing(user).await?;
         if let Some(outcome) = recorded {
             self.settle(outcome.position).await;
         }
         Ok(receipt)
+    }
+
+    /// Finishes erasures that were cut off after the key was destroyed, and says how many. To be called now and then.
+    pub async fn finish_erasures(&self) -> Result<usize, Problem> {
+        let half = self.accounts.half_erased(self.clock.now() - SLOW).await?;
+        for user in &half {
+            self.destroy(*user, vec![(*user).into()], &Origin::system("erasure")).await?;
+        }
+        Ok(half.len())
     }
 
     /// The last step: what one signs in with is gone.

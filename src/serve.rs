@@ -1,8 +1,10 @@
 //! The ledger itself, on servers that answer: migrated, wired, and served until the end is asked for.
 
+mod app;
 mod greeting;
 mod health;
 mod people;
+mod pools;
 mod vault;
 mod walls;
 mod wiring;

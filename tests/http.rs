@@ -1,6 +1,12 @@
 //! The whole product over real HTTP: the program, its database, its nats-server, and clients that speak JSON.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+#![expect(clippy::format_collect, clippy::large_futures, reason = "a test is written to be read")]
 
 mod support;
 
@@ -16,6 +22,9 @@ mod flow;
 mod idempotency;
 #[path = "http/isolation.rs"]
 mod isolation;
+#[path = "support/routes.rs"]
+mod routes;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
 #[path = "http/tls.rs"]

@@ -1,6 +1,11 @@
 //! People over real HTTP: how they come, what they may do, and how they leave without a trace.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 
@@ -12,6 +17,8 @@ mod erasure;
 mod operators;
 #[path = "people/provider.rs"]
 mod provider;
+#[path = "support/routes.rs"]
+mod routes;
 #[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
@@ -22,6 +29,8 @@ mod tenants;
 mod tools;
 #[path = "people/traces.rs"]
 mod traces;
+#[path = "people/walls.rs"]
+mod walls;
 
 use std::path::PathBuf;
 use std::time::Duration;

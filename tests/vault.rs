@@ -1,11 +1,6 @@
 //! What is sealed, and who cannot open it: the vault, the signing keys and the log of reads on a real database.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test stops at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 

@@ -208,12 +208,15 @@ fn enter(
 ) -> Result<(), Problem> {
     let reads = *method == Method::GET;
     match status {
-        TenantStatus::Active => Ok(()),
-        TenantStatus::Suspended if reads => Ok(()),
-        TenantStatus::Suspended if matches!(access, Some(Access::Transact | Access::Administer)) => Err(
-            Problem::new(code::TENANT_SUSPENDED, "the tenant is suspended: it can be read and not changed"),
-        ),
-        TenantStatus::Suspended => Ok(()),
+        TenantStatus::Suspended
+            if !reads && matches!(access, Some(Access::Transact | Access::Administer)) =>
+        {
+            Err(Problem::new(
+                code::TENANT_SUSPENDED,
+                "the tenant is suspended: it can be read and not changed",
+            ))
+        }
+        TenantStatus::Active | TenantStatus::Suspended => Ok(()),
         TenantStatus::Closed if reads && matches!(rights.role(), Some(Role::Owner | Role::Superadmin)) => {
             Ok(())
         }

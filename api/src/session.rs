@@ -37,14 +37,14 @@ pub fn answer(step: Step, cookies: bool) -> Answer {
 
 /// Leads a browser that came back from a provider to the application. A second factor that is due is told in the
 /// fragment, which no server sees.
-pub fn lead_home(step: Step, home: &str) -> Answer {
-    let to = match &step {
+pub fn lead_home(step: &Step, home: &str) -> Answer {
+    let to = match step {
         Step::SignedIn(_) => home.to_owned(),
         Step::SecondFactor { token, .. } => format!("{home}#second_factor={}", token.as_str()),
     };
     let mut response = HttpResponse::SeeOther();
     response.insert_header((LOCATION, to)).insert_header((CACHE_CONTROL, "no-store"));
-    for cookie in jar(&step)? {
+    for cookie in jar(step)? {
         response.cookie(cookie);
     }
     Ok(response.cookie(gone(JOURNEY)).finish())

@@ -162,7 +162,7 @@ fn pass<K: std::hash::Hash + Eq + Clone>(
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// No walls but those of size.

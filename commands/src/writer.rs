@@ -13,6 +13,7 @@
 //! not known whether it failed, the journal is asked before anything is decided again.
 
 mod decide;
+mod doubts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::doubts::Doubts;
 use crate::pipeline::{Job, PipelineOptions, Waiting};
 use crate::relay::Announce;
 use crate::request::{Failure, Outcome};
@@ -49,31 +51,6 @@ pub(crate) struct Writer<S> {
     claimed: bool,
     cache: Cache,
     doubts: Doubts,
-}
-
-/// For how many batches keys are still looked up before they are appended. They are where retries are likely: after a
-/// start or a fault, and while some are found.
-#[derive(Debug)]
-struct Doubts {
-    batches: u32,
-}
-
-impl Doubts {
-    /// How long they last.
-    const BATCHES: u32 = 16;
-
-    fn any(&self) -> bool {
-        self.batches > 0
-    }
-
-    /// Takes in whether keys that were looked up had been used before.
-    fn learn(&mut self, used: bool) {
-        self.batches = if used { Self::BATCHES } else { self.batches.saturating_sub(1) };
-    }
-
-    fn raise(&mut self) {
-        self.batches = Self::BATCHES;
-    }
 }
 
 /// A batch as it was decided once.
@@ -110,7 +87,7 @@ impl<S: Store> Writer<S> {
         announce: Announce,
     ) -> Self {
         let cache = Cache::new(options.cache_aggregates);
-        let doubts = Doubts { batches: Doubts::BATCHES };
+        let doubts = Doubts::default();
         Self { journal, partition, clock, ids, options, announce, head: None, claimed: false, cache, doubts }
     }
 

@@ -125,9 +125,10 @@ impl TenantReader<'_> {
     /// being swapped before the snapshot is taken, so that both are of the same rebuild.
     async fn begin(&self, kinds: &[Kind]) -> Result<Transaction<'static, Postgres>, ReadError> {
         let tables: Vec<&str> = kinds.iter().flat_map(|kind| kind.tables()).copied().collect();
-        let lock = match tables.is_empty() {
-            true => String::new(),
-            false => format!("; LOCK TABLE {} IN ACCESS SHARE MODE", tables.join(", ")),
+        let lock = if tables.is_empty() {
+            String::new()
+        } else {
+            format!("; LOCK TABLE {} IN ACCESS SHARE MODE", tables.join(", "))
         };
         // A Uuid prints as hexadecimal digits and hyphens: nothing can be injected.
         let begin = format!(

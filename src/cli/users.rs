@@ -42,6 +42,9 @@ struct Line {
     password_hash: String,
 }
 
+/// A line with its number, or what is wrong with it.
+type Numbered = (u64, Result<Line, String>);
+
 /// What became of the lines.
 #[derive(Debug, Default)]
 struct Tally {
@@ -68,7 +71,7 @@ pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failu
 }
 
 /// All lines with their numbers, each read or not.
-fn read(file: &Path) -> Result<Vec<(u64, Result<Line, String>)>, Failure> {
+fn read(file: &Path) -> Result<Vec<Numbered>, Failure> {
     let input = File::open(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
     let mut lines = Vec::new();
@@ -80,7 +83,7 @@ fn read(file: &Path) -> Result<Vec<(u64, Result<Line, String>)>, Failure> {
 }
 
 async fn import(
-    lines: Vec<(u64, Result<Line, String>)>,
+    lines: Vec<Numbered>,
     config: &Config,
     reached: &Reached,
     lifecycle: &Lifecycle,

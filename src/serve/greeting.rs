@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Demo;
 
 /// What is printed when everything is ready.
-pub(super) fn text(base: &str, token: &str, data_dir: &Path, demo: Demo) -> String {
+pub(super) fn text(base: &str, token: &str, data_dir: &Path, demo: Demo, link: Option<&str>) -> String {
     let curl = format!("curl -sS -H 'Authorization: Bearer {token}'");
     let json = "-H 'Content-Type: application/json' -d";
     let posting = r#"{"postings":[{"from":"@world","to":"customers:you:credits","amount":"10","asset":"USD"}],"open_wallets":true}"#;
@@ -14,10 +14,11 @@ pub(super) fn text(base: &str, token: &str, data_dir: &Path, demo: Demo) -> Stri
         Demo::Traffic => format!("{curl} '{base}/v1/wallets?prefix=customers:'"),
         Demo::Tenant | Demo::None => format!("{curl} {json} '{asset}' {base}/v1/assets"),
     };
+    let link = link.map(|link| format!("{link}\n\n")).unwrap_or_default();
     format!(
         "Counterfoil is ready at {base}\n\n  documentation  {base}/docs\n  data           {}\n  tenant         demo\n  \
          token          {token}\n\nThree things to try:\n\n{first}\n\n{curl} {json} '{posting}' \
-         {base}/v1/transactions\n\n{curl} {base}/v1/trial-balance\n\nctrl-C stops everything; the data stays.",
+         {base}/v1/transactions\n\n{curl} {base}/v1/trial-balance\n\n{link}ctrl-C stops everything; the data stays.",
         data_dir.display()
     )
 }

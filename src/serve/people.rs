@@ -112,14 +112,16 @@ impl Identities {
         Ok(Some(AccessLog::start(pool, vault, sources, partitions, settings, tasks).await?))
     }
 
-    /// Keeps the keys of sessions up to date and deletes what has expired, for ever.
+    /// Keeps the keys of sessions up to date and deletes what has expired, for ever. Holds nothing that commands could be
+    /// sent with: the writers end when nobody does any more.
     pub fn upkeep(&self) -> impl Future<Output = ()> + use<> {
-        let (people, vault) = (Arc::clone(&self.people), self.vault.clone());
+        let (one_time, sessions) = (self.people.one_time.clone(), self.people.sessions.clone());
+        let vault = self.vault.clone();
         let (signing, keys) = (self.signing.clone(), self.keys.clone());
         async move {
             let sweeping = async {
                 loop {
-                    sweep(&people, &vault).await;
+                    sweep(&one_time, &sessions, &vault).await;
                     tokio::time::sleep(SWEEP).await;
                 }
             };
@@ -143,8 +145,8 @@ impl Identities {
         let token = self.people.bootstrap_token().await?;
         let link = format!("{base}/v1/auth/bootstrap?token={}", token.as_str());
         Ok(Some(format!(
-            "\nNobody operates this installation yet. Within a day, this makes a superadmin, once:\n\n\
-             curl -sS -H 'Content-Type: application/json' '{link}' \\\n  \
+            "Nobody operates this installation yet. Within a day, this makes a superadmin, once:\n\n  \
+             curl -sS -H 'Content-Type: application/json' '{link}' \\\n    \
              -d '{{\"email\":\"you@example.com\",\"password\":\"...\"}}'"
         )))
     }
@@ -159,10 +161,10 @@ async fn take_up(signing: &SigningKeys, keys: &SessionKeys) -> Result<(), Failur
     Ok(keys.take_up(&known, &current.id)?)
 }
 
-async fn sweep(people: &People, vault: &Vault) {
+async fn sweep(one_time: &OneTime, sessions: &Sessions, vault: &Vault) {
     let swept = async {
-        people.one_time.sweep().await?;
-        people.sessions.sweep().await?;
+        one_time.sweep().await?;
+        sessions.sweep().await?;
         vault.purge().await?;
         Ok::<_, Failure>(())
     };

@@ -5,13 +5,12 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::credential::{Grant, Role, Signer, Verifier};
-use api::walls::Walls;
-use api::{Admission, App, Directory, Limits, People};
+use api::People;
+use api::credential::{Grant, Role, Signer};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
-use journal::{Journal, Role as Act};
+use journal::Journal;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use projections::{Due, Progress, Projectors, Reader, Settings};
 use sqlx::PgPool;
@@ -20,36 +19,35 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::people::{Identities, Makings};
-use super::{Demo, greeting, health, walls};
+use super::pools::Pools;
+use super::{Demo, greeting};
 use crate::cli::{Failure, say};
 use crate::config::Config;
 use crate::demo;
 use crate::lifecycle::Lifecycle;
-use crate::servers::{Addresses, connect_nats, make_data_dir};
+use crate::servers::{Addresses, connect_nats};
 use crate::system::{SystemClock, SystemIds};
 
 /// How many due holds are swept at a time in a partition.
 const SWEEP: i64 = 500;
-/// The most connections for sign-ins, sessions and keys.
-const IDENTITY_CONNECTIONS: u32 = 8;
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// The ledger at work: writers, relay, projectors and sweeper.
 pub struct Ledger {
-    pipeline: Pipeline,
-    reader: Reader,
-    journal: Journal,
-    progress: Progress,
-    nats: async_nats::Client,
-    metrics: PrometheusHandle,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
-    identities: Identities,
+    pub(super) pipeline: Pipeline,
+    pub(super) reader: Reader,
+    pub(super) journal: Journal,
+    pub(super) progress: Progress,
+    pub(super) nats: async_nats::Client,
+    pub(super) metrics: PrometheusHandle,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) identities: Identities,
     writers: TaskTracker,
     sweeping: CancellationToken,
-    followers: TaskTracker,
-    following: CancellationToken,
+    pub(super) followers: TaskTracker,
+    pub(super) following: CancellationToken,
 }
 
 impl Ledger {
@@ -57,15 +55,7 @@ impl Ledger {
     pub async fn start(config: &Config, addresses: &Addresses) -> Result<Self, Failure> {
         let url = addresses.database_url.as_deref().ok_or("the address of the database is not known")?;
         let options = PgConnectOptions::from_str(url)?;
-        let writer_connections = config.database.writer_connections.get();
-        let writer = journal::connect(options.clone(), Act::Writer, "views", writer_connections).await?;
-        let projector_connections = config.database.projector_connections.get();
-        let projector =
-            journal::connect(options.clone(), Act::Projector, "views", projector_connections).await?;
-        let reader_connections = config.database.reader_connections.get();
-        let reader = journal::connect(options.clone(), Act::Reader, "views", reader_connections).await?;
-        let identity =
-            journal::connect(options.clone(), Act::Identity, "views", IDENTITY_CONNECTIONS).await?;
+        let Pools { writer, projector, reader, identity } = Pools::connect(config, &options).await?;
         let journal = Journal::open(writer.clone()).await?;
         if journal.partition_count().0 != config.journal.partitions {
             tracing::info!(partitions = %journal.partition_count(), "the database keeps its number of partitions");
@@ -130,48 +120,6 @@ impl Ledger {
         })
     }
 
-    /// What the API is made with.
-    pub async fn app(&self, config: &Config) -> Result<App, Failure> {
-        make_data_dir(&config.data_dir())?;
-        let signer = Signer::open(&config.signing_key(), &config.auth.issuer, &config.auth.audience)?;
-        let mut verifier = Verifier::new(&config.auth.issuer, &config.auth.audience, Arc::clone(&self.clock));
-        verifier.trust(&signer)?;
-        verifier.adopt(self.identities.keys.clone());
-        for file in &config.auth.public_keys {
-            let pem = std::fs::read_to_string(file)
-                .map_err(|error| format!("auth.public_keys: cannot read {}: {error}", file.display()))?;
-            let id = file.file_stem().and_then(|stem| stem.to_str());
-            let id = id.ok_or_else(|| format!("auth.public_keys: {} has no name", file.display()))?;
-            verifier.trust_pem(id, &pem)?;
-        }
-        self.follow(self.identities.upkeep());
-        let (partitions, tasks) = (self.journal.partition_count(), (&self.followers, self.following.clone()));
-        let access_log = self.identities.access_log(config, partitions, tasks).await?;
-        let body = config.api.body_limit_bytes.get();
-        Ok(App {
-            pipeline: self.pipeline.clone(),
-            reader: self.reader.clone(),
-            verifier,
-            clock: Arc::clone(&self.clock),
-            ids: Arc::clone(&self.ids),
-            partitions,
-            limits: Limits {
-                body_bytes: body.min(Limits::default().body_bytes),
-                batch_bytes: body,
-                read_wait: Duration::from_millis(config.api.wait_ms_max),
-                answer_wait: Duration::from_millis(config.api.request_timeout_ms.get()),
-                ..Limits::default()
-            },
-            directory: Directory::new(self.reader.clone(), self.identities.people.sessions.clone()),
-            walls: self.walls(config),
-            people: Arc::clone(&self.identities.people),
-            access_log,
-            admission: Admission::new(config.api.bodies_bytes.get()),
-            health: health::check(self.journal.clone(), self.progress.clone(), self.nats.clone()),
-            metrics: self.metrics.clone(),
-        })
-    }
-
     /// Makes the tenant `demo` and shows the way in. The traffic that follows is returned, to be awaited.
     pub async fn welcome(
         &self,
@@ -182,9 +130,13 @@ impl Ledger {
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
         let scheme = if config.api.tls.certificate.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{address}");
+        let link = self.identities.first_link(&base).await?;
         let mut traffic = None;
         if demo == Demo::None {
             say(&format!("Counterfoil serves {base}  (documentation at {base}/docs)"))?;
+            if let Some(link) = &link {
+                say(link)?;
+            }
         } else {
             let slug = Slug::new("demo")?;
             self.make_tenant(&slug).await?;
@@ -199,10 +151,7 @@ impl Ledger {
             let grant =
                 Grant { subject: "demo", tenant: &slug, role: Role::Admin, lifetime: TimeDelta::hours(12) };
             let token = signer.issue(&grant, &SystemClock, &SystemIds)?;
-            say(&greeting::text(&base, &token, &config.data_dir(), demo))?;
-        }
-        if let Some(link) = self.identities.first_link(&base).await? {
-            say(&link)?;
+            say(&greeting::text(&base, &token, &config.data_dir(), demo, link.as_deref()))?;
         }
         let stop = lifecycle.soft().clone();
         Ok(async move {
@@ -217,13 +166,6 @@ impl Ledger {
     /// What serves people.
     pub fn people(&self) -> &People {
         &self.identities.people
-    }
-
-    /// The walls, which forget from time to time.
-    fn walls(&self, config: &Config) -> Arc<Walls> {
-        let walls = Arc::new(Walls::new(walls::settings(config)));
-        self.follow(walls::upkeep(Arc::clone(&walls)));
-        walls
     }
 
     /// Runs `work` beside the rest until the end.

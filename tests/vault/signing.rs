@@ -49,7 +49,7 @@ async fn a_new_key_is_published_before_it_signs_and_the_old_one_until_its_last_t
     assert!(keys.named(&old.id).await.unwrap().is_some());
     world.clock.advance(TimeDelta::seconds(1));
     assert!(keys.named(&old.id).await.unwrap().is_none());
-    assert_eq!(published(&keys).await, [new.id.clone()]);
+    assert_eq!(published(&keys).await, std::slice::from_ref(&new.id));
 
     // The next rotation deletes it.
     keys.rotate(Turn::Overlapping).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_key_that_got_out_is_believed_no_more() {
     let old = keys.current().await.unwrap();
     let new = keys.rotate(Turn::AtOnce).await.unwrap();
     assert_eq!(keys.current().await.unwrap().id, new.id);
-    assert_eq!(published(&keys).await, [new.id.clone()]);
+    assert_eq!(published(&keys).await, std::slice::from_ref(&new.id));
     // Another program learns of the new key as soon as a token names it, and with it that the old one is over.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(other.named(&new.id).await.unwrap().unwrap().id, new.id);

@@ -122,7 +122,7 @@ impl Directory {
     }
 
     /// Has the next question about this session looked up.
-    pub(super) fn forget(&self, session: SessionId) {
+    pub fn forget(&self, session: SessionId) {
         self.people.forget(&session);
     }
 

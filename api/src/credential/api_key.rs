@@ -3,7 +3,7 @@
 //! The public id finds the key, the secret proves it. The secret has 256 random bits, so its SHA-256 is kept and
 //! nothing slower is needed: there is nothing to guess.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,8 +51,11 @@ impl ApiKey {
         random(&mut id)?;
         let mut secret = Zeroizing::new([0_u8; 32]);
         random(secret.as_mut())?;
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let public_id = PublicId::new(&id).map_err(|error| KeyError::Form(error.to_string()))?;
+        let mut name = String::with_capacity(PUBLIC_ID);
+        for byte in id {
+            let _ = write!(name, "{byte:02x}");
+        }
+        let public_id = PublicId::new(&name).map_err(|error| KeyError::Form(error.to_string()))?;
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_ref()));
         let digest = digest(&secret).map_err(|error| KeyError::Form(error.to_string()))?;
         Ok(Self { environment, public_id, secret, digest })
@@ -143,19 +146,12 @@ mod tests {
         let text = ApiKey::draw(Environment::Live).unwrap().to_text().to_string();
         let last = text.len() - 1;
         // The last character of a secret carries four bits, so its two lowest must be zero.
-        let sloppy = format!("{}B", &text[..last]);
+        let (short, _) = text.split_at(last);
+        let sloppy = format!("{short}B");
         let upper = text.to_ascii_uppercase();
-        for bad in [
-            "",
-            "cf_",
-            "cf__",
-            "cf___",
-            &text[..last],
-            &format!("{text}A"),
-            &format!(" {text}"),
-            &sloppy,
-            &upper,
-        ] {
+        for bad in
+            ["", "cf_", "cf__", "cf___", short, &format!("{text}A"), &format!(" {text}"), &sloppy, &upper]
+        {
             assert_eq!(ApiKey::parse(bad), None, "{bad}");
         }
     }

@@ -59,6 +59,11 @@ impl Visitor {
         &self.origin
     }
 
+    /// Has what is known of this session looked up anew.
+    pub fn forget(&self, session: SessionId) {
+        self.app.directory.forget(session);
+    }
+
     /// Counts an attempt on the account of this index.
     pub fn try_account(&self, index: &[u8; 32]) -> Result<(), Problem> {
         self.app.walls.pass_account(&self.request, index)

@@ -118,9 +118,12 @@ impl Writer {
         &self.app.people
     }
 
-    /// Waits a moment until the next request would find what was made.
+    /// Waits a moment until the next request would find what was made, and forgets what was known of the caller before.
     pub async fn settle(&self, outcome: &Outcome) {
         self.app.people.settle(outcome.position).await;
+        if let Some((_, session)) = self.caller.user() {
+            self.app.directory.forget(session);
+        }
     }
 
     /// What the caller's ledger says at present, for commands that have to look something up.

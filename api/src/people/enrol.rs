@@ -50,11 +50,11 @@ impl People {
     pub fn sign_up(
         self: &Arc<Self>,
         email: Email,
-        password: Secret,
+        password: &Secret,
         name: Label,
         locale: Option<Locale>,
     ) -> Result<(), Problem> {
-        let password = chosen(&password, &email)?;
+        let password = chosen(password, &email)?;
         self.errand("sign-up", |people| async move {
             let index = people.index(&email).await?;
             let hash = people.passwords.hash(&password).await?;

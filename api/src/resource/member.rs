@@ -45,7 +45,7 @@ pub struct InvitationBody {
 
 impl InvitationBody {
     /// An invitation of the read model, its address opened.
-    pub fn new(view: InvitationView, email: Option<String>) -> Self {
+    pub fn new(view: &InvitationView, email: Option<String>) -> Self {
         Self {
             id: view.id.0,
             email,

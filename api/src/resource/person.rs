@@ -284,8 +284,8 @@ impl From<Membership> for MembershipBody {
     fn from(membership: Membership) -> Self {
         Self {
             tenant: membership.tenant.0,
-            slug: membership.slug.to_string(),
-            name: membership.name.to_string(),
+            slug: membership.slug,
+            name: membership.name,
             role: membership.role.as_str().to_owned(),
             status: membership.status.as_str().to_owned(),
         }

@@ -86,7 +86,7 @@ pub async fn list(Read { query, view }: Read<ListInvitations>) -> Answer {
     let mut items = Vec::with_capacity(found.value.len());
     for invitation in found.value {
         let email = view.people().invited_address(view.tenant(), invitation.id, &invitation.email).await?;
-        items.push(InvitationBody::new(invitation, email));
+        items.push(InvitationBody::new(&invitation, email));
     }
     view.answer(found.position, &List::page(LIST, items, limit, |last: &InvitationBody| last.id.to_string()))
 }
@@ -120,7 +120,8 @@ impl Document for Accept {}
     (status = 200, description = "The membership", body = MembershipBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
-pub async fn accept(Person { body, user, visitor, .. }: Person<Accept>) -> Answer {
+pub async fn accept(Person { body, user, session, visitor }: Person<Accept>) -> Answer {
     let (membership, position) = visitor.people().accept(user, &body.token, visitor.origin()).await?;
+    visitor.forget(session);
     answer::written(StatusCode::OK, Some(position), false, &MembershipBody::from(membership))
 }

@@ -120,6 +120,7 @@ impl<K: Hash + Eq + Clone> Gate<K> {
 
 impl Standing {
     /// The one of the two with less room.
+    #[must_use]
     pub fn tighter(self, other: Self) -> Self {
         let room = |standing: &Self| (standing.wait.is_none(), standing.remaining);
         if room(&other) <= room(&self) { other } else { self }
@@ -180,9 +181,13 @@ mod tests {
     async fn a_flood_of_callers_does_not_grow_the_gate() {
         let gate = gate(2, Duration::from_secs(3_600));
         let most = u32::try_from(MOST).unwrap();
-        (0..=most).for_each(|who| drop(gate.pass(&who)));
+        for who in 0..=most {
+            let _ = gate.pass(&who);
+        }
         gate.upkeep();
-        (0..most).for_each(|who| drop(gate.pass(&(most + 1 + who))));
+        for who in 0..most {
+            let _ = gate.pass(&(most + 1 + who));
+        }
         assert!(gate.limiter.len() <= MOST + 1 + usize::try_from(SHARED).unwrap());
         assert!(
             (0..100).any(|who| gate.pass(&(3 * most + who)).wait.is_some()),

@@ -72,7 +72,7 @@ impl Smtp {
         match tokio::time::timeout(DIALOGUE_TIMEOUT, sending).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Refused {
-                passing: !error.is_permanent() && !error.is_client(),
+                passing: !error.is_permanent() && !error.is_client() && !is_distrust(&error),
                 reason: with_sources(&error),
             }),
             Err(_) => Err(Refused { reason: "no answer in time".to_owned(), passing: true }),
@@ -98,7 +98,9 @@ fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     while let Some(error) = next {
         // An I/O error hides what it was made of from `source`.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>()
+            || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
             return true;
         }
         next = error.source();

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn google_is_a_provider() {
-        check(|_| {}).unwrap();
+        assert_eq!(check(|_| {}), Ok(()));
     }
 
     #[test]

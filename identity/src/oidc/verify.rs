@@ -44,14 +44,16 @@ pub(super) async fn identity(
     clock: &dyn Clock,
 ) -> Result<Identified, OidcError> {
     let token = answer.id_token().ok_or_else(|| OidcError::Refused("there is no ID token".to_owned()))?;
-    let claims = match claims(provider, metadata, token, nonce, clock) {
+    let newer;
+    let (metadata, claims) = match claims(provider, metadata, token, nonce, clock) {
         // The provider may have begun to sign with another key since we asked for its keys.
         Err(ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey)) => {
-            claims(provider, provider.metadata_again().await?.as_ref(), token, nonce, clock)
+            newer = provider.metadata_again().await?;
+            (newer.as_ref(), claims(provider, &newer, token, nonce, clock))
         }
-        other => other,
-    }
-    .map_err(|error| OidcError::Refused(with_sources(&error)))?;
+        other => (metadata, other),
+    };
+    let claims = claims.map_err(|error| OidcError::Refused(with_sources(&error)))?;
     if claims.authorized_party().is_some_and(|party| *party != provider.client_id) {
         return Err(OidcError::Refused("the ID token was issued for another client".to_owned()));
     }

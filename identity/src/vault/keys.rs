@@ -102,7 +102,7 @@ impl Inner {
     pub(super) async fn register(&self, masters: &MasterKeys) -> Result<(), VaultError> {
         sqlx::query!(
             "INSERT INTO identity.master_keys (version, proof, known_at) VALUES ($1, $2, $3)
-             ON CONFLICT (version) DO NOTHING",
+             ON CONFLICT DO NOTHING",
             masters.highest(),
             &master::proof(masters.highest(), masters.wrapping())?[..],
             self.clock.now(),

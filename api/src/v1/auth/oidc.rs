@@ -88,5 +88,5 @@ pub async fn callback(Asks { query, visitor }: Asks<Callback>, ProviderAt(provid
     };
     let people = visitor.people();
     let (step, cookies) = people.come_back(&provider, returned, &ticket, visitor.origin()).await?;
-    if cookies { session::lead_home(step, people.home()) } else { session::answer(step, false) }
+    if cookies { session::lead_home(&step, people.home()) } else { session::answer(step, false) }
 }

@@ -12,5 +12,6 @@ use crate::session;
 ))]
 pub async fn sign_out(Person { visitor, user, session, .. }: Person<Nothing>) -> Answer {
     visitor.people().end_session(user, session, visitor.origin()).await?;
+    visitor.forget(session);
     Ok(session::ended())
 }

@@ -43,7 +43,7 @@ impl Document for SignUp {}
 pub async fn sign_up(Anonymous { body, visitor }: Anonymous<SignUp>) -> Answer {
     let SignUp { email, password, name, locale } = body;
     let locale = locale.map(|locale| locale.0);
-    visitor.people().sign_up(email.0, password, name.0, locale)?;
+    visitor.people().sign_up(email.0, &password, name.0, locale)?;
     answer::written(StatusCode::ACCEPTED, None, false, &AcceptedBody::mail())
 }
 

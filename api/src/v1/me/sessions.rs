@@ -25,5 +25,6 @@ pub async fn list(asks: PersonAsks<NoQuery>) -> Answer {
 ))]
 pub async fn end(Person { user, visitor, .. }: Person<Nothing>, SessionAt(session): SessionAt) -> Answer {
     visitor.people().end_session(user, session, visitor.origin()).await?;
+    visitor.forget(session);
     Ok(session::ended_elsewhere())
 }

@@ -26,7 +26,11 @@ pub async fn list(asks: PersonAsks<NoQuery>) -> Answer {
     (status = 204, description = "No longer a member"),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
-pub async fn leave(Person { user, visitor, .. }: Person<Nothing>, TenantAt(slug): TenantAt) -> Answer {
+pub async fn leave(
+    Person { user, session, visitor, .. }: Person<Nothing>,
+    TenantAt(slug): TenantAt,
+) -> Answer {
     let position = visitor.people().leave(user, TenantId::of(&slug), visitor.origin()).await?;
+    visitor.forget(session);
     Ok(HttpResponse::NoContent().insert_header((POSITION, position.to_string())).finish())
 }

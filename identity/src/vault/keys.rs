@@ -132,11 +132,12 @@ impl Inner {
         if last.is_some_and(|last| last.elapsed() < RELOAD) {
             return Ok(());
         }
+        // Also when it fails: a source in trouble is not asked once for every request.
+        *last = Some(Instant::now());
         let source = self.masters.load().source().clone();
         let masters = MasterKeys::load(&source).await?;
         self.check(&masters).await?;
         self.masters.store(Arc::new(masters));
-        *last = Some(Instant::now());
         Ok(())
     }
 

@@ -300,7 +300,6 @@ async fn master_signing_and_api_keys_change_under_load_without_one_valid_request
 
     let answers: Vec<usize> = world.answers.iter().map(|count| count.load(Ordering::Relaxed)).collect();
     assert!(answers.iter().all(|count| *count > 10 * ROUNDS), "a load is more than this: {answers:?}");
-    eprintln!("NUMBERS {answers:?} {newcomers} {invited} {:?}", world.posted);
     assert!(newcomers > 0 && invited > ROUNDS, "{newcomers} newcomers, {invited} invited");
     let signed_by = world.signed_by.lock().unwrap().clone();
     assert!(signing.iter().all(|key| signed_by.contains(key)), "{signing:?} and {signed_by:?}");

@@ -40,7 +40,7 @@ impl Parameters for NoQuery {}
 #[expect(dead_code, reason = "only the documentation reads it")]
 pub struct After {
     /// Wait until the read models reflect this position, such as `p3:1841`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "position")]
     after: Option<String>,
     /// How long to wait at the most, in milliseconds; the server has a limit of its own.
     wait_ms: Option<u64>,

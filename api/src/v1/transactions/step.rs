@@ -15,7 +15,7 @@ use crate::resource::TransactionBody;
 #[serde(deny_unknown_fields)]
 pub struct Amounts {
     /// One amount for each posting, in their order; everything by default.
-    #[schema(value_type = Option<Vec<String>>, example = json!(["10.00"]))]
+    #[schema(value_type = Option<Vec<String>>, format = "amount", example = json!(["10.00"]))]
     pub amounts: Option<Vec<Field<Amount>>>,
 }
 

@@ -100,7 +100,9 @@ fn bodies_without_needs(description: &utoipa::openapi::OpenApi) -> BTreeSet<Stri
 fn names(body: &RefOr<RequestBody>, references: &BTreeSet<String>) -> bool {
     let RefOr::T(body) = body else { return false };
     body.content.values().any(|content| match content {
-        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => references.contains(&schema.ref_location),
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+            references.contains(&schema.ref_location)
+        }
         _ => false,
     })
 }
@@ -150,7 +152,11 @@ mod tests {
         let has_more = |name: &str| {
             let (known, all) = (schema("CookieSession"), schema(name));
             let known = known["properties"].as_object().unwrap().clone();
-            all["required"].as_array().unwrap().iter().any(|field| !known.contains_key(field.as_str().unwrap()))
+            all["required"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|field| !known.contains_key(field.as_str().unwrap()))
         };
         assert!(has_more("Tokens") && has_more("SecondFactorDue"));
         assert_eq!(schema("CookieSession")["additionalProperties"], false);

@@ -212,7 +212,7 @@ def a_transaction(pending):
 
 
 def a_wallet(frozen=False):
-    path = f"wallets:{next(serial)}"
+    path = f"wallets:{ROLE}:{next(serial)}"
     in_tenant("POST", "/v1/wallets", {"path": path, "asset": "USD"})
     if frozen:
         in_tenant("POST", f"/v1/wallets/{path}/freeze")
@@ -315,9 +315,9 @@ IN_THE_BODY = {
     "POST /v1/transactions/batch": lambda: {"transactions": [posting(), posting()]},
     "POST /v1/transactions/{id}/settle": lambda: {"amounts": ["4.50"]},
     "POST /v1/transactions/{id}/reverse": lambda: {"amounts": ["1.25"]},
-    "POST /v1/wallets": lambda: {"path": f"wallets:{next(serial)}", "asset": "USD", "minimum": None},
+    "POST /v1/wallets": lambda: {"path": f"wallets:{ROLE}:{next(serial)}", "asset": "USD", "minimum": None},
     "POST /v1/wallets/{path}/adjust": lambda: {"amount": "2.50", "against": None, "reference": None},
-    "POST /v1/assets": lambda: {"code": f"A{next(serial)}"},
+    "POST /v1/assets": lambda: {"code": f"{ROLE.upper()}-{next(serial)}"},
     "PATCH /v1/applications/{id}": lambda: {"name": f"Checkout {next(serial)}"},
     "POST /v1/applications/{id}/keys": lambda: {"expires_at": None, "addresses": []},
     "POST /v1/applications/{id}/keys/{key}/rotate": lambda: {"expires_at": None},

@@ -49,10 +49,7 @@ const FORMS: &[(&str, Form)] = &[
     ("secret", Any(1024)),
     ("slug", Text(r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$", None)),
     ("tenant-name", Text(PRINTABLE, Some(200))),
-    (
-        "transaction-status",
-        Word(&["posted", "pending", "settled", "released", "expired", "reversed"]),
-    ),
+    ("transaction-status", Word(&["posted", "pending", "settled", "released", "expired", "reversed"])),
     ("wallet-path", Text(r"^@?[A-Za-z0-9._-]{1,64}(:[A-Za-z0-9._-]{1,64})*$", Some(255))),
     ("wallet-status", Word(&["open", "frozen", "closed"])),
     (
@@ -163,17 +160,35 @@ mod tests {
 
     #[test]
     fn a_pattern_takes_what_the_server_takes() {
-        agree::<Amount>("amount", &["1", "-1.50", "00", ".5", "1.", "+1", "1e3", "", "-", "1.0000000000000000001"]);
+        agree::<Amount>(
+            "amount",
+            &["1", "-1.50", "00", ".5", "1.", "+1", "1e3", "", "-", "1.0000000000000000001"],
+        );
         agree::<AssetCode>("asset-code", &["USD", "A.B-C_1", "usd", "1A", "", "A b"]);
         agree::<Colour>("colour", &["#00aAff", "#00aaf", "00aaff", "#00aafg"]);
         agree::<Slug>("slug", &["acme", "a1", "a", "-a", "a-", "Acme", "a_b"]);
-        agree::<WalletPath>("wallet-path", &["a", "@a:b", "a:", ":a", "@", "a b", "a@b", "@@a", "\u{fc}", "a\n"]);
+        agree::<WalletPath>(
+            "wallet-path",
+            &["a", "@a:b", "a:", ":a", "@", "a b", "a@b", "@@a", "\u{fc}", "a\n"],
+        );
         agree::<DomainName>("domain-name", &["a.b", "localhost", "A.b", "-a.b", "a.b.", "1.2", "x.y1"]);
         agree::<WebAddress>(
             "web-address",
-            &["https://a", "http://a:1/b?c#d", "https://", "https:///x", "https://u@a", "https://a/@b", "ftp://a", "https://a b"],
+            &[
+                "https://a",
+                "http://a:1/b?c#d",
+                "https://",
+                "https:///x",
+                "https://u@a",
+                "https://a/@b",
+                "ftp://a",
+                "https://a b",
+            ],
         );
-        agree::<Email>("mail-address", &["a@b", "A.b+c@x-y.org", "a@", "@b", "a b@c", ".a@b", "a@-b", "a@b..c", "\u{fc}@b"]);
+        agree::<Email>(
+            "mail-address",
+            &["a@b", "A.b+c@x-y.org", "a@", "@b", "a b@c", ".a@b", "a@-b", "a@b..c", "\u{fc}@b"],
+        );
         agree::<Locale>("locale", &["en", "de-AT", "e", "en_GB", "en-", "12"]);
         agree::<Network>("network", &["192.0.2.0/24", "::1", "x", "", "192.0.2.0/"]);
         let printed = ["a", " a ", "", " ", "\u{a0}", "a\nb", "a\0", "\u{85}", "\u{fc}"];

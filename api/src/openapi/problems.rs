@@ -32,8 +32,13 @@ pub(super) fn spell_out(path: &str, method: &Method, operation: &mut Operation) 
     if responses.remove("default").is_none() {
         return;
     }
-    let access = TABLE.iter().find(|line| line.pattern == path && line.method == *method);
-    for status in possible(path, method, access.map(|line| line.access)) {
+    let line = TABLE.iter().find(|line| line.pattern == path && line.method == *method);
+    let access = line.map(|line| line.access);
+    if *method == Method::GET && access != Some(Access::Public) {
+        let unchanged = ResponseBuilder::new().description("Still what `If-None-Match` says").build();
+        responses.insert("304".to_owned(), RefOr::T(unchanged));
+    }
+    for status in possible(path, method, access) {
         let reference = Ref::from_response_name(name(status));
         responses.entry(status.to_string()).or_insert(RefOr::Ref(reference));
     }
@@ -42,8 +47,7 @@ pub(super) fn spell_out(path: &str, method: &Method, operation: &mut Operation) 
 /// The operations of a path.
 pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, post, patch, delete, .. } = item;
-    let all =
-        [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
+    let all = [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 

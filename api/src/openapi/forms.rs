@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    fn agree<T: Checked>(format: &str, texts: &[&str]) {
+    fn assert_agree<T: Checked>(format: &str, texts: &[&str]) {
         let pattern = regex::Regex::new(pattern(format)).unwrap();
         for text in texts {
             assert_eq!(T::check(text).is_ok(), pattern.is_match(text), "{format}: {text:?}");
@@ -160,19 +160,22 @@ mod tests {
 
     #[test]
     fn a_pattern_takes_what_the_server_takes() {
-        agree::<Amount>(
+        assert_agree::<Amount>(
             "amount",
             &["1", "-1.50", "00", ".5", "1.", "+1", "1e3", "", "-", "1.0000000000000000001"],
         );
-        agree::<AssetCode>("asset-code", &["USD", "A.B-C_1", "usd", "1A", "", "A b"]);
-        agree::<Colour>("colour", &["#00aAff", "#00aaf", "00aaff", "#00aafg"]);
-        agree::<Slug>("slug", &["acme", "a1", "a", "-a", "a-", "Acme", "a_b"]);
-        agree::<WalletPath>(
+        assert_agree::<AssetCode>("asset-code", &["USD", "A.B-C_1", "usd", "1A", "", "A b"]);
+        assert_agree::<Colour>("colour", &["#00aAff", "#00aaf", "00aaff", "#00aafg"]);
+        assert_agree::<Slug>("slug", &["acme", "a1", "a", "-a", "a-", "Acme", "a_b"]);
+        assert_agree::<WalletPath>(
             "wallet-path",
             &["a", "@a:b", "a:", ":a", "@", "a b", "a@b", "@@a", "\u{fc}", "a\n"],
         );
-        agree::<DomainName>("domain-name", &["a.b", "localhost", "A.b", "-a.b", "a.b.", "1.2", "x.y1"]);
-        agree::<WebAddress>(
+        assert_agree::<DomainName>(
+            "domain-name",
+            &["a.b", "localhost", "A.b", "-a.b", "a.b.", "1.2", "x.y1"],
+        );
+        assert_agree::<WebAddress>(
             "web-address",
             &[
                 "https://a",
@@ -185,18 +188,18 @@ mod tests {
                 "https://a b",
             ],
         );
-        agree::<Email>(
+        assert_agree::<Email>(
             "mail-address",
             &["a@b", "A.b+c@x-y.org", "a@", "@b", "a b@c", ".a@b", "a@-b", "a@b..c", "\u{fc}@b"],
         );
-        agree::<Locale>("locale", &["en", "de-AT", "e", "en_GB", "en-", "12"]);
-        agree::<Network>("network", &["192.0.2.0/24", "::1", "x", "", "192.0.2.0/"]);
+        assert_agree::<Locale>("locale", &["en", "de-AT", "e", "en_GB", "en-", "12"]);
+        assert_agree::<Network>("network", &["192.0.2.0/24", "::1", "x", "", "192.0.2.0/"]);
         let printed = ["a", " a ", "", " ", "\u{a0}", "a\nb", "a\0", "\u{85}", "\u{fc}"];
-        agree::<Label>("label", &printed);
-        agree::<Reason>("reason", &printed);
-        agree::<Reference>("reference", &printed);
-        agree::<TenantName>("tenant-name", &printed);
-        agree::<Description>("description", &printed);
+        assert_agree::<Label>("label", &printed);
+        assert_agree::<Reason>("reason", &printed);
+        assert_agree::<Reference>("reference", &printed);
+        assert_agree::<TenantName>("tenant-name", &printed);
+        assert_agree::<Description>("description", &printed);
     }
 
     #[test]

@@ -21,10 +21,10 @@ const LIST: &str = "tenants";
 #[serde(deny_unknown_fields)]
 pub struct CreateTenant {
     /// Its short name: 2 to 63 of a-z, 0-9 and -.
-    #[schema(value_type = String, example = "acme")]
+    #[schema(value_type = String, format = "slug", example = "acme")]
     pub slug: Field<Slug>,
     /// Its display name.
-    #[schema(value_type = String, example = "Acme Ltd")]
+    #[schema(value_type = String, format = "tenant-name", example = "Acme Ltd")]
     pub name: Field<TenantName>,
     /// Who owns it: a user's id. Whoever is signed in and says nothing owns it themselves; only operators of the platform
     /// may name somebody else.
@@ -73,7 +73,7 @@ async fn owner(writer: &Writer, named: Option<UserId>) -> Result<Option<UserId>,
 #[into_params(parameter_in = Query)]
 pub struct ListTenants {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -98,7 +98,7 @@ pub async fn list(platform: Platform<ListTenants>) -> Answer {
 
 /// Shows a tenant.
 #[utoipa::path(get, path = "/v1/tenants/{slug}", tag = "Tenants",
-    params(("slug" = String, Path, description = "The tenant's short name"), After), responses(
+    params(("slug" = String, Path, format = "slug", description = "The tenant's short name"), After), responses(
     (status = 200, description = "The tenant", body = TenantBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]

@@ -17,7 +17,7 @@ use crate::resource::AcceptedBody;
 #[serde(deny_unknown_fields)]
 pub struct Forgot {
     /// The address.
-    #[schema(value_type = String, example = "ada@example.com")]
+    #[schema(value_type = String, format = "mail-address", example = "ada@example.com")]
     pub email: Field<Email>,
 }
 
@@ -41,7 +41,7 @@ pub async fn forgot(Anonymous { body, visitor }: Anonymous<Forgot>) -> Answer {
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// The token, as it stands in the mail.
-    #[schema(value_type = String, example = "q2Jr0x9f...")]
+    #[schema(value_type = String, format = "secret", example = "q2Jr0x9f...")]
     pub token: Secret,
     /// The new password: 12 to 128 characters, not one of the commonest.
     #[schema(value_type = String, min_length = 12, max_length = 128, example = "eight quiet otters")]

@@ -16,7 +16,7 @@ use crate::session;
 pub struct Refresh {
     /// The refresh token of the last sign-in or refresh.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Zk1v8u...")]
+    #[schema(value_type = Option<String>, format = "secret", example = "Zk1v8u...")]
     pub refresh_token: Option<Secret>,
 }
 

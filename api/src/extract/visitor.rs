@@ -12,6 +12,7 @@ use actix_web::{FromRequest, HttpRequest};
 use domain::{SessionId, UserId};
 use journal::Position;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::body::{self, Document};
@@ -67,6 +68,17 @@ impl Visitor {
     /// Counts an attempt on the account of this index.
     pub fn try_account(&self, index: &[u8; 32]) -> Result<(), Problem> {
         self.app.walls.pass_account(&self.request, index)
+    }
+
+    /// Counts an attempt to show once more who one is: whoever has found somebody's session guesses no faster than at the
+    /// door.
+    pub fn try_proof(&self, user: UserId) -> Result<(), Problem> {
+        self.try_account(&Sha256::digest(user.0.as_bytes()).into())
+    }
+
+    /// Counts a refresh token that was refused.
+    pub fn refused(&self) -> Result<(), Problem> {
+        self.app.walls.pass_stranger(&self.request)
     }
 
     /// The refresh token among the cookies, where there is one and the request proves that a page of our own sent it.

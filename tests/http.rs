@@ -20,6 +20,9 @@ mod bad_input;
 mod flow;
 #[path = "http/idempotency.rs"]
 mod idempotency;
+#[expect(dead_code, reason = "other tests use more of it")]
+#[path = "support/injection.rs"]
+mod injection;
 #[path = "http/isolation.rs"]
 mod isolation;
 #[path = "support/routes.rs"]
@@ -27,6 +30,8 @@ mod routes;
 #[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
+#[path = "http/slow.rs"]
+mod slow;
 #[path = "http/tls.rs"]
 mod tls;
 

@@ -122,6 +122,7 @@ impl Identities {
         let (people, vault) = (Arc::downgrade(&self.people), self.vault.clone());
         let (signing, keys) = (self.signing.clone(), self.keys.clone());
         let uses = self.people.key_uses.clone();
+        let look = LOOK.min(signing.turns().fresh());
         async move {
             let sweeping = async {
                 loop {
@@ -134,7 +135,7 @@ impl Identities {
             let looking = async {
                 let mut failing = false;
                 loop {
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(look).await;
                     match take_up(&signing, &keys).await {
                         Ok(()) => failing = false,
                         // Said once, and not every second.

@@ -12,7 +12,6 @@ use actix_web::{FromRequest, HttpRequest};
 use domain::{SessionId, UserId};
 use journal::Position;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::body::{self, Document};
@@ -21,7 +20,7 @@ use super::{headers, read, write};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::auth::{Actor, Caller};
-use crate::people::{Origin, People};
+use crate::people::{Origin, People, Step};
 use crate::person::Secret;
 use crate::problem::{Problem, code};
 use crate::session;
@@ -70,10 +69,16 @@ impl Visitor {
         self.app.walls.pass_account(&self.request, index)
     }
 
-    /// Counts an attempt to show once more who one is: whoever has found somebody's session guesses no faster than at the
-    /// door.
+    /// Counts an attempt to show once more who one is.
     pub fn try_proof(&self, user: UserId) -> Result<(), Problem> {
-        self.try_account(&Sha256::digest(user.0.as_bytes()).into())
+        self.app.walls.pass_proof(&self.request, user)
+    }
+
+    /// Remembers that the owner of the account of this index got in from here, unless they are only halfway there.
+    pub fn welcome(&self, index: &[u8; 32], step: &Step) {
+        if matches!(step, Step::SignedIn(_)) {
+            self.app.walls.welcome(&self.request, index);
+        }
     }
 
     /// Counts a refresh token that was refused.

@@ -30,8 +30,8 @@ impl Document for ChangePassword {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn change(Person { body, user, session, visitor }: Person<ChangePassword>) -> Answer {
-    visitor.try_proof(user)?;
     let ChangePassword { current, new } = body;
+    visitor.try_proof(user)?;
     visitor.people().change_password(user, session, current.as_ref(), &new, visitor.origin()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

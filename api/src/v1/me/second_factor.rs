@@ -79,8 +79,8 @@ impl Document for EndSecondFactor {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn end(Person { body, user, visitor, .. }: Person<EndSecondFactor>) -> Answer {
-    visitor.try_proof(user)?;
     let proof = proof(body.code, body.recovery_code)?;
+    visitor.try_proof(user)?;
     visitor.people().end_second_factor(user, &proof, visitor.origin()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

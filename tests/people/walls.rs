@@ -403,3 +403,28 @@ async fn who_has_got_in_goes_on_at_any_pace_and_who_guesses_at_refresh_tokens_do
     }
     assert!(limited > 10, "{limited}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_floods_somebody_elses_mailbox() {
+    let limits = [("COUNTERFOIL_LIMITS__MAIL_BURST", "5"), ("COUNTERFOIL_LIMITS__MAIL_PER_HOUR", "1")];
+    let server = behind_a_proxy(&limits).await;
+    sign_up(&server, "ada@example.com", "Ada").await;
+    let anonymous = server.client("");
+    for email in ["ada@example.com", "nobody@example.com"] {
+        let mut through = 0;
+        for number in 0..20 {
+            let (path, body) = if number % 2 == 0 {
+                ("/v1/auth/password/forgot", json!({"email": email}))
+            } else {
+                ("/v1/auth/sign-up", json!({"email": email, "password": PASSWORD, "name": "Eve"}))
+            };
+            let request = anonymous.anonymous(Method::POST, path);
+            let request = request.header("X-Forwarded-For", format!("198.51.100.{number}"));
+            let answer = send(request.json(&body)).await;
+            assert!(matches!(answer.status, 202 | 429), "{answer:?}");
+            through += u32::from(answer.status == 202);
+        }
+        assert!((3..=6).contains(&through), "{through} mails to {email}");
+    }
+    assert_eq!(sign_in(&server, "ada@example.com", PASSWORD).await.status, 200, "nobody is kept out by it");
+}

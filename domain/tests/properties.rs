@@ -14,6 +14,8 @@ mod tenant;
 mod texts;
 #[path = "properties/transaction.rs"]
 mod transaction;
+#[path = "properties/users.rs"]
+mod users;
 #[path = "properties/wallet.rs"]
 mod wallet;
 

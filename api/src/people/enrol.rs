@@ -47,18 +47,18 @@ struct SignedUp {
 }
 
 impl People {
-    /// Takes a sign-up on. What comes of it is told by mail alone.
-    pub fn sign_up(
+    /// Takes a sign-up on. What comes of it is told by mail alone. The password is hashed before the answer, whether the
+    /// address is known or not: where that is too much work, the caller hears of it.
+    pub async fn sign_up(
         self: &Arc<Self>,
         email: Email,
         password: &Secret,
         name: Label,
         locale: Option<Locale>,
     ) -> Result<(), Problem> {
-        let password = chosen(password, &email)?;
+        let hash = self.passwords.hash(&chosen(password, &email)?).await?;
         self.errand("sign-up", |people| async move {
             let index = people.index(&email).await?;
-            let hash = people.passwords.hash(&password).await?;
             let account = people.accounts.by_email(&index).await?;
             if let Some(account) = &account
                 && people.is_finished(account).await?

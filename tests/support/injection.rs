@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Method;
+use futures_util::future::join_all;
 use reqwest::header::HeaderValue;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Client};
@@ -79,6 +80,14 @@ fn expect_calm(answer: &Answer, what: &str) {
     }
 }
 
+/// What comes back, whatever it is.
+async fn answer_to(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.json().await.unwrap_or(Value::Null);
+    Answer { status, body, position: None, replayed: false }
+}
+
 /// Tries everything in every text of every request of the description; says how much that was. `who` says who asks.
 pub async fn everywhere<'a>(reader: &Client, who: impl Fn(&str) -> &'a Client) -> usize {
     let description = reader.get("/openapi.json").await.body;
@@ -96,8 +105,7 @@ pub async fn everywhere<'a>(reader: &Client, who: impl Fn(&str) -> &'a Client) -
 /// Tries everything that a header can hold in every header that is looked at.
 pub async fn in_headers(client: &Client) -> usize {
     let mut tried = 0;
-    let mut values = INJECTIONS.into_iter().filter_map(|text| HeaderValue::from_bytes(text.as_bytes()).ok());
-    for value in values.by_ref() {
+    for value in INJECTIONS.into_iter().filter_map(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
         for name in [
             "Authorization",
             "Cookie",
@@ -118,11 +126,7 @@ pub async fn in_headers(client: &Client) -> usize {
                 } else {
                     request
                 };
-                let response = request.send().await.unwrap();
-                let status = response.status().as_u16();
-                let body = response.json().await.unwrap_or(Value::Null);
-                let answer = Answer { status, body, position: None, replayed: false };
-                expect_calm(&answer, &format!("{method} {name}: {value:?}"));
+                expect_calm(&answer_to(request).await, &format!("{method} {name}: {value:?}"));
                 tried += 1;
             }
         }
@@ -170,16 +174,12 @@ async fn inject(
                 requests.push((path, body.clone()));
             }
         }
-        for (path, body) in requests {
-            let request = client.request(method.clone(), &path);
-            let request = if *method == Method::GET { request } else { request.json(&body) };
-            let response = request.send().await.unwrap();
-            let status = response.status().as_u16();
-            let body = response.json().await.unwrap_or(Value::Null);
-            let answer = Answer { status, body, position: None, replayed: false };
-            expect_calm(&answer, &format!("{method} {path} {text:?}"));
-            tried += 1;
-        }
+        let answers = requests.iter().map(async |(path, body)| {
+            let request = client.request(method.clone(), path);
+            let request = if *method == Method::GET { request } else { request.json(body) };
+            expect_calm(&answer_to(request).await, &format!("{method} {path} {text:?}"));
+        });
+        tried += join_all(answers).await.len();
     }
     tried
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cqrs_es::Aggregate as _;
 use domain::application::{
@@ -82,7 +82,7 @@ fn real(command: &Do, now: i64) -> ApplicationCommand {
             digest: digest(),
             scopes: able.then_some(Scope::Read).into_iter().collect(),
             expires_at: end(lasts),
-            addresses: Default::default(),
+            addresses: BTreeSet::default(),
         }),
         Do::Rotate(old, new, overlap, lasts) => ApplicationCommand::RotateKey {
             key: id(*old),

@@ -121,7 +121,10 @@ impl Model {
         let takes_away =
             matches!(command, Do::Resume | Do::Erase | Do::SignOut | Do::Revoke | Do::Demote | Do::Unlink(_));
         match (self.status, command) {
-            (UserStatus::Absent, Do::Register) => {}
+            (UserStatus::Absent, Do::Register) => {
+                self.status = UserStatus::Active;
+                return Ok(());
+            }
             (_, Do::Register) => return Err("user_exists"),
             (UserStatus::Absent, _) => return Err("user_not_found"),
             (UserStatus::Erased, _) => return Err("user_erased"),
@@ -131,7 +134,6 @@ impl Model {
         }
         let unless = |refused: bool, code| if refused { Err(code) } else { Ok(()) };
         match command {
-            Do::Register => self.status = UserStatus::Active,
             Do::Verify => {
                 unless(self.verified, "email_already_verified")?;
                 self.verified = true;
@@ -168,7 +170,7 @@ impl Model {
                 self.superadmin = false;
             }
             Do::Suspend => self.status = UserStatus::Suspended,
-            Do::Resume => self.status = UserStatus::Active,
+            Do::Register | Do::Resume => self.status = UserStatus::Active,
             Do::Erase => *self = Self { status: UserStatus::Erased, ..Self::default() },
         }
         Ok(())

@@ -6,7 +6,7 @@
     clippy::panic,
     reason = "a test stops at the first surprise"
 )]
-#![expect(clippy::format_collect, clippy::large_futures, reason = "a test is written to be read")]
+#![expect(clippy::large_futures, reason = "a test is written to be read")]
 
 mod support;
 

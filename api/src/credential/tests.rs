@@ -284,7 +284,7 @@ proptest! {
     fn claims_of_any_form_that_our_key_signed_are_believed_as_they_are_or_refused(
         name in "sub|tenant|role|iss|aud|iat|nbf|exp|jti|[a-z]{1,5}",
         value in prop_oneof![
-            any::<i64>().prop_map(Value::from), Just(serde_json::from_str("15e-1").unwrap()), any::<String>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from), Just(serde_json::from_str("1.5").unwrap()), any::<String>().prop_map(Value::from),
             any::<bool>().prop_map(Value::from), Just(Value::Null), Just(json!([])), Just(json!({"a": [1]})),
         ],
     ) {

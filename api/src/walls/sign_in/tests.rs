@@ -75,7 +75,7 @@ async fn of_a_million_guesses_from_one_address_a_thousand_an_hour_reach_a_passwo
     for at in [|_| 7, |number| number] {
         let attack = Attack::mount(&gates(), HOUR, |number| (1, at(number))).await;
         let through = attack.all();
-        assert!(through <= IN_AN_HOUR && through >= IN_AN_HOUR - 60, "{through}");
+        assert!((IN_AN_HOUR - 60..=IN_AN_HOUR).contains(&through), "{through}");
         assert!(attack.remembered < 10_000, "{}", attack.remembered);
     }
 }
@@ -85,10 +85,10 @@ async fn of_a_million_guesses_at_one_account_from_a_million_addresses_no_more_do
     let gates = gates();
     let attack = Attack::mount(&gates, HOUR, |number| (number, 7)).await;
     let through = attack.all();
-    assert!(through <= IN_AN_HOUR && through >= IN_AN_HOUR - 60, "{through}");
+    assert!((IN_AN_HOUR - 60..=IN_AN_HOUR).contains(&through), "{through}");
     assert!(attack.remembered < 10_000, "{}", attack.remembered);
     // So a million guesses at one account take weeks, however many addresses help.
-    assert!(MILLION / (24 * 60 * PER_MINUTE) > 30);
+    const { assert!(MILLION / (24 * 60 * PER_MINUTE) > 30) };
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +107,7 @@ async fn a_million_addresses_within_seconds_fill_no_memory() {
     // Each gate remembers so many, those of one second more, and the counts that the rest share.
     let bound = 2 * (MOST + 100_000 + 4_096);
     assert!(attack.remembered <= bound, "{}", attack.remembered);
-    // The rest of the attack had to share; nearly nothing of it got through.
+    // Whoever came after that had to share.
     assert!(attack.all() < MILLION / 2, "{}", attack.all());
 }
 

@@ -31,7 +31,9 @@ pub struct Invite {
     pub role: Field<Role>,
 }
 
-impl Document for Invite {}
+impl Document for Invite {
+    const PERSONAL: bool = true;
+}
 
 /// Invites somebody by mail. The invitation stands for seven days.
 ///

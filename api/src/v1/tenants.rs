@@ -1,7 +1,7 @@
 //! Tenants, for operators of the platform.
 
 use actix_web::http::StatusCode;
-use domain::{Slug, TenantName, UserId};
+use domain::{Slug, TenantId, TenantName, UserId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -92,6 +92,7 @@ pub async fn list(platform: Platform<ListTenants>) -> Answer {
     let limit = limit.as_ref().map_or(Limit::default(), |limit| limit.0).0;
     let after = cursor.as_ref().map(|cursor| cursor.0.last::<String>(LIST)).transpose()?;
     let tenants = platform.directory().tenants(after.as_deref(), limit).await?;
+    platform.concerns(tenants.iter().map(|tenant| TenantId(tenant.id)));
     let items = tenants.into_iter().map(TenantBody::from).collect();
     platform.answer(None, &List::page(LIST, items, limit, |last: &TenantBody| last.slug.clone()))
 }
@@ -106,5 +107,6 @@ pub async fn get(platform: Platform<NoQuery>, TenantAt(slug): TenantAt) -> Answe
     let found = platform.directory().tenant_by_slug(&slug).await?;
     let absent = || Problem::new(code::TENANT_NOT_FOUND, format!("the tenant {slug} does not exist"));
     let tenant = found.value.ok_or_else(absent)?;
+    platform.concerns(std::iter::once(TenantId(tenant.id)));
     platform.answer(Some(found.position), &TenantBody::from(tenant))
 }

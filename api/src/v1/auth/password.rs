@@ -31,7 +31,7 @@ impl Document for Forgot {}
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn forgot(Anonymous { body, visitor }: Anonymous<Forgot>) -> Answer {
-    visitor.try_account(&visitor.people().index(&body.email.0).await?)?;
+    visitor.try_letter(&visitor.people().index(&body.email.0).await?)?;
     visitor.people().forgot(body.email.0)?;
     answer::written(StatusCode::ACCEPTED, None, false, &AcceptedBody::mail())
 }

@@ -42,9 +42,9 @@ impl Document for SignUp {}
 ))]
 pub async fn sign_up(Anonymous { body, visitor }: Anonymous<SignUp>) -> Answer {
     let SignUp { email, password, name, locale } = body;
-    visitor.try_account(&visitor.people().index(&email.0).await?)?;
+    visitor.try_letter(&visitor.people().index(&email.0).await?)?;
     let locale = locale.map(|locale| locale.0);
-    visitor.people().sign_up(email.0, &password, name.0, locale)?;
+    visitor.people().sign_up(email.0, &password, name.0, locale).await?;
     answer::written(StatusCode::ACCEPTED, None, false, &AcceptedBody::mail())
 }
 

@@ -132,11 +132,14 @@ impl People {
         method: SignInMethod,
         origin: &Origin,
     ) -> Result<Tokens, Problem> {
+        let user_agent = self.seal_some(user, Purpose::UserAgent, origin.user_agent.as_deref()).await;
+        let address = self.seal_some(user, Purpose::Address, origin.address.as_deref()).await;
+        // Of somebody whose erasure was cut off there is still an account, but no key any more.
         let begun = SignIn {
             user,
             method,
-            user_agent: self.seal_some(user, Purpose::UserAgent, origin.user_agent.as_deref()).await?,
-            address: self.seal_some(user, Purpose::Address, origin.address.as_deref()).await?,
+            user_agent: user_agent.map_err(unless_gone)?,
+            address: address.map_err(unless_gone)?,
         };
         let Started { session, refresh, expires_at, .. } = self.sessions.start(begun).await?;
         if self.accounts.by_id(user).await?.is_none_or(|account| account.password_set_at != since) {
@@ -146,8 +149,7 @@ impl People {
         let command = UserCommand::SignIn { session, method };
         if let Err(problem) = self.act(user, command, origin, Some(format!("sign-in {session}"))).await {
             self.sessions.revoke(user, session).await?;
-            let gone = [code::USER_NOT_FOUND, code::USER_ERASED].contains(&problem.code);
-            return Err(if gone { refused() } else { problem });
+            return Err(unless_gone(problem));
         }
         self.tokens(user, session, refresh, expires_at)
     }
@@ -226,6 +228,12 @@ impl People {
         }
         Ok(seen)
     }
+}
+
+/// The answer to a problem: who is not there any more is as unknown as anybody.
+fn unless_gone(problem: Problem) -> Problem {
+    let gone = [code::USER_NOT_FOUND, code::USER_ERASED].contains(&problem.code);
+    if gone { refused() } else { problem }
 }
 
 /// One answer for every sign-in that fails.

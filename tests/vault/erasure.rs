@@ -73,6 +73,12 @@ async fn the_bytes_of_an_erased_key_are_gone_from_the_files_of_the_table() {
     let (gone, stays) = (wrapped(&world, people[7]).await, wrapped(&world, people[8]).await);
     assert!(found_in_table(&world, &gone).await, "the search finds what is there");
     vault.erase(acme, people[7]).await.unwrap();
+    // The server's own upkeep may see older rows for a while; then they are for who comes by later.
+    for _ in 0..10 {
+        if pending(&world).await > 0 {
+            vault.purge().await.unwrap();
+        }
+    }
     assert!(!found_in_table(&world, &gone).await);
     assert!(found_in_table(&world, &stays).await, "the others stay");
 }

@@ -209,7 +209,7 @@ fn enter(
     let reads = *method == Method::GET;
     match status {
         TenantStatus::Suspended
-            if !reads && matches!(access, Some(Access::Transact | Access::Administer)) =>
+            if !reads && matches!(access, Some(Access::Transact | Access::Execute | Access::Administer)) =>
         {
             Err(Problem::new(
                 code::TENANT_SUSPENDED,

@@ -6,6 +6,7 @@ mod headers;
 mod path;
 mod query;
 mod read;
+pub mod sdk;
 mod visitor;
 mod write;
 
@@ -18,6 +19,6 @@ pub use path::{
     WalletAt,
 };
 pub use query::{After, Limit, NoQuery, Parameters};
-pub use read::{Platform, Read};
+pub use read::{Platform, Read, View, state};
 pub use visitor::{Anonymous, AnonymousAsking, Asks, Operate, Person, PersonAsks};
 pub use write::{Write, Writer};

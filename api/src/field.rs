@@ -168,7 +168,7 @@ macro_rules! checked_word {
 checked_word! {
     Role INVALID_ROLE "a role is owner, admin, member, viewer or auditor"
     Environment INVALID_ENVIRONMENT "an environment is live or test"
-    Scope INVALID_SCOPE "a scope is read, audit, transact or administer"
+    Scope INVALID_SCOPE "a scope is read, audit, transact, administer or execute"
     Network INVALID_NETWORK "a network is an address or a range, such as \"192.0.2.0/24\""
 }
 

@@ -25,6 +25,7 @@ mod problem;
 mod reads;
 mod resource;
 mod routes;
+mod sdk;
 mod serve;
 mod session;
 pub mod tls;

@@ -8,6 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use chrono::{DateTime, Utc};
 use domain::{Partition, TenantId};
 use journal::Position;
 use projections::{PlatformReader, Reflected, TenantReader};
@@ -44,6 +45,11 @@ impl View {
     /// The caller's tenant.
     pub fn tenant(&self) -> TenantId {
         self.caller.tenant
+    }
+
+    /// The moment.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.app.clock.now()
     }
 
     /// Opens what is personal.
@@ -138,7 +144,7 @@ impl<Q: Parameters> FromRequest for Platform<Q> {
 }
 
 /// What the program gave to every request.
-pub(super) fn state(request: &HttpRequest) -> Result<Data<App>, Problem> {
+pub fn state(request: &HttpRequest) -> Result<Data<App>, Problem> {
     request.app_data::<Data<App>>().cloned().ok_or_else(|| Problem::internal("the application has no state"))
 }
 

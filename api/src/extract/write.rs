@@ -142,7 +142,7 @@ impl query::Parameters for NoParameters {
 }
 
 /// Refuses what could not be taken on anyway, before any of it is read.
-fn admit(
+pub(super) fn admit(
     app: &App,
     tenant: TenantId,
     request: &HttpRequest,
@@ -187,15 +187,20 @@ impl<T: Document> FromRequest for Write<T> {
                 }
                 None => None,
             };
-            let context = Context {
-                actor: caller.actor.name(),
-                role: caller.access.as_str().to_owned(),
-                source: source(&app, &caller, &request),
-                request_id: headers::request_id(&request),
-                traceparent: headers::traceparent(request.headers()),
-            };
+            let context = context(&app, &caller, &request);
             Ok(Self { body, writer: Writer { app, caller, context, key, _admitted: admitted } })
         })
+    }
+}
+
+/// Who asks, from where.
+pub(super) fn context(app: &App, caller: &Caller, request: &HttpRequest) -> Context {
+    Context {
+        actor: caller.actor.name(),
+        role: caller.access.as_str().to_owned(),
+        source: source(app, caller, request),
+        request_id: headers::request_id(request),
+        traceparent: headers::traceparent(request.headers()),
     }
 }
 

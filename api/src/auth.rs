@@ -29,6 +29,7 @@ use crate::problem::{Problem, code};
 use crate::routes::Matched;
 
 pub use directory::Directory;
+pub use remembered::Remembered;
 
 use choice::Named;
 use presented::Presented;

@@ -3,6 +3,8 @@
 //! Serde carries nothing but a message, so a field's message begins with its code; [`crate::problem`] reads it
 //! there.
 
+mod metering;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -18,6 +20,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::problem::{Code, Problem, code};
+
+pub use metering::{Credential, ModeWord, RolloverWord};
 
 /// A value of a request that has been checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

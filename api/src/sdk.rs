@@ -10,7 +10,7 @@ mod routes;
 use actix_web::HttpRequest;
 use actix_web::http::header;
 
-pub use asked::{PASSED, wallet_and_user};
+pub use asked::{application, wallet_and_user};
 pub use routes::*;
 
 /// Where the addresses begin. An SDK is given one of them as its base address.

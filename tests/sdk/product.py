@@ -33,8 +33,7 @@ class Product:
             address = "127.0.0.1:%d" % free.getsockname()[1]
         self.base = f"http://{address}"
         environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "NATS_URL")}
-        environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__DEADLINE_MS": "3000",
-                        "COUNTERFOIL_GATEWAY__PRIVATE_PROVIDERS": "true"}
+        environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__DEADLINE_MS": "3000"}
         self.environment = environment
         self.up = subprocess.Popen([PROGRAM, "up", "--listen", address, "--data-dir", directory], env=environment,
                                    stdout=subprocess.PIPE, text=True)
@@ -71,11 +70,15 @@ class Product:
         self.ask("POST", "/v1/wallets", {"path": "sdk:empty", "asset": "USD"})
         prices = []
         for dialect, (prefix, models) in DIALECTS.items():
-            self.ask("PUT", f"/v1/providers/fake-{dialect}", {
-                "dialect": dialect, "base_url": f"http://127.0.0.1:{port}{prefix}", "credential": f"secret-of-{dialect}"})
-            for model in models + [f"{model}--{fault}" for model in models for fault in FAULTS]:
-                self.ask("PUT", f"/v1/models/{model}", {"routes": [{"provider": f"fake-{dialect}", "model": model}]})
-                prices.append({"provider": f"fake-{dialect}", "model": model, "asset": "USD", "rates": RATES})
+            for fault in ["", *FAULTS]:
+                # A provider for each fault, because one that fails is left alone for a while.
+                provider = f"fake-{dialect}-{fault}".strip("-")
+                self.ask("PUT", f"/v1/providers/{provider}", {
+                    "dialect": dialect, "base_url": f"http://127.0.0.1:{port}{prefix}", "credential": "the-providers-key"})
+                for model in models:
+                    model = f"{model}--{fault}" if fault else model
+                    self.ask("PUT", f"/v1/models/{model}", {"routes": [{"provider": provider, "model": model}]})
+                    prices.append({"provider": provider, "model": model, "asset": "USD", "rates": RATES})
         self.ask("POST", "/v1/prices/import", {"prices": prices})
 
     def for_sdk(self, name):

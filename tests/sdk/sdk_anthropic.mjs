@@ -77,7 +77,7 @@ async function errors() {
   await raised(400, () => say({ model: `${MODEL}--400` }));
   used(`${MODEL}--400`, null, "failed");
   await raised(401, () => say({}, {}, new Anthropic({ apiKey: "wrong", baseURL })));
-  await raised(529, () => say({ model: `${MODEL}--529` }, { maxRetries: 0 }));
+  await raised(DIRECT ? 529 : 502, () => say({ model: `${MODEL}--529` }, { maxRetries: 0 }));
   used(`${MODEL}--529`, null, "failed");
   if (!DIRECT) await raised(404, () => say({ model: "claude-unheard-of" }));
 }

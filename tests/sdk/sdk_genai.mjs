@@ -77,7 +77,7 @@ async function errors() {
 async function emptyWallet() {
   if (DIRECT) return;
   const error = await raised(402, () => say({}, made(KEY, EMPTY)));
-  same(String(error).includes("allowance_exhausted"), true, String(error));
+  same(String(error).toLowerCase().includes("allowance_exhausted"), true, String(error));
   await raised(402, () => stream({}, made(KEY, EMPTY)));
 }
 

@@ -110,7 +110,7 @@ def refusals():
     same((refused.code, refused.status), (400, "INVALID_ARGUMENT"))
     used(f"{MODEL}--400", "failed")
     same(raised(errors.ClientError, lambda: say(by=made("wrong"))).code, 401)
-    same(raised(errors.ServerError, lambda: say(f"{MODEL}--503")).code, 503)
+    same(raised(errors.ServerError, lambda: say(f"{MODEL}--503")).code, 503 if DIRECT else 502)
     used(f"{MODEL}--503", "failed")
     if not DIRECT:
         same(raised(errors.ClientError, lambda: say("gemini-unheard-of")).code, 404)
@@ -129,7 +129,7 @@ def empty_wallet():
     for call in (say, stream):
         error = raised(errors.ClientError, lambda: call(by=made(**EMPTY)))
         same(error.code, 402)
-        assert "allowance_exhausted" in str(error.details), error.details
+        assert "allowance_exhausted" in str(error.details).lower(), error.details
 
 
 def broken_streams():

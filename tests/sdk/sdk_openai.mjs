@@ -94,9 +94,9 @@ async function errors() {
   await raised(400, () => chat({ model: `${MODEL}--400` }));
   used(`${MODEL}--400`, null, "failed");
   await raised(401, () => chat({}, {}, new OpenAI({ apiKey: "wrong", baseURL })));
-  await raised(500, () => chat({ model: `${MODEL}--500` }, { maxRetries: 0 }));
+  await raised(DIRECT ? 500 : 502, () => chat({ model: `${MODEL}--500` }, { maxRetries: 0 }));
   used(`${MODEL}--500`, null, "failed");
-  if (!DIRECT) same((await raised(404, () => chat({ model: "gpt-unheard-of" }))).code, "model_not_found");
+  if (!DIRECT) same((await raised(404, () => chat({ model: "gpt-unheard-of" }))).code, "unknown_model");
 }
 
 async function rateLimited() {

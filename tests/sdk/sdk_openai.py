@@ -151,7 +151,7 @@ def errors():
     used(f"{MODEL}--500", "failed")
     if not DIRECT:
         unknown = raised(openai.NotFoundError, lambda: chat("gpt-unheard-of"))
-        same(unknown.code, "model_not_found")
+        same(unknown.code, "unknown_model")
 
 
 def rate_limited():

@@ -9,7 +9,7 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use chrono::{DateTime, Utc};
-use domain::{Partition, TenantId};
+use domain::{Catalogue, Partition, TenantId};
 use journal::Position;
 use projections::{PlatformReader, Reflected, TenantReader};
 use serde::Serialize;
@@ -40,6 +40,12 @@ impl View {
     /// Questions within the caller's tenant.
     pub fn ledger(&self) -> TenantReader<'_> {
         self.app.reader.tenant(self.caller.tenant)
+    }
+
+    /// What the caller's tenant offers, and the position that this reflects.
+    pub async fn catalogue(&self) -> Result<(Catalogue, Position), Problem> {
+        let found = self.ledger().catalogue().await?;
+        Ok((found.value.map(|view| view.state).unwrap_or_default(), found.position))
     }
 
     /// The caller's tenant.

@@ -31,10 +31,11 @@ pub struct Write<T> {
 
 /// Sends commands to the pipeline in the caller's name.
 pub struct Writer {
-    app: Data<App>,
-    caller: Caller,
+    pub(super) app: Data<App>,
+    pub(super) caller: Caller,
+    pub(super) request: HttpRequest,
+    pub(super) key: Option<IdempotencyKey>,
     context: Context,
-    key: Option<IdempotencyKey>,
     /// Held until there is an answer.
     _admitted: OwnedSemaphorePermit,
 }
@@ -73,6 +74,11 @@ impl Writer {
             }),
         });
         self.app.pipeline.submit_all(requests.collect()).await
+    }
+
+    /// By whom and from where it is asked.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The caller's tenant.
@@ -188,7 +194,7 @@ impl<T: Document> FromRequest for Write<T> {
                 None => None,
             };
             let context = context(&app, &caller, &request);
-            Ok(Self { body, writer: Writer { app, caller, context, key, _admitted: admitted } })
+            Ok(Self { body, writer: Writer { app, caller, request, context, key, _admitted: admitted } })
         })
     }
 }

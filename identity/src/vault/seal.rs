@@ -44,6 +44,7 @@ pub enum Purpose {
     OidcSubject,
     OidcSecret,
     ProviderCredential,
+    KeptResponse,
 }
 
 impl Purpose {
@@ -63,6 +64,7 @@ impl Purpose {
             Self::OidcSubject => "oidc_subject",
             Self::OidcSecret => "oidc_secret",
             Self::ProviderCredential => "provider_credential",
+            Self::KeptResponse => "kept_response",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The ledger itself, on servers that answer: migrated, wired, and served until the end is asked for.
 
 mod app;
+mod gateway;
 mod greeting;
 mod health;
 mod people;

@@ -48,7 +48,7 @@ pub struct App {
     /// What each tenant offers to call.
     pub catalogues: Arc<Catalogues>,
     /// Makes the calls.
-    pub gateway: Arc<gateway::Gateway>,
+    pub gateway: gateway::Gateway,
     /// Looks at what the program depends on.
     pub health: HealthCheck,
     /// What `/metrics` shows.

@@ -5,7 +5,8 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::People;
+use ::gateway::Gateway;
+use api::{Catalogues, People};
 use api::credential::{Grant, Role, Signer};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
@@ -18,6 +19,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::gateway;
 use super::people::{Identities, Makings};
 use super::pools::Pools;
 use super::{Demo, greeting};
@@ -44,6 +46,8 @@ pub struct Ledger {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) identities: Identities,
+    pub(super) catalogues: Arc<Catalogues>,
+    pub(super) gateway: Gateway,
     writers: TaskTracker,
     sweeping: CancellationToken,
     pub(super) followers: TaskTracker,
@@ -103,7 +107,17 @@ impl Ledger {
             ids: Arc::clone(&ids),
         })
         .await?;
+        let catalogues = Arc::new(Catalogues::new(reader.clone(), identities.vault.clone()));
+        let makings = gateway::Makings {
+            pipeline: pipeline.clone(),
+            catalogues: Arc::clone(&catalogues),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
+        let gateway = gateway::gateway(config, &identities, makings);
         Ok(Self {
+            catalogues,
+            gateway,
             pipeline,
             reader,
             journal,
@@ -196,9 +210,11 @@ impl Ledger {
 
     /// Ends in order: what waits is written; what is not yet relayed or projected is found in the journal next time.
     pub async fn stop(self) {
-        let Self { pipeline, reader, identities, writers, sweeping, followers, following, .. } = self;
+        self.gateway.drain().await;
+        let Self { pipeline, reader, identities, catalogues, gateway, writers, sweeping, followers, following, .. } =
+            self;
         sweeping.cancel();
-        drop((pipeline, reader, identities));
+        drop((pipeline, reader, identities, catalogues, gateway));
         writers.close();
         writers.wait().await;
         following.cancel();

@@ -33,7 +33,7 @@ class Product:
             address = "127.0.0.1:%d" % free.getsockname()[1]
         self.base = f"http://{address}"
         environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "NATS_URL")}
-        environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__DEADLINE_MS": "3000"}
+        environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__ATTEMPTS": "2"}
         self.environment = environment
         self.up = subprocess.Popen([PROGRAM, "up", "--listen", address, "--data-dir", directory], env=environment,
                                    stdout=subprocess.PIPE, text=True)

@@ -61,7 +61,7 @@ impl Writer {
     }
 
     /// Ends a call that is made here; whether it is.
-    pub async fn cancel(&self, id: ExecutionId) -> bool {
-        self.app.gateway.cancel(self.tenant(), id).await
+    pub fn cancel(&self, id: ExecutionId) -> bool {
+        self.app.gateway.cancel(self.tenant(), id)
     }
 }

@@ -15,7 +15,7 @@ use crate::resource::ExecutionBody;
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn cancel(Write { writer, .. }: Write<Nothing>, ExecutionAt(id): ExecutionAt) -> Answer {
-    let cancelled = writer.cancel(id).await;
+    let cancelled = writer.cancel(id);
     let found = writer.ledger().execution(id).await?.value;
     let Some(execution) = found else {
         return Err(Problem::new(code::EXECUTION_NOT_FOUND, "the execution does not exist"));

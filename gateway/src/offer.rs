@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use domain::catalogue::{Model, ModelName, Provider, ProviderName};
-use domain::{Price, TenantId};
+use domain::catalogue::{Model, Provider};
+use domain::{ModelName, Price, ProviderName, TenantId};
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Dialect;
+use domain::catalogue::Dialect;
 use domain::execution::Operation;
 use serde_json::{Value, json};
 

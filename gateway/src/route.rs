@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use domain::Price;
-use domain::catalogue::{ModelName, Route};
+use domain::catalogue::Route;
+use domain::{ModelName, Price};
 
 use crate::offer::{Offer, Supplier};
 use crate::refusal::Refusal;

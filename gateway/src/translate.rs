@@ -14,7 +14,7 @@ mod talk;
 mod telling;
 
 use bytes::Bytes;
-use domain::Dialect;
+use domain::catalogue::Dialect;
 use domain::execution::Operation;
 use serde_json::Value;
 

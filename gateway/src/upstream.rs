@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::catalogue::ProviderName;
-use domain::{Dialect, TenantId};
+use domain::catalogue::Dialect;
+use domain::{ProviderName, TenantId};
 use quick_cache::sync::Cache;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};

@@ -111,12 +111,12 @@ impl Meter {
     pub(crate) fn settled(&self, input: u64) -> (Usage, UsageSource) {
         match self.usage {
             Some(usage) if self.complete => (usage, UsageSource::Reported),
-            reported => {
-                let known = reported.unwrap_or(Usage { input, ..Usage::default() });
+            Some(known) => {
                 let output = self.passed().saturating_sub(known.reasoning);
                 let source = if self.passed() == 0 { UsageSource::InputOnly } else { UsageSource::Estimated };
                 (Usage { output, ..known }, source)
             }
+            None => (Usage { input, output: self.passed(), ..Usage::default() }, UsageSource::Estimated),
         }
     }
 

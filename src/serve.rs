@@ -6,6 +6,7 @@ mod greeting;
 mod health;
 mod people;
 mod pools;
+mod sweep;
 mod vault;
 mod walls;
 mod wiring;

@@ -47,7 +47,7 @@ use crate::{health, sdk, v1};
         v1::models::list, v1::models::get, v1::models::put, v1::models::remove,
         v1::prices::list, v1::prices::put, v1::prices::import,
         v1::executions::create::create, v1::executions::list::list, v1::executions::list::get,
-        v1::executions::cancel::cancel,
+        v1::executions::cancel::cancel, v1::executions::import::import,
         v1::analytics::usage::usage, v1::analytics::latency::latency, v1::analytics::top_spenders::top_spenders,
         v1::analytics::burn_rate::burn_rate,
         sdk::openai_chat, sdk::openai_responses, sdk::openai_embeddings, sdk::openai_models,

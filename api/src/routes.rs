@@ -135,6 +135,7 @@ pub const TABLE: &[Line] = table! {
     GET "/v1/prices" Read v1::prices::list;
     PUT "/v1/prices" Administer v1::prices::put;
     POST "/v1/prices/import" Administer v1::prices::import;
+    POST "/v1/executions/import" Administer v1::executions::import::import;
     POST "/v1/executions" Execute v1::executions::create::create;
     GET "/v1/executions" Read v1::executions::list::list;
     GET "/v1/executions/{id}" Read v1::executions::list::get;

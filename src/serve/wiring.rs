@@ -13,8 +13,7 @@ use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOp
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
 use journal::Journal;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use projections::{Due, Progress, Projectors, Reader, Settings};
-use sqlx::PgPool;
+use projections::{Progress, Projectors, Reader, Settings};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::gateway;
 use super::people::{Identities, Makings};
 use super::pools::Pools;
-use super::{Demo, greeting};
+use super::{Demo, greeting, sweep};
 use crate::cli::{Failure, say};
 use crate::config::Config;
 use crate::demo;
@@ -30,8 +29,6 @@ use crate::lifecycle::Lifecycle;
 use crate::servers::{Addresses, connect_nats};
 use crate::system::{SystemClock, SystemIds};
 
-/// How many due holds are swept at a time in a partition.
-const SWEEP: i64 = 500;
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -91,7 +88,7 @@ impl Ledger {
             },
         };
         followers.spawn(projectors.run(following.clone()));
-        let sweep = sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
+        let sweep = sweep::sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
         writers.spawn(sweep);
         followers.spawn(upkeep(metrics.clone(), following.clone()));
         let (read, partitions) = (reader.clone(), journal.partition_count());
@@ -230,29 +227,6 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         cache_aggregates: config.pipeline.cache_aggregates.get(),
         patience: Duration::from_millis(config.pipeline.patience_ms),
     }
-}
-
-fn sweep(
-    config: &Config,
-    journal: &Journal,
-    pool: PgPool,
-    pipeline: Pipeline,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let (journal, due) = (journal.clone(), Due::new(pool));
-    let interval = Duration::from_millis(config.sweep.interval_ms.get());
-    commands::sweep(pipeline, clock, interval, stop, move |now| {
-        let (journal, due) = (journal.clone(), due.clone());
-        async move {
-            let mut found = Vec::new();
-            for partition in journal.partitions() {
-                let more = due.due(partition, now, SWEEP).await;
-                found.extend(more.map_err(|error| error.to_string())?);
-            }
-            Ok(found)
-        }
-    })
 }
 
 /// Keeps the histograms from growing.

@@ -4,6 +4,7 @@ use domain::{
     ApplicationId, Catalogue, ExecutionId, ProviderName, Sealed, UserRef, WalletPath,
 };
 use gateway::{Call, Reply};
+use journal::Position;
 
 use super::Writer;
 use crate::problem::Problem;
@@ -31,8 +32,9 @@ impl Writer {
         self.app.catalogues.seal(self.tenant(), provider, credential).await
     }
 
-    /// Has the next call here look at the catalogue again.
-    pub fn catalogue_changed(&self) {
+    /// Waits a moment until the next call here finds what has changed.
+    pub async fn catalogue_changed(&self, position: Position) {
+        self.app.people.settle(position).await;
         self.app.catalogues.forget(self.tenant());
     }
 

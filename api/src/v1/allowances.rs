@@ -2,8 +2,7 @@
 
 use actix_web::http::StatusCode;
 use chrono::{DateTime, Utc};
-use commands::Command;
-use domain::allowance::AllowanceCommand;
+use commands::{AllowanceChange, Command};
 use domain::{Amount, GrantId, LevelName, UserRef};
 use projections::AllowanceFilter;
 use serde::Deserialize;
@@ -102,11 +101,11 @@ impl Document for PutAllowance {}
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn put(Write { body, writer }: Write<PutAllowance>, WalletAt(path): WalletAt) -> Answer {
-    let command = AllowanceCommand::Assign {
+    let change = AllowanceChange::Assign {
         level: body.level.map(|level| level.0),
         user: body.user.map(|user| user.0),
     };
-    let outcome = writer.submit(Command::Allowance { path, command }).await?;
+    let outcome = writer.submit(Command::Allowance { path, change }).await?;
     answer::done(outcome, StatusCode::OK, AllowanceBody::try_from)
 }
 
@@ -141,12 +140,12 @@ impl Document for NewGrant {}
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn grant(Write { body, writer }: Write<NewGrant>, WalletAt(path): WalletAt) -> Answer {
-    let command = AllowanceCommand::Grant {
-        id: GrantId(writer.new_id("grant")),
+    let change = AllowanceChange::Grant {
+        grant: GrantId(writer.new_id("grant")),
         amount: body.amount.0,
         priority: body.priority,
         expires_at: body.expires_at.map(|time| time.0),
     };
-    let outcome = writer.submit(Command::Allowance { path, command }).await?;
+    let outcome = writer.submit(Command::Allowance { path, change }).await?;
     answer::done(outcome, StatusCode::CREATED, AllowanceBody::try_from)
 }

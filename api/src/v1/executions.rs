@@ -2,4 +2,5 @@
 
 pub mod cancel;
 pub mod create;
+pub mod import;
 pub mod list;

@@ -94,7 +94,7 @@ pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<Mo
     let routes = body.routes.into_iter().map(route).collect();
     let model = Model { alias: alias.clone(), routes, max_output_tokens: body.max_output_tokens };
     let outcome = writer.submit(Command::Catalogue(CatalogueCommand::DefineModel(model))).await?;
-    writer.catalogue_changed();
+    writer.catalogue_changed(outcome.position).await;
     answer::done(outcome, StatusCode::OK, |resource| {
         let catalogue = catalogue_of(resource)?;
         catalogue.models.get(&alias).map(ModelBody::from).ok_or_else(|| absent(&alias))
@@ -110,6 +110,6 @@ pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<Mo
     ))]
 pub async fn remove(Write { writer, .. }: Write<Nothing>, Named(alias): Named<ModelName>) -> Answer {
     let outcome = writer.submit(Command::Catalogue(CatalogueCommand::RemoveModel { alias })).await?;
-    writer.catalogue_changed();
+    writer.catalogue_changed(outcome.position).await;
     Ok(answer::gone(&outcome))
 }

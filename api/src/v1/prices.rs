@@ -130,7 +130,7 @@ pub async fn list(Read { query, view }: Read<ListPrices>) -> Answer {
 pub async fn put(Write { body, writer }: Write<PutPrice>) -> Answer {
     let (provider, model) = (body.provider.0.clone(), body.model.0.clone());
     let outcome = writer.submit(Command::Catalogue(body.into())).await?;
-    writer.catalogue_changed();
+    writer.catalogue_changed(outcome.position).await;
     answer::done(outcome, StatusCode::OK, |resource| {
         let catalogue = catalogue_of(resource)?;
         let price = catalogue.price(&provider, &model);
@@ -187,7 +187,6 @@ pub async fn import(Write { body, writer }: Write<ImportPrices>) -> Answer {
     let (places, commands): (Vec<usize>, Vec<Command>) =
         commands.into_iter().map(|(place, command)| (place, Command::Catalogue(command))).unzip();
     let outcomes = writer.submit_each(commands).await;
-    writer.catalogue_changed();
     let mut position = None;
     for (place, outcome) in places.iter().zip(outcomes) {
         match outcome {
@@ -196,6 +195,9 @@ pub async fn import(Write { body, writer }: Write<ImportPrices>) -> Answer {
                 return Err(Problem { index: u32::try_from(*place).ok(), ..Problem::from(failure) });
             }
         }
+    }
+    if let Some(position) = position {
+        writer.catalogue_changed(position).await;
     }
     let body = ImportedBody { set: places.len(), unchanged: all - places.len() };
     answer::written(StatusCode::OK, position, false, &body)

@@ -124,7 +124,7 @@ pub async fn put(Write { body, writer }: Write<PutProvider>, Named(name): Named<
         enabled: body.enabled,
     };
     let outcome = writer.submit(Command::Catalogue(CatalogueCommand::DefineProvider(Box::new(provider)))).await?;
-    writer.catalogue_changed();
+    writer.catalogue_changed(outcome.position).await;
     answer::done(outcome, StatusCode::OK, |resource| {
         let catalogue = catalogue_of(resource)?;
         catalogue.providers.get(&name).map(ProviderBody::from).ok_or_else(|| absent(&name))
@@ -140,6 +140,6 @@ pub async fn put(Write { body, writer }: Write<PutProvider>, Named(name): Named<
     ))]
 pub async fn remove(Write { writer, .. }: Write<Nothing>, Named(name): Named<ProviderName>) -> Answer {
     let outcome = writer.submit(Command::Catalogue(CatalogueCommand::RemoveProvider { name })).await?;
-    writer.catalogue_changed();
+    writer.catalogue_changed(outcome.position).await;
     Ok(answer::gone(&outcome))
 }

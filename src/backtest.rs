@@ -29,9 +29,6 @@ pub enum BacktestError {
     /// The tenant's time zone is not known here.
     #[error(transparent)]
     Zone(#[from] NameError),
-    /// A month of it cannot be told.
-    #[error("the month of {0} cannot be told in the tenant's time zone")]
-    Month(DateTime<Utc>),
 }
 
 /// What calls came to.

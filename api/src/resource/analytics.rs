@@ -97,9 +97,9 @@ pub struct UsageRowBody {
     /// What the calls have in common.
     #[serde(flatten)]
     pub group: GroupBody,
-    /// The asset of the cost; null for calls without a price.
+    /// The asset of the cost.
     #[schema(example = "USD")]
-    pub asset: Option<String>,
+    pub asset: String,
     /// What they came to.
     #[serde(flatten)]
     pub consumption: ConsumptionBody,

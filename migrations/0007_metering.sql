@@ -34,8 +34,8 @@ CREATE INDEX ON views.allowances (tenant_id, path);
 CREATE INDEX ON views.allowances (tenant_id, level, path) WHERE level IS NOT NULL;
 CREATE INDEX ON views.allowances (tenant_id, user_ref, path) WHERE user_ref IS NOT NULL;
 -- What the sweeper looks for.
-CREATE INDEX ON views.allowances (partition, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX ON views.allowances (partition) WHERE debt > 0;
+CREATE INDEX ON views.allowances (partition, due_at, allowance_id) WHERE due_at IS NOT NULL;
+CREATE INDEX ON views.allowances (partition, allowance_id) WHERE debt > 0;
 CREATE INDEX ON views.allowances (tenant_id, path) WHERE debt > 0;
 
 -- Metered calls, for lists and filters. `state` is the fold of the execution's stream.

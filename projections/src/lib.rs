@@ -29,9 +29,10 @@ pub use progress::{Kind, Mark, Progress, State};
 pub use reader::{
     AllowanceFilter, AllowanceView, Analysis, ApiKeyView, ApplicationView, AssetSum, AuditFilter, AuditView,
     BalanceView, BurnRate, CatalogueView, Consumption, Dimension, EntryView, ExecutionFilter, ExecutionView,
-    Granularity, Group, InvitationView, Lagging, LatencyRow, MemberView, Membership, PlatformReader, PointInTime, PresentedInvitation, PresentedKey,
-    ReadError, Reader, Reflected, Spender, TenantReader, TenantView, TransactionFilter, TransactionView, TrialBalance,
-    UsageFilter, UsageQuestion, UsageRow, UserReader, UserView, WalletFilter, WalletView, Window, WindowError,
+    Granularity, Group, InvitationView, Lagging, LatencyRow, MemberView, Membership, PlatformReader,
+    PointInTime, PresentedInvitation, PresentedKey, ReadError, Reader, Reflected, Spender, TenantReader,
+    TenantView, TransactionFilter, TransactionView, TrialBalance, UsageFilter, UsageQuestion, UsageRow,
+    UserReader, UserView, WalletFilter, WalletView, Window, WindowError,
 };
 pub use rebuild::{RebuildError, RebuildProgress, RebuildReport, rebuild};
 pub use runtime::{

@@ -17,9 +17,7 @@ mod users;
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
-use domain::{
-    Allowance, Application, Catalogue, Execution, Partition, Tenant, Transaction, User, Wallet,
-};
+use domain::{Allowance, Application, Catalogue, Execution, Partition, Tenant, Transaction, User, Wallet};
 use sqlx::{PgConnection, PgPool};
 
 use crate::Kind;
@@ -72,15 +70,10 @@ impl Kind {
             Self::Tenants => aggregate_type == Tenant::TYPE,
             Self::Balances => aggregate_type == Wallet::TYPE,
             Self::Transactions => aggregate_type == Transaction::TYPE,
-            Self::Snapshots => [
-                Tenant::TYPE,
-                Wallet::TYPE,
-                User::TYPE,
-                Application::TYPE,
-                Catalogue::TYPE,
-                Allowance::TYPE,
-            ]
-            .contains(&aggregate_type),
+            Self::Snapshots => {
+                [Tenant::TYPE, Wallet::TYPE, User::TYPE, Application::TYPE, Catalogue::TYPE, Allowance::TYPE]
+                    .contains(&aggregate_type)
+            }
             Self::Users => aggregate_type == User::TYPE,
             Self::Applications => aggregate_type == Application::TYPE,
             Self::Catalogues => aggregate_type == Catalogue::TYPE,

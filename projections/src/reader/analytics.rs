@@ -15,7 +15,8 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::execution::ExecutionStatus;
 use domain::{
-    ApplicationId, AssetCode, ModelName, Partition, ProviderName, TenantId, Usage, UserRef, WalletId, WalletPath,
+    ApplicationId, AssetCode, ModelName, Partition, ProviderName, TenantId, Usage, UserRef, WalletId,
+    WalletPath,
 };
 use serde::Serialize;
 use sqlx::postgres::PgRow;
@@ -210,7 +211,8 @@ impl Consumption {
 impl TenantReader<'_> {
     /// A snapshot of what calls came to, and the tenant's time zone.
     async fn usage_view(&self, beside: &[Kind]) -> Result<(Snapshot, Tz), ReadError> {
-        let mut snapshot = self.view_beside(Kind::Executions, &[&[Kind::Catalogues], beside].concat()).await?;
+        let mut snapshot =
+            self.view_beside(Kind::Executions, &[&[Kind::Catalogues], beside].concat()).await?;
         let zone = sqlx::query_scalar!(
             "SELECT state->>'time_zone' FROM catalogues WHERE tenant_id = $1 AND partition = $2",
             self.tenant.0,
@@ -264,7 +266,7 @@ fn counted(
 
 /// The names of the columns by which rows are told apart, each with a comma before it.
 fn columns(by: &BTreeSet<Dimension>) -> String {
-    by.iter().map(|dimension| format!(", {}", dimension.column())).collect()
+    by.iter().flat_map(|dimension| [", ", dimension.column()]).collect()
 }
 
 /// The column `part`: in which part of the window a row is, counted from 1.

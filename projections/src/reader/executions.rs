@@ -1,8 +1,6 @@
 use chrono::{DateTime, Utc};
 use domain::execution::ExecutionStatus;
-use domain::{
-    ApplicationId, Execution, ExecutionId, ModelName, ProviderName, UserRef, WalletId, WalletPath,
-};
+use domain::{ApplicationId, Execution, ExecutionId, ModelName, ProviderName, UserRef, WalletId, WalletPath};
 use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;

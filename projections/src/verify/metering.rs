@@ -68,4 +68,3 @@ pub(super) async fn allowances(connection: &mut PgConnection, fold: &Fold) -> Re
     same_maps("allowance", &expected, &found)?;
     Ok(i64::try_from(expected.len()).unwrap_or(i64::MAX))
 }
-

@@ -43,9 +43,8 @@ impl TenantReader<'_> {
                  rank() OVER (PARTITION BY asset ORDER BY sum(cost) DESC) AS place"
         ));
         self.counted(&mut query, window, filter);
-        query.push(format!(
-            " GROUP BY asset{columns} HAVING sum(cost) > 0) AS spenders WHERE row_number <= "
-        ));
+        query
+            .push(format!(" GROUP BY asset{columns} HAVING sum(cost) > 0) AS spenders WHERE row_number <= "));
         query.push_bind(i64::from(places)).push(" ORDER BY asset, row_number");
         let found = query.build().fetch_all(&mut *snapshot.tx).await?;
         let mut rows = Vec::with_capacity(found.len());

@@ -158,12 +158,8 @@ mod tests {
     fn days_are_those_of_the_zone_on_the_days_that_clocks_are_turned_too() {
         let zone = Tz::Europe__Berlin;
         let days = beginnings("2026-03-28T12:00:00Z", "2026-03-31T00:00:00Z", Granularity::Day, zone);
-        let expected = [
-            "2026-03-28T12:00:00Z",
-            "2026-03-28T23:00:00Z",
-            "2026-03-29T22:00:00Z",
-            "2026-03-30T22:00:00Z",
-        ];
+        let expected =
+            ["2026-03-28T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", "2026-03-30T22:00:00Z"];
         assert_eq!(days, expected.map(at));
         let days = beginnings("2026-10-24T22:00:00Z", "2026-10-26T23:00:00Z", Granularity::Day, zone);
         assert_eq!(days, ["2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"].map(at));

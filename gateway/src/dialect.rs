@@ -62,6 +62,7 @@ pub(crate) fn read(operation: Operation, model: &str, stream: bool, body: Bytes)
             asked.stream = stream;
         }
         Operation::GeminiEmbed | Operation::GeminiCountTokens => {}
+        Operation::Imported => return Err(Refusal::invalid("unsupported_operation", "this is no call".to_owned())),
     }
     asked.model = if in_address(operation) {
         model.to_owned()
@@ -98,7 +99,10 @@ pub(crate) fn address(operation: Operation, base: &str, model: &str, stream: boo
     let bare = !behind_host.contains('/');
     let ends = |versions: &[&str]| versions.iter().any(|version| base.ends_with(version));
     match operation {
-        Operation::OpenAiChat | Operation::OpenAiResponses | Operation::OpenAiEmbeddings => {
+        Operation::OpenAiChat
+        | Operation::OpenAiResponses
+        | Operation::OpenAiEmbeddings
+        | Operation::Imported => {
             let version = if bare { "/v1" } else { "" };
             let path = match operation {
                 Operation::OpenAiChat => "chat/completions",

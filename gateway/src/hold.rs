@@ -116,7 +116,8 @@ impl Hold {
         let (account, number) = (self.account.clone(), self.number);
         match more {
             Some(more) => {
-                self.growing = Some(tokio::spawn(async move { account.extend(number, more).await }));
+                let tasks = account.shared.tasks.clone();
+                self.growing = Some(tasks.spawn(async move { account.extend(number, more).await }));
             }
             None => self.refused = true,
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use commands::{Command, Context, Failure, IdempotencyKey, NewExecution, Outcome, Request, Resource};
-use domain::execution::{Attempt, End, Execution, Quoted};
-use domain::{ExecutionId, TenantId, Usage, UsageSource};
+use commands::{Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Request, Resource};
+use domain::execution::Execution;
+use domain::{ExecutionId, TenantId, Usage};
 use journal::Position;
 use tokio::task::JoinHandle;
 
@@ -25,55 +25,37 @@ pub(crate) struct Account {
     pub(crate) id: ExecutionId,
 }
 
-/// How an execution ended, and what it came to.
-#[derive(Debug, Clone)]
-pub(crate) struct Result {
-    pub(crate) attempts: Vec<Attempt>,
-    pub(crate) end: End,
-    pub(crate) usage: Usage,
-    pub(crate) source: UsageSource,
-    /// Who is paid for, at which price; none where nobody answered, or at no price.
-    pub(crate) route: Option<Quoted>,
-}
-
 impl Account {
     /// Records the request and holds what it is estimated to cost. With the fingerprint of an execution that was requested
     /// before under this id, that one is given.
     pub(crate) async fn request(
         &self,
-        execution: NewExecution,
+        call: NewCall,
         fingerprint: [u8; 32],
-    ) -> std::result::Result<(Execution, bool), Refusal> {
-        let command = Command::Execute(Box::new(execution));
+    ) -> Result<(Execution, bool), Refusal> {
+        let command = Command::Execute { id: self.id, call: Box::new(call) };
         let outcome = self.submit(command, "execute", fingerprint.to_vec()).await.map_err(refused)?;
         match outcome.resource {
-            Resource::Execution(_, execution) => Ok((execution, outcome.replayed)),
+            Resource::Execution(_, execution) => Ok((*execution, outcome.replayed)),
             _ => Err(Refusal::new(500, "internal", "the execution was not recorded as one")),
         }
     }
 
     /// Holds what `more` is estimated to cost; the `number`-th time.
-    pub(crate) async fn extend(&self, number: u32, more: Usage) -> std::result::Result<(), Failure> {
-        let command = Command::ExtendExecution { id: self.id, amount: more };
+    pub(crate) async fn extend(&self, number: u32, more: Usage) -> Result<(), Failure> {
+        let command = Command::ExtendExecution { id: self.id, estimate: more };
         self.submit(command, &format!("extend/{number}"), Vec::new()).await.map(drop)
     }
 
     /// Records the end. It is a task of its own that nothing but the end of the program stops, and it is repeated until the
     /// journal takes it. Gives the position, or nothing when the journal refuses it.
-    pub(crate) fn finish(&self, result: Result) -> JoinHandle<Option<Position>> {
+    pub(crate) fn finish(&self, finished: FinishedCall) -> JoinHandle<Option<Position>> {
         let account = self.clone();
         self.shared.tasks.spawn(async move {
             let mut pause = FIRST_PAUSE;
             loop {
-                let Result { attempts, end, usage, source, route } = result.clone();
-                let command = Command::FinishExecution {
-                    id: account.id,
-                    attempts,
-                    end,
-                    usage,
-                    usage_source: source,
-                    route,
-                };
+                let finished = Box::new(finished.clone());
+                let command = Command::FinishExecution { id: account.id, finished };
                 match account.submit(command, "finish", Vec::new()).await {
                     Ok(outcome) => return Some(outcome.position),
                     Err(Failure::Rejected(rejection)) => {
@@ -99,7 +81,7 @@ impl Account {
         command: Command,
         step: &str,
         fingerprint: Vec<u8>,
-    ) -> std::result::Result<Outcome, Failure> {
+    ) -> Result<Outcome, Failure> {
         let key = IdempotencyKey { key: format!("execution/{}/{step}", self.id), fingerprint };
         let request =
             Request { tenant: self.tenant, command, context: self.context.clone(), key: Some(key) };

@@ -126,8 +126,9 @@ impl Record {
         }))
     }
 
-    /// Joins the call: the answer from its beginning, and the rest of it as it comes.
-    pub(crate) async fn join(self: Arc<Self>, operation: Operation) -> Reply {
+    /// Joins the call: the answer from its beginning, and the rest of it as it comes. Nothing when the call ends without an
+    /// answer that was remembered.
+    pub(crate) async fn join(self: Arc<Self>, operation: Operation) -> Option<Reply> {
         let mut changes = self.changed.subscribe();
         loop {
             let (begun, ready, lost) = {
@@ -136,13 +137,13 @@ impl Record {
                 (told.begun.clone(), told.done || stream, told.lost)
             };
             if lost {
-                return gone().reply(operation);
+                return Some(gone().reply(operation));
             }
             if let Some(begun) = begun.filter(|_| ready) {
-                return Arc::clone(&self).followed(begun, operation);
+                return Some(Arc::clone(&self).followed(begun, operation));
             }
             if self.told().done || changes.changed().await.is_err() {
-                return Refusal::new(503, "interrupted", "the call came to no answer").reply(operation);
+                return None;
             }
         }
     }
@@ -276,7 +277,7 @@ mod tests {
         let record = Arc::new(Record::new(100));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"a"));
-        let joined = Arc::clone(&record).join(Operation::OpenAiChat).await;
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap();
         let hearing = tokio::spawn(all(joined));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"b"));
@@ -295,7 +296,7 @@ mod tests {
         record.push(&Bytes::from_static(b"{}"));
         tokio::task::yield_now().await;
         record.finish();
-        assert_eq!(all(joining.await.unwrap()).await, ["{}"]);
+        assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);
     }
 
     #[tokio::test]
@@ -303,13 +304,13 @@ mod tests {
         let record = Arc::new(Record::new(3));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"abc"));
-        let hearing = tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat).await));
+        let hearing = tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap()));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"d"));
         let heard = hearing.await.unwrap();
         assert!(String::from_utf8_lossy(heard.last().unwrap()).contains("answer_not_kept"), "{heard:?}");
         assert_eq!(record.sealable(), None);
-        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat).await.status, 409);
+        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap().status, 409);
     }
 
     #[tokio::test]
@@ -326,7 +327,7 @@ mod tests {
         let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat));
         tokio::task::yield_now().await;
         drop(place);
-        assert_eq!(joining.await.unwrap().status, 503);
+        assert!(joining.await.unwrap().is_none());
         assert!(!running.cancel(tenant, id));
         assert!(running.enter(tenant, id, run()).is_ok());
     }

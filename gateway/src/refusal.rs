@@ -57,7 +57,7 @@ impl Refusal {
     /// own, because some look for it at the beginning of a chunk. `sequence` numbers events where the shape does.
     pub(crate) fn in_band(&self, operation: Operation, sequence: u64) -> Bytes {
         let body = self.body(operation);
-        let text = match (operation, dialect(operation)) {
+        let text = match (operation, operation.dialect()) {
             (Operation::OpenAiResponses, _) => {
                 let event = json!({
                     "type": "error", "sequence_number": sequence, "code": self.code, "message": self.message,
@@ -65,7 +65,7 @@ impl Refusal {
                 });
                 format!("event: error\ndata: {event}\n\n")
             }
-            (_, Dialect::OpenAi) => format!("data: {body}\n\n"),
+            (_, Dialect::Openai) => format!("data: {body}\n\n"),
             (_, Dialect::Anthropic) => format!("event: error\ndata: {body}\n\n"),
             // Neither `data:` nor a line end: in this form the SDKs for Python and JavaScript both raise it.
             (_, Dialect::Gemini) => body.to_string(),
@@ -74,8 +74,8 @@ impl Refusal {
     }
 
     fn body(&self, operation: Operation) -> Value {
-        match dialect(operation) {
-            Dialect::OpenAi => json!({
+        match operation.dialect() {
+            Dialect::Openai => json!({
                 "error": {"message": self.message, "type": self.openai_type(), "param": null, "code": self.code}
             }),
             Dialect::Anthropic => json!({
@@ -147,15 +147,6 @@ impl Refusal {
             500.. => "INTERNAL",
             _ => "INVALID_ARGUMENT",
         }
-    }
-}
-
-/// Whose shape an operation has.
-pub(crate) fn dialect(operation: Operation) -> Dialect {
-    match operation {
-        Operation::OpenAiChat | Operation::OpenAiResponses | Operation::OpenAiEmbeddings => Dialect::OpenAi,
-        Operation::AnthropicMessages | Operation::AnthropicCountTokens => Dialect::Anthropic,
-        Operation::GeminiGenerate | Operation::GeminiEmbed | Operation::GeminiCountTokens => Dialect::Gemini,
     }
 }
 

@@ -22,7 +22,7 @@ use self::deltas::Deltas;
 use self::talk::Talk;
 use self::telling::Telling;
 use crate::dialect::{Asked, Malformed, Meter};
-use crate::refusal::{Refusal, dialect};
+use crate::refusal::Refusal;
 use crate::sse::Event;
 
 /// What is said of an answer that its provider does not know.
@@ -41,13 +41,13 @@ pub(crate) struct Frame {
 /// The operation that a provider of `spoken` is asked for, so that `asked` can be answered; `None` where that shape has no
 /// counterpart.
 pub(crate) fn counterpart(asked: Operation, spoken: Dialect) -> Option<Operation> {
-    if dialect(asked) == spoken {
+    if asked.dialect() == spoken {
         return Some(asked);
     }
     let converses =
         matches!(asked, Operation::OpenAiChat | Operation::AnthropicMessages | Operation::GeminiGenerate);
     converses.then_some(match spoken {
-        Dialect::OpenAi => Operation::OpenAiChat,
+        Dialect::Openai => Operation::OpenAiChat,
         Dialect::Anthropic => Operation::AnthropicMessages,
         Dialect::Gemini => Operation::GeminiGenerate,
     })

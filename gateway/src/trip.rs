@@ -67,6 +67,8 @@ pub(crate) struct Trip {
     pub(crate) deadline: Instant,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) flying: Option<Flying>,
+    /// Which of the choices was tried last.
+    pub(crate) last: Option<usize>,
 }
 
 /// An attempt that goes on.
@@ -166,7 +168,7 @@ impl Trip {
                     return round;
                 }
                 Err(trouble) => {
-                    self.landed(outcome(&trouble), trouble.status(), None);
+                    self.landed(trouble.outcome(), trouble.status(), None);
                     if !self.weigh(&circuit, index, trouble, out, &mut round) {
                         return round;
                     }
@@ -186,10 +188,10 @@ impl Trip {
         round: &mut Round,
     ) -> bool {
         let breakers = &self.shared.breakers;
-        tracing::debug!(provider = %circuit.1, reason = trouble.reason(), %trouble, "an attempt failed");
+        tracing::debug!(provider = %circuit.1, reason = trouble.reason().as_str(), %trouble, "an attempt failed");
         if trouble.is_failure() {
             if breakers.failed(circuit) {
-                tracing::warn!(provider = %circuit.1, reason = trouble.reason(), %trouble, "a provider is left alone");
+                tracing::warn!(provider = %circuit.1, reason = trouble.reason().as_str(), %trouble, "a provider is left alone");
             }
         } else {
             breakers.succeeded(circuit);
@@ -206,6 +208,13 @@ impl Trip {
         passing
     }
 
+    /// Counts a failure in the middle of a stream against the provider.
+    pub(crate) fn blame(&self, trouble: &Trouble) {
+        if let Some(choice) = self.present().filter(|_| trouble.is_failure()) {
+            self.shared.breakers.failed(&choice.circuit());
+        }
+    }
+
     /// Closes the present attempt with what became of it.
     pub(crate) fn landed(
         &mut self,
@@ -216,6 +225,7 @@ impl Trip {
         let Some(flying) = self.flying.take() else {
             return;
         };
+        self.last = Some(flying.choice);
         let Some(choice) = self.choices.get(flying.choice) else {
             return;
         };
@@ -242,9 +252,14 @@ impl Trip {
         });
     }
 
-    /// The provider that answers or was asked last.
+    /// The provider that is asked or answers.
     pub(crate) fn present(&self) -> Option<&Choice> {
         self.flying.and_then(|flying| self.choices.get(flying.choice))
+    }
+
+    /// The operation that the provider was asked for which was tried last.
+    pub(crate) fn spoken(&self) -> Option<Operation> {
+        self.last.and_then(|last| self.choices.get(last)).map(|choice| choice.spoken)
     }
 
     /// The body for a provider.
@@ -272,20 +287,6 @@ async fn covered(hold: &mut Hold, price: Option<&domain::Price>) -> Result<(), R
 fn left_alone(wait: Duration) -> Refusal {
     let message = "the providers of the model fail and are left alone for a moment";
     Refusal::new(503, "provider_unavailable", message).after(wait)
-}
-
-/// What an attempt came to that met this trouble.
-pub(crate) fn outcome(trouble: &Trouble) -> AttemptOutcome {
-    match trouble.reason() {
-        "provider_unreachable" => AttemptOutcome::Unreachable,
-        "provider_timeout" => AttemptOutcome::TimedOut,
-        "provider_rate_limited" => AttemptOutcome::RateLimited,
-        "stream_cut" => AttemptOutcome::Cut,
-        "malformed_answer" => AttemptOutcome::Malformed,
-        "content_filter" => AttemptOutcome::ContentFilter,
-        "invalid_request" => AttemptOutcome::InvalidRequest,
-        _ => AttemptOutcome::ProviderError,
-    }
 }
 
 fn named(outcome: AttemptOutcome) -> &'static str {

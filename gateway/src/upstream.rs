@@ -19,7 +19,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use tokio::time::Instant;
 
-pub(crate) use self::source::Source;
+pub(crate) use self::source::{Source, read};
 pub(crate) use self::trouble::{Late, Trouble};
 use crate::offer::Supplier;
 
@@ -98,6 +98,7 @@ impl Upstreams {
         &self,
         outgoing: Outgoing<'_>,
         by: Instant,
+        late: Late,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<(Head, reqwest::Response), Trouble> {
         let url: Url =
@@ -110,7 +111,7 @@ impl Upstreams {
         let sending = client.post(url).headers(headers).body(outgoing.body).send();
         let response = match tokio::time::timeout_at(by, sending).await {
             Ok(sent) => sent.map_err(Trouble::sending)?,
-            Err(_) => return Err(Trouble::TimedOut(Late::FirstToken)),
+            Err(_) => return Err(Trouble::TimedOut(late)),
         };
         let head = Head { status: response.status().as_u16(), headers: passed_back(response.headers()) };
         if response.status().is_success() {
@@ -171,7 +172,7 @@ fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, Trouble> {
     if let Some(credential) = &outgoing.supplier.credential {
         let secret = credential.as_str();
         let (name, text) = match dialect {
-            Dialect::OpenAi => ("authorization", format!("Bearer {secret}")),
+            Dialect::Openai => ("authorization", format!("Bearer {secret}")),
             Dialect::Anthropic => ("x-api-key", secret.to_owned()),
             Dialect::Gemini => ("x-goog-api-key", secret.to_owned()),
         };

@@ -66,7 +66,7 @@ impl Meter {
     /// Looks at the next event of a stream.
     pub(crate) fn event(&mut self, event: &Event) -> Result<Sign, Malformed> {
         match self.operation {
-            Operation::OpenAiChat | Operation::OpenAiEmbeddings => chat::event(self, event),
+            Operation::OpenAiChat | Operation::OpenAiEmbeddings | Operation::Imported => chat::event(self, event),
             Operation::OpenAiResponses => responses::event(self, event),
             Operation::AnthropicMessages | Operation::AnthropicCountTokens => messages::event(self, event),
             Operation::GeminiGenerate | Operation::GeminiEmbed | Operation::GeminiCountTokens => {
@@ -80,7 +80,7 @@ impl Meter {
         let answer = object(body)?;
         self.finished = true;
         match self.operation {
-            Operation::OpenAiChat => chat::whole(self, &answer),
+            Operation::OpenAiChat | Operation::Imported => chat::whole(self, &answer),
             Operation::OpenAiEmbeddings => embeddings::whole(self, &answer),
             Operation::OpenAiResponses => responses::whole(self, &answer),
             Operation::AnthropicMessages => messages::whole(self, &answer),

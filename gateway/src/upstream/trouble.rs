@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::execution::{AttemptOutcome, FailureReason};
 
 use super::Head;
 use crate::dialect::{Malformed, Reported};
@@ -64,30 +65,44 @@ impl Trouble {
         }
     }
 
-    /// The code of the reason.
-    pub(crate) fn reason(&self) -> &'static str {
+    /// What it is recorded as.
+    pub(crate) fn reason(&self) -> FailureReason {
         match self {
-            Self::Address(_) | Self::Unreachable(_) => "provider_unreachable",
-            Self::TimedOut(_) => "provider_timeout",
-            Self::Cut(_) => "stream_cut",
-            Self::Malformed(_) => "provider_malformed",
+            Self::Address(_) | Self::Unreachable(_) => FailureReason::ProviderUnreachable,
+            Self::TimedOut(_) => FailureReason::ProviderTimeout,
+            Self::Cut(_) => FailureReason::StreamCut,
+            Self::Malformed(_) => FailureReason::MalformedAnswer,
             Self::Answered { reported, .. } | Self::Reported(reported) if reported.is_content_filter() => {
-                "content_filter"
+                FailureReason::ContentFilter
             }
             Self::Answered { .. } | Self::Reported(_) => match self.status().unwrap_or_default() {
-                429 => "provider_rate_limited",
-                401 | 402 | 403 => "provider_refused",
-                408 | 409 | 500.. => "provider_error",
-                300..400 => "provider_error",
-                _ => "invalid_request",
+                429 => FailureReason::ProviderRateLimited,
+                // What a provider has against our credential is nothing that the client could change.
+                300..400 | 401..=403 | 408 | 409 | 500.. => FailureReason::ProviderError,
+                _ => FailureReason::InvalidRequest,
             },
+        }
+    }
+
+    /// What an attempt came to that met it.
+    pub(crate) fn outcome(&self) -> AttemptOutcome {
+        match self.reason() {
+            FailureReason::ProviderUnreachable => AttemptOutcome::Unreachable,
+            FailureReason::ProviderTimeout => AttemptOutcome::TimedOut,
+            FailureReason::ProviderRateLimited => AttemptOutcome::RateLimited,
+            FailureReason::StreamCut => AttemptOutcome::Cut,
+            FailureReason::MalformedAnswer => AttemptOutcome::Malformed,
+            FailureReason::ContentFilter => AttemptOutcome::ContentFilter,
+            FailureReason::InvalidRequest => AttemptOutcome::InvalidRequest,
+            _ => AttemptOutcome::ProviderError,
         }
     }
 
     /// Whether another provider may do better, or the same one later. What is wrong with the request is wrong everywhere,
     /// and a filter's refusal is not to be got round.
     pub(crate) fn is_passing(&self) -> bool {
-        !matches!(self.reason(), "invalid_request" | "content_filter") || self.status() == Some(404)
+        !matches!(self.reason(), FailureReason::InvalidRequest | FailureReason::ContentFilter)
+            || self.status() == Some(404)
     }
 
     /// Whether the same provider may do better in a moment.
@@ -113,29 +128,36 @@ impl Trouble {
 
     /// What the client is told. Of the provider's own words only those that concern the request.
     pub(crate) fn refusal(&self) -> Refusal {
-        let reason = self.reason();
-        let said = |reported: &Reported, otherwise: &str| {
+        let code = self.reason().as_str();
+        let tell = |status, message: &str| Refusal::new(status, code, message.to_owned());
+        match self {
+            Self::TimedOut(Late::FirstToken) => tell(504, "the provider did not begin to answer in time"),
+            Self::TimedOut(Late::BetweenTokens) => tell(504, "the provider stopped in the middle of its answer"),
+            Self::TimedOut(Late::Total) => tell(504, "the call took longer than it may"),
+            Self::Cut(_) => tell(502, "the provider's answer was cut off"),
+            Self::Malformed(_) => tell(502, "the provider's answer cannot be read"),
+            Self::Address(_) | Self::Unreachable(_) => tell(502, "the provider cannot be reached"),
+            Self::Answered { reported, .. } | Self::Reported(reported) => self.told(code, reported),
+        }
+    }
+
+    fn told(&self, code: &'static str, reported: &Reported) -> Refusal {
+        let said = |otherwise: &str| {
             if reported.message.is_empty() { otherwise.to_owned() } else { reported.message.clone() }
         };
-        match self {
-            Self::TimedOut(Late::FirstToken) => Refusal::new(504, reason, "the provider did not begin to answer in time"),
-            Self::TimedOut(Late::BetweenTokens) => Refusal::new(504, reason, "the provider stopped in the middle of its answer"),
-            Self::TimedOut(Late::Total) => Refusal::new(504, reason, "the call took longer than it may"),
-            Self::Cut(_) => Refusal::new(502, reason, "the provider's answer was cut off"),
-            Self::Malformed(_) => Refusal::new(502, reason, "the provider's answer cannot be read"),
-            Self::Answered { reported, .. } | Self::Reported(reported) => match reason {
-                "content_filter" => Refusal::new(400, reason, said(reported, "a content filter refused it")),
-                "invalid_request" => {
-                    Refusal::new(self.status().unwrap_or(400), reason, said(reported, "the provider refused the request"))
-                }
-                "provider_rate_limited" => {
-                    let refusal = Refusal::new(429, reason, "the provider is at its limit");
-                    refusal.after(self.retry_after().unwrap_or(Duration::from_secs(1)))
-                }
-                "provider_refused" => Refusal::new(502, reason, "the provider does not accept our credential"),
-                _ => Refusal::new(502, reason, "the provider failed"),
-            },
-            Self::Address(_) | Self::Unreachable(_) => Refusal::new(502, reason, "the provider cannot be reached"),
+        match self.reason() {
+            FailureReason::ContentFilter => Refusal::new(400, code, said("a content filter refused it")),
+            FailureReason::InvalidRequest => {
+                Refusal::new(self.status().unwrap_or(400), code, said("the provider refused the request"))
+            }
+            FailureReason::ProviderRateLimited => {
+                let refusal = Refusal::new(429, code, "the provider is at its limit");
+                refusal.after(self.retry_after().unwrap_or(Duration::from_secs(1)))
+            }
+            _ if matches!(self.status(), Some(401..=403)) => {
+                Refusal::new(502, code, "the provider does not accept our credential")
+            }
+            _ => Refusal::new(502, code, "the provider failed"),
         }
     }
 }

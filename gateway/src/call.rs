@@ -131,6 +131,7 @@ async fn make(
         fingerprint: hex(fingerprint)?,
         estimate,
         quoted: quoted.clone(),
+        requested_at: None,
         expires_at: shared.clock.now() + lasts,
     };
     let (execution, replayed) = account.request(request, fingerprint).await?;

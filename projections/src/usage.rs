@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use domain::execution::Operation;
 use domain::{Amount, Execution, MoneyError, ProviderName, TenantId, WalletId};
 use uuid::Uuid;
 
@@ -49,6 +50,8 @@ pub(crate) fn count(
     at: DateTime<Utc>,
 ) -> Result<(), MoneyError> {
     let body = &call.body;
+    // What was made elsewhere counts at its own time.
+    let at = if body.operation == Operation::Imported { body.requested_at } else { at };
     let place = Place {
         tenant_id: tenant.0,
         wallet_id: WalletId::of(tenant, &body.wallet).0,

@@ -116,6 +116,7 @@ pub fn quoted(at: &str, name: &str, input: u64) -> Quoted {
 /// A call that is asked for, as tests begin from.
 pub fn call(ledger: &Ledger, path: &str) -> NewCall {
     NewCall {
+        requested_at: None,
         wallet: wallet(path),
         application: None,
         user: None,
@@ -244,6 +245,7 @@ fn random_call(chance: &mut ChaCha8Rng, ledger: &Ledger) -> NewCall {
     let named = chance.random_range(0..MODELS.len());
     let at = PROVIDERS[chance.random_range(0..PROVIDERS.len())];
     NewCall {
+        requested_at: None,
         application: chance.random_bool(0.7).then(|| application(chance.random_range(1..3))),
         user: chance.random_bool(0.7).then(|| user(chance.random_range(1..4))),
         model: model(MODELS[named]),

@@ -27,7 +27,9 @@ FAULTS = ["400", "500", "503", "529", "429-retry", "cached", "cache-write", "rea
 
 class Product:
     def __init__(self, port, directory):
-        self.directory = directory
+        # Started by root, the private servers run as another user.
+        directory.chmod(0o755)
+        self.directory = directory / "ledger"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = "127.0.0.1:%d" % free.getsockname()[1]
@@ -35,7 +37,7 @@ class Product:
         environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "NATS_URL")}
         environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__ATTEMPTS": "2"}
         self.environment = environment
-        self.up = subprocess.Popen([PROGRAM, "up", "--listen", address, "--data-dir", directory], env=environment,
+        self.up = subprocess.Popen([PROGRAM, "up", "--listen", address, "--data-dir", self.directory], env=environment,
                                    stdout=subprocess.PIPE, text=True)
         for line in self.up.stdout:
             if line.startswith("ctrl-C stops"):

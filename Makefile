@@ -7,7 +7,7 @@ program := $(target)/debug/counterfoil
 bench := $(target)/release/bench --out $(target)/bench
 
 .PHONY: help packages build run test test-faults simulate mutants build-bench bench bench-quick bench-long bench-publish \
-  check-openapi check-sql test-sdk
+  check-openapi check-sql test-sdk test-trace
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: packages ## run all tests, on private servers
 
 test-sdk: build ## call the gateway with the SDKs of OpenAI, Anthropic and Google
 	@env -u DATABASE_URL -u NATS_URL scripts/test-sdk
+
+test-trace: packages ## import 50,000 calls, and compare what the analytics say with the file; some minutes
+	env -u DATABASE_URL -u NATS_URL cargo test --locked --test gateway published -- --ignored --nocapture
 
 build-bench: packages
 	cargo build --locked --release -p counterfoil -p counterfoil-bench

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use api::People;
 use api::credential::{Grant, Role, Signer};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
-use domain::{Clock, Ids, Slug, TenantId, TenantName};
+use domain::{Clock, Ids, Partition, Slug, TenantId, TenantName};
 use journal::Journal;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use projections::{Due, Progress, Projectors, Reader, Settings};
@@ -28,7 +28,7 @@ use crate::lifecycle::Lifecycle;
 use crate::servers::{Addresses, connect_nats};
 use crate::system::{SystemClock, SystemIds};
 
-/// How many due holds are swept at a time in a partition.
+/// How much of each kind of what is due is swept at a time in a partition.
 const SWEEP: i64 = 500;
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -231,13 +231,27 @@ fn sweep(
         async move {
             let mut found = Vec::new();
             for partition in journal.partitions() {
-                let more = due.due(partition, now, SWEEP).await;
-                let more = more.map_err(|error| error.to_string())?;
-                found.extend(more.into_iter().map(|(tenant, id)| (tenant, commands::Due::Hold(id))));
+                let more = look(&due, partition, now).await;
+                found.extend(more.map_err(|error| error.to_string())?);
             }
             Ok(found)
         }
     })
+}
+
+/// What is due in a partition: holds, metered calls, allowances.
+async fn look(
+    due: &Due,
+    partition: Partition,
+    now: DateTime<Utc>,
+) -> Result<Vec<(TenantId, commands::Due)>, sqlx::Error> {
+    let holds = due.due(partition, now, SWEEP).await?;
+    let calls = due.executions(partition, now, SWEEP).await?;
+    let allowances = due.allowances(partition, now, SWEEP).await?;
+    let holds = holds.into_iter().map(|(tenant, id)| (tenant, commands::Due::Hold(id)));
+    let calls = calls.into_iter().map(|(tenant, id)| (tenant, commands::Due::Execution(id)));
+    let allowances = allowances.into_iter().map(|(tenant, path)| (tenant, commands::Due::Allowance(path)));
+    Ok(holds.chain(calls).chain(allowances).collect())
 }
 
 /// Keeps the histograms from growing.

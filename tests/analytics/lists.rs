@@ -1,6 +1,5 @@
 use chrono::TimeDelta;
 use commands::{AllowanceChange, Command};
-use cqrs_es::Aggregate as _;
 use domain::catalogue::CatalogueCommand;
 use domain::execution::ExecutionStatus;
 use domain::{

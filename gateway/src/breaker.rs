@@ -206,6 +206,10 @@ mod tests {
         assert_eq!(breakers.enter(&"a"), Passage::Open);
         assert_eq!(breakers.enter(&"a"), Passage::Open, "nobody has to try it first");
         breakers.pause(&"a", Duration::from_secs(1_000));
-        assert_eq!(breakers.enter(&"a"), Passage::Shut(Duration::from_secs(12)), "no provider shuts itself for ever");
+        assert_eq!(
+            breakers.enter(&"a"),
+            Passage::Shut(Duration::from_secs(12)),
+            "no provider shuts itself for ever"
+        );
     }
 }

@@ -51,7 +51,8 @@ pub(crate) fn read(operation: Operation, model: &str, stream: bool, body: Bytes)
         NotAnObject::Twice(_) => Refusal::invalid("duplicate_member", error.to_string()),
         NotAnObject::Malformed(_) => Refusal::invalid("malformed_body", error.to_string()),
     })?;
-    let mut asked = Asked { model: String::new(), stream: false, usage_asked: true, most_output: None, input, body };
+    let mut asked =
+        Asked { model: String::new(), stream: false, usage_asked: true, most_output: None, input, body };
     match operation {
         Operation::OpenAiChat => chat::read(&mut asked),
         Operation::OpenAiResponses => responses::read(&mut asked)?,
@@ -62,7 +63,9 @@ pub(crate) fn read(operation: Operation, model: &str, stream: bool, body: Bytes)
             asked.stream = stream;
         }
         Operation::GeminiEmbed | Operation::GeminiCountTokens => {}
-        Operation::Imported => return Err(Refusal::invalid("unsupported_operation", "this is no call".to_owned())),
+        Operation::Imported => {
+            return Err(Refusal::invalid("unsupported_operation", "this is no call".to_owned()));
+        }
     }
     asked.model = if in_address(operation) {
         model.to_owned()

@@ -19,7 +19,6 @@ use domain::execution::Operation;
 use serde_json::Value;
 
 use self::deltas::Deltas;
-use self::talk::Talk;
 use self::telling::Telling;
 use crate::dialect::{Asked, Malformed, Meter};
 use crate::refusal::Refusal;

@@ -32,7 +32,8 @@ const MOST_ERROR: usize = 64 * 1024;
 /// The headers of a client that go on to a provider: those that choose a version or a feature of it.
 const PASSED_ON: [&str; 4] = ["anthropic-version", "anthropic-beta", "openai-beta", "accept-language"];
 /// The headers of a provider that go back to a client.
-const PASSED_BACK: [&str; 5] = ["content-type", "request-id", "x-request-id", "openai-version", "openai-processing-ms"];
+const PASSED_BACK: [&str; 5] =
+    ["content-type", "request-id", "x-request-id", "openai-version", "openai-processing-ms"];
 /// The version of Anthropic's interface that is spoken where the client names none.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
@@ -101,8 +102,10 @@ impl Upstreams {
         late: Late,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<(Head, reqwest::Response), Trouble> {
-        let url: Url =
-            outgoing.address.parse().map_err(|error| Trouble::Address(format!("the address of the provider: {error}")))?;
+        let url: Url = outgoing
+            .address
+            .parse()
+            .map_err(|error| Trouble::Address(format!("the address of the provider: {error}")))?;
         if self.options.public_only {
             guard::check(&url)?;
         }

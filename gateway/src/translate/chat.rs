@@ -8,7 +8,15 @@ use crate::refusal::Refusal;
 
 /// Members that change no answer.
 const HINTS: [&str; 9] = [
-    "model", "stream", "stream_options", "user", "metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier",
+    "model",
+    "stream",
+    "stream_options",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "prompt_cache_key",
+    "safety_identifier",
 ];
 
 pub(super) fn read(body: Value) -> Result<Talk, Refusal> {
@@ -171,12 +179,15 @@ pub(super) fn write(talk: Talk, model: &str) -> Result<Value, Refusal> {
     set("stop", (!talk.stop.is_empty()).then(|| talk.stop.into()));
     let tools: Vec<Value> = talk.tools.into_iter().map(written_tool).collect();
     set("tools", (!tools.is_empty()).then(|| tools.into()));
-    set("tool_choice", talk.choice.map(|choice| match choice {
-        Choice::Auto => json!("auto"),
-        Choice::Never => json!("none"),
-        Choice::Any => json!("required"),
-        Choice::Named(name) => json!({"type": "function", "function": {"name": name}}),
-    }));
+    set(
+        "tool_choice",
+        talk.choice.map(|choice| match choice {
+            Choice::Auto => json!("auto"),
+            Choice::Never => json!("none"),
+            Choice::Any => json!("required"),
+            Choice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+        }),
+    );
     if talk.stream {
         set("stream", Some(json!(true)));
         set("stream_options", Some(json!({"include_usage": true})));
@@ -204,7 +215,9 @@ fn written_answer(turn: &Turn) -> Result<Value, Refusal> {
             Part::Call { id, name, arguments } => calls.push(json!({
                 "id": id, "type": "function", "function": {"name": name, "arguments": arguments.to_string()},
             })),
-            Part::Image { .. } | Part::Result { .. } => return Err(unsupported("what the model is said to have sent")),
+            Part::Image { .. } | Part::Result { .. } => {
+                return Err(unsupported("what the model is said to have sent"));
+            }
         }
     }
     let content = if text.is_empty() { Value::Null } else { text.into() };
@@ -221,7 +234,9 @@ fn written_user(turn: &Turn, messages: &mut Vec<Value>) -> Result<(), Refusal> {
         match part {
             Part::Text(text) => parts.push(json!({"type": "text", "text": text})),
             Part::Image { media, data } => {
-                parts.push(json!({"type": "image_url", "image_url": {"url": format!("data:{media};base64,{data}")}}));
+                parts.push(
+                    json!({"type": "image_url", "image_url": {"url": format!("data:{media};base64,{data}")}}),
+                );
             }
             // The results stand before anything else that is said to them.
             Part::Result { id, text, .. } => {

@@ -140,12 +140,15 @@ pub(super) fn write(talk: Talk, model: &str, most_output: Option<u64>) -> Result
     set("stop_sequences", (!talk.stop.is_empty()).then(|| talk.stop.into()));
     let tools: Vec<Value> = talk.tools.into_iter().map(written_tool).collect();
     set("tools", (!tools.is_empty()).then(|| tools.into()));
-    set("tool_choice", talk.choice.map(|choice| match choice {
-        Choice::Auto => json!({"type": "auto"}),
-        Choice::Never => json!({"type": "none"}),
-        Choice::Any => json!({"type": "any"}),
-        Choice::Named(name) => json!({"type": "tool", "name": name}),
-    }));
+    set(
+        "tool_choice",
+        talk.choice.map(|choice| match choice {
+            Choice::Auto => json!({"type": "auto"}),
+            Choice::Never => json!({"type": "none"}),
+            Choice::Any => json!({"type": "any"}),
+            Choice::Named(name) => json!({"type": "tool", "name": name}),
+        }),
+    );
     set("stream", talk.stream.then(|| json!(true)));
     Ok(body)
 }

@@ -146,7 +146,11 @@ impl Telling {
 
     fn block_delta(&self, delta: &Value, out: &mut String) {
         let index = self.count.saturating_sub(1);
-        named("content_block_delta", &json!({"type": "content_block_delta", "index": index, "delta": delta}), out);
+        named(
+            "content_block_delta",
+            &json!({"type": "content_block_delta", "index": index, "delta": delta}),
+            out,
+        );
     }
 
     fn close_block(&mut self, out: &mut String) {
@@ -186,7 +190,8 @@ impl Telling {
 
     /// Gemini has no call in pieces: it is sent when all of it is there.
     fn close_call(&mut self, out: &mut String) {
-        if let Open::Call { id, name, arguments: written } = std::mem::replace(&mut self.open, Open::Nothing) {
+        if let Open::Call { id, name, arguments: written } = std::mem::replace(&mut self.open, Open::Nothing)
+        {
             let arguments = arguments(&written).unwrap_or_else(|| json!({}));
             let chunk = self.content(&in_gemini(&Said::Call { id, name, arguments }));
             data(&chunk, out);

@@ -88,9 +88,27 @@ mod tests {
     #[test]
     fn only_public_addresses_are_public() {
         for inner in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
-            "192.0.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "fd12::1",
-            "ff02::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:a00:1::", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "192.0.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:a00:1::",
+            "2001:db8::1",
         ] {
             assert!(!is_public(inner.parse().unwrap()), "{inner}");
         }
@@ -104,7 +122,10 @@ mod tests {
         for url in ["http://127.0.0.1:1/", "http://[::1]/", "http://0x7f.1/", "http://2130706433/"] {
             assert!(check(&url.parse().unwrap()).is_err(), "{url}");
         }
-        assert!(check(&"http://localhost/".parse().unwrap()).is_ok(), "a name is judged when it is looked up");
+        assert!(
+            check(&"http://localhost/".parse().unwrap()).is_ok(),
+            "a name is judged when it is looked up"
+        );
         assert!(PublicOnly.resolve("localhost".parse().unwrap()).await.is_err());
     }
 }

@@ -131,8 +131,9 @@ impl Matched {
             return *known;
         }
         // A path without variable parts is its own pattern, and stands in the table before those that match it too.
-        let pattern = known_pattern(request.path())
-            .or_else(|| request.match_pattern().map(|pattern| known_pattern(&pattern).unwrap_or(DOCUMENTATION)));
+        let pattern = known_pattern(request.path()).or_else(|| {
+            request.match_pattern().map(|pattern| known_pattern(&pattern).unwrap_or(DOCUMENTATION))
+        });
         let access = pattern.and_then(|pattern| access(request.method(), pattern));
         let matched = Self { pattern: pattern.unwrap_or("none"), access };
         request.extensions_mut().insert(matched);

@@ -232,7 +232,8 @@ fn sweep(
             let mut found = Vec::new();
             for partition in journal.partitions() {
                 let more = due.due(partition, now, SWEEP).await;
-                found.extend(more.map_err(|error| error.to_string())?);
+                let more = more.map_err(|error| error.to_string())?;
+                found.extend(more.into_iter().map(|(tenant, id)| (tenant, commands::Due::Hold(id))));
             }
             Ok(found)
         }

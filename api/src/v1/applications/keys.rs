@@ -111,8 +111,10 @@ pub async fn list(Read { query, view }: Read<ListKeys>, ApplicationAt(id): Appli
     let uses = view.people().key_uses.of(view.tenant(), &listed).await?;
     view.answer_or(found, absent, |keys, _| {
         let used = |id| uses.get(&id).copied();
-        let items =
-            keys.into_iter().map(|key| KeyBody { last_used_at: used(key.id), ..KeyBody::from(key) }).collect();
+        let items = keys
+            .into_iter()
+            .map(|key| KeyBody { last_used_at: used(key.id), ..KeyBody::from(key) })
+            .collect();
         Ok(List::page(LIST, items, limit, |last: &KeyBody| last.id.to_string()))
     })
 }

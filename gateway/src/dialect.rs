@@ -57,12 +57,14 @@ pub(crate) fn read(operation: Operation, model: &str, stream: bool, body: Bytes)
         Operation::OpenAiChat => chat::read(&mut asked),
         Operation::OpenAiResponses => responses::read(&mut asked)?,
         Operation::AnthropicMessages => messages::read(&mut asked),
-        Operation::OpenAiEmbeddings | Operation::AnthropicCountTokens => {}
         Operation::GeminiGenerate => {
             gemini::read(&mut asked);
             asked.stream = stream;
         }
-        Operation::GeminiEmbed | Operation::GeminiCountTokens => {}
+        Operation::OpenAiEmbeddings
+        | Operation::AnthropicCountTokens
+        | Operation::GeminiEmbed
+        | Operation::GeminiCountTokens => {}
         Operation::Imported => {
             return Err(Refusal::invalid("unsupported_operation", "this is no call".to_owned()));
         }

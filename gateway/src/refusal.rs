@@ -61,7 +61,7 @@ impl Refusal {
             (Operation::OpenAiResponses, _) => {
                 let event = json!({
                     "type": "error", "sequence_number": sequence, "code": self.code, "message": self.message,
-                    "param": null, "error": body["error"],
+                    "param": null, "error": body.get("error"),
                 });
                 format!("event: error\ndata: {event}\n\n")
             }

@@ -71,7 +71,7 @@ pub(crate) fn request(
     talk.stream = asked.stream;
     talk.merge_turns();
     let written = match to {
-        Operation::AnthropicMessages => messages::write(talk, model, most_output),
+        Operation::AnthropicMessages => Ok(messages::write(talk, model, most_output)),
         Operation::GeminiGenerate => gemini::write(talk),
         _ => chat::write(talk, model),
     };

@@ -107,10 +107,10 @@ impl Upstreams {
             .parse()
             .map_err(|error| Trouble::Address(format!("the address of the provider: {error}")))?;
         if self.options.public_only {
-            guard::check(&url)?;
+            guard::check(&url).map_err(Trouble::Address)?;
         }
-        let client = self.client(outgoing.supplier, &url)?;
-        let headers = headers(&outgoing)?;
+        let client = self.client(outgoing.supplier, &url).map_err(Trouble::Address)?;
+        let headers = headers(&outgoing).map_err(Trouble::Address)?;
         let sending = client.post(url).headers(headers).body(outgoing.body).send();
         let response = match tokio::time::timeout_at(by, sending).await {
             Ok(sent) => sent.map_err(Trouble::sending)?,
@@ -130,7 +130,7 @@ impl Upstreams {
         Err(Trouble::answered(head, body, asked))
     }
 
-    fn client(&self, supplier: &Supplier, url: &Url) -> Result<Client, Trouble> {
+    fn client(&self, supplier: &Supplier, url: &Url) -> Result<Client, String> {
         let provider = &supplier.provider;
         let connect = provider.timeouts.connect_ms;
         let base = provider.base_url.as_str().to_owned();
@@ -149,14 +149,14 @@ impl Upstreams {
             if self.options.public_only {
                 builder = builder.dns_resolver(Arc::new(guard::PublicOnly));
             }
-            builder.build().map_err(|error| Trouble::Address(format!("no client can be made: {error}")))
+            builder.build().map_err(|error| format!("no client can be made: {error}"))
         };
         self.clients.get_or_insert_with(&key, build)
     }
 }
 
 /// The headers of a request: those of the client that pass, and what the provider knows us by.
-fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, Trouble> {
+fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in outgoing.headers {
         let name = name.to_ascii_lowercase();
@@ -180,7 +180,7 @@ fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, Trouble> {
             Dialect::Gemini => ("x-goog-api-key", secret.to_owned()),
         };
         let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Trouble::Address("the credential of the provider cannot be sent".to_owned()))?;
+            .map_err(|_| "the credential of the provider cannot be sent".to_owned())?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }

@@ -196,7 +196,7 @@ fn a_role_a_ping_and_a_start_are_no_first_token() {
 
 #[test]
 fn a_stream_that_is_cut_is_not_whole_and_is_billed_by_what_is_known() {
-    let cut = |stream: &str, at: &str| stream[..stream.find(at).unwrap()].to_owned();
+    let cut = |stream: &str, at: &str| stream.split_once(at).unwrap().0.to_owned();
     let (_, meter) = metered(Operation::OpenAiChat, &cut(CHAT, "data: {\"id\":\"c1\",\"choices\":[]"));
     assert_eq!(meter.settled(7), (Usage { input: 7, output: 3, ..Usage::default() }, UsageSource::Estimated));
     let (_, meter) = metered(Operation::AnthropicMessages, &cut(MESSAGES, "event: message_delta"));
@@ -245,7 +245,7 @@ fn a_report_that_comes_twice_is_taken_once() {
     assert_eq!(signs.last(), Some(&Sign::End));
     let (_, meter) = metered(
         Operation::AnthropicMessages,
-        &format!("{MESSAGES}{}", &MESSAGES[MESSAGES.find("event: message_delta").unwrap()..]),
+        &format!("{MESSAGES}event: message_delta{}", MESSAGES.split_once("event: message_delta").unwrap().1),
     );
     assert_eq!(meter.settled(0).0.output, 15);
 }
@@ -317,9 +317,16 @@ fn a_client_that_did_not_ask_for_the_usage_sees_none_of_it() {
     let text = String::from_utf8(seen).unwrap();
     assert!(!text.contains("usage"), "{text}");
     let unasked = CHAT.replace(",\"usage\":null", "");
-    let start = unasked.find("data: {\"id\":\"c1\",\"choices\":[]").unwrap();
-    let end = unasked.find("data: [DONE]").unwrap();
-    assert_eq!(text, format!("{}{}", &unasked[..start], &unasked[end..]), "and every other byte");
+    let (before, _) = unasked.split_once("data: {\"id\":\"c1\",\"choices\":[]").unwrap();
+    assert_eq!(
+        text,
+        format!(
+            "{before}data: [DONE]
+
+"
+        ),
+        "and every other byte"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use domain::execution::Operation;
 use serde_json::{Map, Value, json};
 
 use super::Frame;
-use super::talk::arguments;
+use super::talk::{arguments, put};
 use crate::dialect::Malformed;
 use crate::dialect::gemini::FILTERS;
 
@@ -220,7 +220,7 @@ fn in_chat(parts: &[Said]) -> Value {
     let content = if said.is_empty() { Value::Null } else { said.into() };
     let mut message = json!({"role": "assistant", "content": content, "refusal": null});
     if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
+        put(&mut message, "tool_calls", calls.into());
     }
     message
 }

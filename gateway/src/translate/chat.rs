@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::talk::{Choice, Members, Part, Talk, Tool, Turn, arguments, malformed};
+use super::talk::{Choice, Members, Part, Talk, Tool, Turn, arguments, malformed, put};
 use super::unsupported;
 use crate::refusal::Refusal;
 
@@ -40,7 +40,7 @@ pub(super) fn read(body: Value) -> Result<Talk, Refusal> {
     for tool in body.list("tools")? {
         talk.tools.push(read_tool(tool)?);
     }
-    talk.choice = body.take("tool_choice").map(read_choice).transpose()?;
+    talk.choice = body.take("tool_choice").as_ref().map(read_choice).transpose()?;
     for message in body.list("messages")? {
         read_message(message, &mut talk)?;
     }
@@ -63,8 +63,8 @@ fn read_tool(tool: Value) -> Result<Tool, Refusal> {
     Ok(read)
 }
 
-fn read_choice(choice: Value) -> Result<Choice, Refusal> {
-    match &choice {
+fn read_choice(choice: &Value) -> Result<Choice, Refusal> {
+    match choice {
         Value::String(text) if text == "auto" => Ok(Choice::Auto),
         Value::String(text) if text == "none" => Ok(Choice::Never),
         Value::String(text) if text == "required" => Ok(Choice::Any),
@@ -170,7 +170,7 @@ pub(super) fn write(talk: Talk, model: &str) -> Result<Value, Refusal> {
     let mut body = json!({"model": model, "messages": messages});
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
-            body[name] = value;
+            put(&mut body, name, value);
         }
     };
     set("max_completion_tokens", talk.most_output.map(Value::from));
@@ -198,10 +198,10 @@ pub(super) fn write(talk: Talk, model: &str) -> Result<Value, Refusal> {
 fn written_tool(tool: Tool) -> Value {
     let mut function = json!({"name": tool.name});
     if let Some(description) = tool.description {
-        function["description"] = description.into();
+        put(&mut function, "description", description.into());
     }
     if let Some(parameters) = tool.parameters {
-        function["parameters"] = parameters;
+        put(&mut function, "parameters", parameters);
     }
     json!({"type": "function", "function": function})
 }
@@ -223,7 +223,7 @@ fn written_answer(turn: &Turn) -> Result<Value, Refusal> {
     let content = if text.is_empty() { Value::Null } else { text.into() };
     let mut message = json!({"role": "assistant", "content": content});
     if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
+        put(&mut message, "tool_calls", calls.into());
     }
     Ok(message)
 }

@@ -185,6 +185,13 @@ impl Members {
     }
 }
 
+/// Sets a member of an object.
+pub(super) fn put(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = object {
+        members.insert(name.to_owned(), value);
+    }
+}
+
 pub(super) fn malformed(what: &str, why: &str) -> Refusal {
     Refusal::invalid("malformed_body", format!("{what} {why}"))
 }

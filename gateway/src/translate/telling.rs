@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Frame;
 use super::answer::{Ended, Said, chat_usage, gemini_usage, in_gemini, messages_usage};
 use super::deltas::Delta;
-use super::talk::arguments;
+use super::talk::{arguments, put};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -66,38 +66,38 @@ impl Telling {
             }
         };
         self.begin_chat(out);
-        let chunk = self.chunk(&written, Value::Null);
+        let chunk = self.chunk(&written, &Value::Null);
         data(&chunk, out);
     }
 
     fn begin_chat(&mut self, out: &mut String) {
         if !std::mem::replace(&mut self.began, true) {
-            let chunk = self.chunk(&json!({"role": "assistant", "content": ""}), Value::Null);
+            let chunk = self.chunk(&json!({"role": "assistant", "content": ""}), &Value::Null);
             data(&chunk, out);
         }
     }
 
     fn end_chat(&mut self, ended: Ended, usage: &Usage, out: &mut String) {
         self.begin_chat(out);
-        let chunk = self.chunk(&json!({}), ended.in_chat().into());
+        let chunk = self.chunk(&json!({}), &ended.in_chat().into());
         data(&chunk, out);
         if self.frame.usage {
-            let mut chunk = self.chunk(&json!({}), Value::Null);
-            chunk["choices"] = json!([]);
-            chunk["usage"] = chat_usage(usage);
+            let mut chunk = self.chunk(&json!({}), &Value::Null);
+            put(&mut chunk, "choices", json!([]));
+            put(&mut chunk, "usage", chat_usage(usage));
             data(&chunk, out);
         }
         out.push_str("data: [DONE]\n\n");
     }
 
-    fn chunk(&self, delta: &Value, finish: Value) -> Value {
+    fn chunk(&self, delta: &Value, finish: &Value) -> Value {
         let mut chunk = json!({
             "id": format!("chatcmpl-{}", self.frame.id), "object": "chat.completion.chunk",
             "created": self.frame.created, "model": self.frame.model,
             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
         });
         if self.frame.usage {
-            chunk["usage"] = Value::Null;
+            put(&mut chunk, "usage", Value::Null);
         }
         chunk
     }
@@ -207,9 +207,12 @@ impl Telling {
 
     fn end_gemini(&mut self, ended: Ended, usage: &Usage, out: &mut String) {
         self.close_call(out);
-        let mut chunk = self.content(&json!({"text": ""}));
-        chunk["candidates"][0]["finishReason"] = ended.in_gemini().into();
-        chunk["usageMetadata"] = gemini_usage(usage);
+        let candidate = json!({
+            "content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": ended.in_gemini(), "index": 0,
+        });
+        let mut chunk = self.content(&Value::Null);
+        put(&mut chunk, "candidates", json!([candidate]));
+        put(&mut chunk, "usageMetadata", gemini_usage(usage));
         data(&chunk, out);
     }
 }

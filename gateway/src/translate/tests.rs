@@ -201,7 +201,7 @@ fn said(operation: Operation, stream: &str) -> (String, Vec<(String, Value)>, Us
             }
         }
     }
-    let calls = calls.into_iter().map(|(name, text)| (name, super::talk::arguments(&text).unwrap()));
+    let calls = calls.into_iter().map(|(name, text)| (name, talk::arguments(&text).unwrap()));
     (text, calls.collect(), meter.settled(0).0)
 }
 
@@ -298,7 +298,7 @@ fn talks() -> impl Strategy<Value = Talk> {
 
 fn written(operation: Operation, talk: Talk) -> Value {
     match operation {
-        Operation::AnthropicMessages => messages::write(talk, "m", None),
+        Operation::AnthropicMessages => Ok(messages::write(talk, "m", None)),
         Operation::GeminiGenerate => gemini::write(talk),
         _ => chat::write(talk, "m"),
     }

@@ -5,19 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::Trouble;
-
 /// An address of the inner network.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` leads to no public address, and only those may be called")]
 struct NotPublic(String);
 
 /// Refuses an address that names a host of the inner network by number. Names are looked at when they are looked up.
-pub(super) fn check(url: &Url) -> Result<(), Trouble> {
+pub(super) fn check(url: &Url) -> Result<(), String> {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
-        Ok(address) if !is_public(address) => Err(Trouble::Address(NotPublic(host.to_owned()).to_string())),
+        Ok(address) if !is_public(address) => Err(NotPublic(host.to_owned()).to_string()),
         _ => Ok(()),
     }
 }

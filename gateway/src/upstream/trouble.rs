@@ -48,12 +48,12 @@ impl Trouble {
     }
 
     pub(super) fn sending(error: reqwest::Error) -> Self {
-        let text = described(error.without_url());
+        let text = described(&error.without_url());
         Self::Unreachable(text)
     }
 
     pub(super) fn receiving(error: reqwest::Error) -> Self {
-        Self::Cut(described(error.without_url()))
+        Self::Cut(described(&error.without_url()))
     }
 
     /// The HTTP status that it came with or stands for.
@@ -184,7 +184,7 @@ impl From<Malformed> for Trouble {
 }
 
 /// An error with its causes, without an address that might tell a secret.
-fn described(error: reqwest::Error) -> String {
+fn described(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

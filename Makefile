@@ -28,7 +28,7 @@ test-sdk: build ## call the gateway with the SDKs of OpenAI, Anthropic and Googl
 	@env -u DATABASE_URL -u NATS_URL scripts/test-sdk
 
 test-trace: packages ## import 50,000 calls, and compare what the analytics say with the file; some minutes
-	env -u DATABASE_URL -u NATS_URL cargo test --locked --test gateway published -- --ignored --nocapture
+	env -u DATABASE_URL -u NATS_URL cargo test --locked --test calls published -- --ignored --nocapture
 
 build-bench: packages
 	cargo build --locked --release -p counterfoil -p counterfoil-bench

@@ -1,28 +1,19 @@
-//! The gateway over real HTTP, with fake providers that speak the providers' own formats and fail in every way.
+//! The life of a call: a real ledger on one side, on the other providers that are real sockets and speak, stall, stumble
+//! and break off as they are told.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
-#![expect(clippy::large_futures, reason = "a test is written to be read")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod support;
 
-#[path = "gateway/doors.rs"]
-mod doors;
+#[path = "gateway/answers.rs"]
+mod answers;
 #[path = "gateway/faults.rs"]
 mod faults;
-#[path = "gateway/kills.rs"]
-mod kills;
-#[path = "gateway/providers.rs"]
-mod providers;
-#[expect(dead_code, reason = "other tests use more of it")]
-#[path = "support/http.rs"]
-mod server;
-#[path = "gateway/trace.rs"]
-mod trace;
+#[path = "gateway/limits.rs"]
+mod limits;
+#[path = "gateway/provider.rs"]
+mod provider;
+#[path = "gateway/repeats.rs"]
+mod repeats;
 #[path = "gateway/world.rs"]
 mod world;

@@ -35,7 +35,7 @@ pub async fn guarded(client: &Client) -> Vec<Route> {
         }
     }
     assert!(table.is_empty(), "not described: {table:?}");
-    // Those that SDKs call answer in the shapes of providers; tests/gateway/ asks for them.
+    // Those that SDKs call answer in the shapes of providers; tests/calls/ asks for them.
     routes.retain(|route| route.access != Access::Public && route.pattern.starts_with("/v1/"));
     assert!(routes.len() > 50, "the description is not whole");
     routes

@@ -132,11 +132,8 @@ impl World {
 
     /// Defines a model with a route, and its price there.
     pub async fn model(&self, alias: &str, provider: &str, model: &str) -> Answer {
-        let made = self.put(
-            &format!("/v1/models/{alias}"),
-            json!({"routes": [{"provider": provider, "model": model}]}),
-        );
-        made.await;
+        let routes = json!({"routes": [{"provider": provider, "model": model}]});
+        self.put(&format!("/v1/models/{alias}"), routes).await;
         self.price(provider, model).await
     }
 

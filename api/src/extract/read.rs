@@ -7,14 +7,9 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
-<<<<<<< HEAD
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use chrono::{DateTime, Utc};
 use domain::{Catalogue, Partition, TenantId};
-=======
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use domain::{Partition, TenantId};
->>>>>>> refs/heads/m-domain
 use journal::Position;
 use projections::{PlatformReader, Reflected, TenantReader};
 use serde::Serialize;

@@ -36,13 +36,8 @@ pub struct IssueKey {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "environment", example = "live")]
     pub environment: Option<Field<Environment>>,
-<<<<<<< HEAD
     /// What it may do: `read`, `audit`, `transact`, `administer`, `execute`. None includes another.
-    #[schema(value_type = Vec<String>, example = json!(["read", "transact"]))]
-=======
-    /// What it may do: `read`, `audit`, `transact`, `administer`. None includes another.
     #[schema(value_type = Vec<String>, format = "scope", min_items = 1, example = json!(["read", "transact"]))]
->>>>>>> refs/heads/m-domain
     pub scopes: Vec<Field<Scope>>,
     /// When it ends by itself.
     #[serde(default)]

@@ -29,7 +29,7 @@ use crate::config::{Config, Provider};
 
 /// What authenticators call the installation.
 const ISSUER: &str = "Counterfoil";
-/// How often the keys of sessions are looked at, and the last uses of API keys written.
+/// How often the keys of sessions are looked at, and the last uses of API keys written, at the least.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -120,6 +120,7 @@ impl Identities {
         let (people, vault) = (Arc::downgrade(&self.people), self.vault.clone());
         let (signing, keys) = (self.signing.clone(), self.keys.clone());
         let uses = self.people.key_uses.clone();
+        let look = LOOK.min(signing.turns().fresh());
         async move {
             let sweeping = async {
                 loop {
@@ -131,7 +132,7 @@ impl Identities {
             };
             let looking = async {
                 loop {
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(look).await;
                     if let Err(error) = take_up(&signing, &keys).await {
                         tracing::warn!(%error, "the keys of sessions stay as they were");
                     }

@@ -234,6 +234,49 @@ async fn guesses_at_a_password_are_slowed_down_from_one_address_and_from_many() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_let_in_while_others_guess_and_an_open_browser_helps_nobody_to_guess_faster() {
+    let limits =
+        [("COUNTERFOIL_LIMITS__SIGN_IN_BURST", "10"), ("COUNTERFOIL_LIMITS__SIGN_IN_PER_MINUTE", "1")];
+    let server = behind_a_proxy(&limits).await;
+    sign_up(&server, "ada@example.com", "Ada").await;
+    let anonymous = server.client("");
+    let enter = async |from: &str, password: &str| {
+        let request = anonymous.anonymous(Method::POST, "/v1/auth/sign-in").header("X-Forwarded-For", from);
+        send(request.json(&json!({"email": "ada@example.com", "password": password}))).await
+    };
+    assert_eq!(enter("203.0.113.7", PASSWORD).await.status, 200);
+    for number in 1..=60 {
+        enter(&format!("198.51.100.{number}"), "seven quiet badgers").await;
+    }
+    assert_eq!(
+        enter("192.0.2.7", PASSWORD).await.status,
+        429,
+        "the guesses have used up the account's count"
+    );
+    let home = enter("203.0.113.7", PASSWORD).await;
+    assert_eq!(home.status, 200, "where the owner got in before there is another count: {home:?}");
+
+    let ada = server.client(home.text("/access_token"));
+    let guess = json!({"current": "seven quiet badgers", "new": "eight quiet otters"});
+    let mut through = 0;
+    for _ in 0..30 {
+        let answer = ada.post("/v1/me/password", guess.clone()).await;
+        assert!(matches!(answer.status, 403 | 429), "{answer:?}");
+        through += u32::from(answer.status == 403);
+    }
+    assert!((5..=12).contains(&through), "{through} guesses at a password by somebody who is signed in");
+    for (method, path, body) in [
+        (Method::POST, "/v1/me/second-factor", json!({"password": PASSWORD})),
+        (Method::POST, "/v1/me/second-factor/confirm", json!({"code": "000000"})),
+        (Method::DELETE, "/v1/me/second-factor", json!({"code": "000000"})),
+        (Method::DELETE, "/v1/me", json!({"password": PASSWORD})),
+    ] {
+        assert_eq!(other(&ada, method, path, body).await.status, 429, "{path} is one more way to guess");
+    }
+    assert_eq!(ada.get("/v1/me").await.status, 200, "nothing else is held up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_bound_to_its_addresses_its_environment_its_time_and_its_pace() {
     let limits = [("COUNTERFOIL_LIMITS__KEY_BURST", "20"), ("COUNTERFOIL_LIMITS__KEY_PER_SECOND", "1")];
     let server = behind_a_proxy(&limits).await;

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::answer::Answer;
 use crate::extract::{Anonymous, Document};
+use crate::people::Step;
 use crate::person::{Proof, Secret};
 use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::SignInBody;
@@ -55,5 +56,10 @@ pub async fn second_factor(Anonymous { body, visitor }: Anonymous<SecondFactor>)
     let SecondFactor { token, code, recovery_code, cookies } = body;
     let proof = proof(code, recovery_code)?;
     let step = visitor.people().second_step(&token, &proof, visitor.origin()).await?;
+    if let Step::SignedIn(tokens) = &step
+        && let Ok(Some(index)) = visitor.people().index_of(tokens.user).await
+    {
+        visitor.welcome(&index, &step);
+    }
     session::answer(step, cookies)
 }

@@ -39,5 +39,6 @@ pub async fn sign_in(Anonymous { body, visitor }: Anonymous<SignIn>) -> Answer {
     let index = visitor.people().index(&body.email.0).await?;
     visitor.try_account(&index)?;
     let step = visitor.people().sign_in(&index, &body.password, visitor.origin()).await?;
+    visitor.welcome(&index, &step);
     session::answer(step, body.cookies)
 }

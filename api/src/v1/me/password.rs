@@ -31,6 +31,7 @@ impl Document for ChangePassword {}
 ))]
 pub async fn change(Person { body, user, session, visitor }: Person<ChangePassword>) -> Answer {
     let ChangePassword { current, new } = body;
+    visitor.try_proof(user)?;
     visitor.people().change_password(user, session, current.as_ref(), &new, visitor.origin()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

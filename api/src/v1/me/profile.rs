@@ -84,6 +84,7 @@ impl Document for Erase {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn erase(Person { body, user, visitor, .. }: Person<Erase>) -> Answer {
+    visitor.try_proof(user)?;
     let receipt = visitor.people().erase(user, body.password.as_ref(), visitor.origin()).await?;
     let mut response = answer::written(StatusCode::OK, None, false, &ErasedBody::from(receipt))?;
     session::forget(&mut response)?;

@@ -30,6 +30,7 @@ impl Document for BeginSecondFactor {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn begin(Person { body, user, visitor, .. }: Person<BeginSecondFactor>) -> Answer {
+    visitor.try_proof(user)?;
     let begun = visitor.people().begin_second_factor(user, body.password.as_ref()).await?;
     answer::written(StatusCode::OK, None, false, &SecondFactorBody::from(begun))
 }
@@ -51,6 +52,7 @@ impl Document for ConfirmSecondFactor {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn confirm(Person { body, user, visitor, .. }: Person<ConfirmSecondFactor>) -> Answer {
+    visitor.try_proof(user)?;
     let codes = visitor.people().confirm_second_factor(user, &body.code, visitor.origin()).await?;
     answer::written(StatusCode::OK, None, false, &RecoveryCodesBody { recovery_codes: codes })
 }
@@ -78,6 +80,7 @@ impl Document for EndSecondFactor {}
 ))]
 pub async fn end(Person { body, user, visitor, .. }: Person<EndSecondFactor>) -> Answer {
     let proof = proof(body.code, body.recovery_code)?;
+    visitor.try_proof(user)?;
     visitor.people().end_second_factor(user, &proof, visitor.origin()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

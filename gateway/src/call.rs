@@ -145,7 +145,7 @@ async fn make(
     };
     let (execution, replayed) = account.request(request, fingerprint).await?;
     if replayed {
-        client.whole(repeat::earlier(shared, call, account.id, fingerprint, &execution).await?);
+        client.whole(repeat::earlier(shared, call, &account, fingerprint).await?);
         return Ok(());
     }
     for choice in &mut choices {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commands::{
-    Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Request, Resource,
+    Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Rejection, Request, Resource,
 };
-use domain::execution::Execution;
+use domain::execution::{Execution, ExecutionRejection};
 use domain::{ExecutionId, TenantId, Usage};
 use journal::Position;
 use tokio::task::JoinHandle;
@@ -47,6 +47,20 @@ impl Account {
     pub(crate) async fn extend(&self, number: u32, more: Usage) -> Result<(), Failure> {
         let command = Command::ExtendExecution { id: self.id, estimate: more };
         self.submit(command, &format!("extend/{number}"), Vec::new()).await.map(drop)
+    }
+
+    /// Whether it has ended. The ledger is asked to let it expire: it says so if it has, and does it if its time is over.
+    pub(crate) async fn has_ended(&self) -> bool {
+        let command = Command::ExpireExecution { id: self.id };
+        let context = Context::system("gateway");
+        let request = Request { tenant: self.tenant, command, context, key: None };
+        match self.shared.pipeline.submit(request).await {
+            Ok(_) => true,
+            Err(Failure::Rejected(Rejection::Execution(rejection))) => {
+                matches!(rejection, ExecutionRejection::Ended(_))
+            }
+            Err(_) => false,
+        }
     }
 
     /// Records the end. It is a task of its own that nothing but the end of the program stops, and it is repeated until the

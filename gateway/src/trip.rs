@@ -5,56 +5,25 @@
 //! provider without a price is tried, and none whose price the hold cannot be made to cover.
 
 mod attempt;
+mod choice;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::execution::{Attempt, AttemptOutcome, Operation, Quoted};
-use domain::{ModelName, ProviderName, TenantId, Usage, UsageSource};
-use sha2::{Digest as _, Sha256};
+use domain::execution::{Attempt, AttemptOutcome, Operation};
+use domain::{ModelName, Usage, UsageSource};
 use tokio::time::Instant;
 
 pub(crate) use self::attempt::{Opened, Streaming};
+pub(crate) use self::choice::{Choice, Circuit};
 use crate::breaker::Passage;
 use crate::dialect::{self, Asked};
 use crate::gateway::Shared;
 use crate::hold::Hold;
 use crate::refusal::Refusal;
-use crate::route::Stop;
 use crate::upstream::Trouble;
-
-/// What a circuit breaker is for: a provider under a credential.
-pub(crate) type Circuit = (TenantId, ProviderName, [u8; 32]);
-
-/// A provider that can be asked, and how.
-#[derive(Debug)]
-pub(crate) struct Choice {
-    pub(crate) stop: Stop,
-    /// What it is asked for: the client's operation, or its counterpart in the provider's dialect.
-    pub(crate) spoken: Operation,
-    /// The body in the provider's dialect, where that is another one.
-    pub(crate) translated: Option<Bytes>,
-}
-
-impl Choice {
-    /// Who is paid for.
-    pub(crate) fn quoted(&self) -> Option<Quoted> {
-        let Stop { supplier, model, price } = &self.stop;
-        let price = price.clone()?;
-        Some(Quoted { provider: supplier.provider.name.clone(), model: model.clone(), price })
-    }
-
-    fn circuit(&self) -> Circuit {
-        let supplier = &self.stop.supplier;
-        let mut digest = Sha256::new();
-        digest.update(supplier.provider.base_url.as_str());
-        digest.update([0]);
-        digest.update(supplier.credential.as_ref().map_or("", |credential| credential.as_str()));
-        (supplier.owner, supplier.provider.name.clone(), digest.finalize().into())
-    }
-}
 
 /// The way of one call.
 pub(crate) struct Trip {

@@ -180,10 +180,13 @@ async fn a_call_can_be_cancelled() {
     let world = World::new(&[openai("p", &provider.address)]).await;
     let reply = world.gateway.call(world.streamed()).await;
     let id = ExecutionId(header(&reply, "counterfoil-execution").unwrap().parse().unwrap());
+    let ReplyBody::Stream(mut chunks) = reply.body else { panic!("it is a stream") };
+    assert!(chunks.recv().await.is_some());
     assert!(!world.gateway.cancel(world.ledger.tenant, ExecutionId::default()));
     assert!(world.gateway.cancel(world.ledger.tenant, id));
-    let (_, text) = read(reply).await;
-    assert!(text.contains("first") && text.contains("\"cancelled\""), "{text}");
+    let last = String::from_utf8(chunks.recv().await.unwrap().to_vec()).unwrap();
+    assert!(last.contains("\"cancelled\""), "{last}");
+    assert!(chunks.recv().await.is_none());
     let (execution, settled) = world.settled().await;
     assert_eq!(execution.status, ExecutionStatus::Cancelled);
     assert!(settled.cost.is_positive());
@@ -213,4 +216,30 @@ async fn the_end_of_the_program_waits_for_calls_and_ends_those_that_take_too_lon
         assert!(world.execution(id).await.status.is_final(), "all is recorded when it returns");
     }
     assert!(world.ledger.wallet("w").await.balance.held.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_journal_is_away_an_answer_is_kept_back_a_moment_and_settled_afterwards() {
+    let script =
+        vec![head(), chunk(&delta("a")), Step::Wait, chunk(STOP), chunk(&usage(30, 20)), chunk(DONE), end()];
+    let provider = Provider::new([script]).await;
+    let options = Options { settle: Duration::from_millis(300), ..quick() };
+    let world = World::with(&[openai("p", &provider.address)], options).await;
+    let reply = world.gateway.call(world.streamed()).await;
+    // Somebody else is in the middle of an append and does not come to its end.
+    let pool = world.ledger.database.pool(journal::Role::Owner, 1).await;
+    let mut other = journal::begin(&pool, None).await.unwrap();
+    let held = sqlx::query("UPDATE journal.heads SET position = position WHERE partition = $1")
+        .bind(world.ledger.partition().0)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    assert_eq!(held.rows_affected(), 1);
+    provider.go();
+    assert!(read(reply).await.1.ends_with(DONE), "the client is not kept waiting");
+    let id = world.executions().await[0];
+    assert_eq!(world.execution(id).await.status, ExecutionStatus::Running);
+    other.commit().await.unwrap();
+    let (_, settled) = world.settled().await;
+    assert_eq!(settled.cost, amount("0.70"));
 }

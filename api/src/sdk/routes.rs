@@ -37,7 +37,8 @@ async fn relay(
         ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "default", description = "An error in OpenAI's shape, `error.code` being a stable code")))]
+        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
+        (status = "5XX", description = "The same, where the provider or the server fails")))]
 pub async fn openai_chat(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::OpenAiChat, InAddress::default()).await
 }
@@ -49,7 +50,8 @@ pub async fn openai_chat(request: HttpRequest, payload: Payload) -> HttpResponse
         ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "default", description = "An error in OpenAI's shape, `error.code` being a stable code")))]
+        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
+        (status = "5XX", description = "The same, where the provider or the server fails")))]
 pub async fn openai_responses(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::OpenAiResponses, InAddress::default()).await
 }
@@ -61,7 +63,8 @@ pub async fn openai_responses(request: HttpRequest, payload: Payload) -> HttpRes
         ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The provider's answer"),
-        (status = "default", description = "An error in OpenAI's shape, `error.code` being a stable code")))]
+        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
+        (status = "5XX", description = "The same, where the provider or the server fails")))]
 pub async fn openai_embeddings(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::OpenAiEmbeddings, InAddress::default()).await
 }
@@ -69,7 +72,8 @@ pub async fn openai_embeddings(request: HttpRequest, payload: Payload) -> HttpRe
 /// Lists the models that can be called, by OpenAI's shape.
 #[utoipa::path(get, path = "/openai/v1/models", tag = "Gateway",
     responses((status = 200, description = "The models, by the names they are called by"),
-        (status = "default", description = "An error in OpenAI's shape, `error.code` being a stable code")))]
+        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
+        (status = "5XX", description = "The same, where the provider or the server fails")))]
 pub async fn openai_models(request: HttpRequest) -> HttpResponse {
     match models(&request).await {
         Ok(names) => {
@@ -95,7 +99,8 @@ async fn models(request: &HttpRequest) -> Result<Vec<String>, Problem> {
         ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "default", description = "An error in Anthropic's shape, `error.code` being a stable code")))]
+        (status = "4XX", description = "An error in Anthropic's shape, `error.code` being a stable code"),
+        (status = "5XX", description = "The same, where the provider or the server fails")))]
 pub async fn anthropic_messages(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::AnthropicMessages, InAddress::default()).await
 }
@@ -104,7 +109,8 @@ pub async fn anthropic_messages(request: HttpRequest, payload: Payload) -> HttpR
 #[utoipa::path(post, path = "/anthropic/v1/messages/count_tokens", tag = "Gateway",
     request_body(content = Object, content_type = "application/json"),
     responses((status = 200, description = "The provider's answer"),
-        (status = "default", description = "An error in Anthropic's shape, `error.code` being a stable code")))]
+        (status = "4XX", description = "An error in Anthropic's shape, `error.code` being a stable code"),
+        (status = "5XX", description = "The same, where the provider or the server fails")))]
 pub async fn anthropic_count_tokens(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::AnthropicCountTokens, InAddress::default()).await
 }
@@ -121,7 +127,8 @@ pub async fn anthropic_count_tokens(request: HttpRequest, payload: Payload) -> H
         ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "default", description = "An error in Gemini's shape, with a stable code among its details")))]
+        (status = "4XX", description = "An error in Gemini's shape, with a stable code among its details"),
+        (status = "5XX", description = "The same, where the provider or the server fails")))]
 pub async fn gemini(request: HttpRequest, payload: Payload, path: Path<(String, String)>) -> HttpResponse {
     let (version, call) = path.into_inner();
     match gemini_call(&version, &call, request.query_string()) {

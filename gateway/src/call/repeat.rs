@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ExecutionId;
-use domain::execution::Execution;
 use identity::kept::Kept;
 use tokio::time::Instant;
 
 use crate::gateway::{Call, Shared};
-use crate::ledger::key_reused;
+use crate::ledger::{Account, key_reused};
 use crate::record::{Record, Run, gone};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -44,15 +43,18 @@ pub(super) async fn kept(
 pub(super) async fn earlier(
     shared: &Arc<Shared>,
     call: &Call,
-    id: ExecutionId,
+    account: &Account,
     fingerprint: [u8; 32],
-    execution: &Execution,
 ) -> Result<Reply, Refusal> {
-    let ended = execution.status.is_final();
-    let until = Instant::now() + if ended { ENDED } else { RUNS };
+    let mut until = Instant::now() + RUNS;
+    let mut ended = false;
     loop {
-        if let Some(reply) = kept(shared, call, id, fingerprint).await? {
+        if let Some(reply) = kept(shared, call, account.id, fingerprint).await? {
             return Ok(reply);
+        }
+        if !ended && account.has_ended().await {
+            ended = true;
+            until = until.min(Instant::now() + ENDED);
         }
         if Instant::now() + PAUSE >= until {
             break;

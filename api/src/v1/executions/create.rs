@@ -87,7 +87,7 @@ pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
     }
     let header = |name: &str| reply.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
     let id = header("counterfoil-execution").cloned();
-    let replayed = header("idempotency-replayed").is_some();
+    let replayed = header("counterfoil-replayed").is_some();
     answer::written(StatusCode::CREATED, None, replayed, &MadeBody { id, answer: said })
 }
 

@@ -116,7 +116,11 @@ fn carried(rollover: Rollover, left: Amount) -> Result<Amount, MoneyError> {
 impl fmt::Display for Backtest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.wallets.keys().map(String::len).max().unwrap_or_default().max("wallet".len());
-        writeln!(f, "{:width$}  {:>8}  {:>20}  {:>8}  {:>20}", "wallet", "allowed", "cost", "refused", "cost")?;
+        writeln!(
+            f,
+            "{:width$}  {:>8}  {:>20}  {:>8}  {:>20}",
+            "wallet", "allowed", "cost", "refused", "cost"
+        )?;
         let (mut allowed, mut refused) = (0, 0);
         for (path, wallet) in &self.wallets {
             allowed += wallet.allowed.calls;
@@ -130,7 +134,11 @@ impl fmt::Display for Backtest {
                 wallet.refused.cost.to_string()
             )?;
         }
-        write!(f, "{} wallets: {allowed} calls would have been allowed, {refused} refused", self.wallets.len())
+        write!(
+            f,
+            "{} wallets: {allowed} calls would have been allowed, {refused} refused",
+            self.wallets.len()
+        )
     }
 }
 
@@ -154,7 +162,11 @@ mod tests {
 
     #[test]
     fn what_is_allocated_once_is_used_up_once() {
-        let calls = [("2026-01-01T00:00:00Z", "6.00"), ("2026-02-01T00:00:00Z", "5.00"), ("2026-03-01T00:00:00Z", "4.00")];
+        let calls = [
+            ("2026-01-01T00:00:00Z", "6.00"),
+            ("2026-02-01T00:00:00Z", "5.00"),
+            ("2026-03-01T00:00:00Z", "4.00"),
+        ];
         assert_eq!(run(Mode::Lifetime, &calls), [true, false, true]);
     }
 

@@ -62,8 +62,10 @@ impl Catalogues {
         credential: &str,
     ) -> Result<Sealed, Problem> {
         let record = record(tenant, provider);
-        let bytes =
-            self.vault.seal_secret(tenant, Purpose::ProviderCredential, record, credential.as_bytes()).await?;
+        let bytes = self
+            .vault
+            .seal_secret(tenant, Purpose::ProviderCredential, record, credential.as_bytes())
+            .await?;
         Sealed::new(&format!("{FORM}{}", URL_SAFE_NO_PAD.encode(bytes))).map_err(Problem::internal)
     }
 
@@ -98,7 +100,9 @@ impl Catalogues {
         offer.providers.extend(own);
         offer.models.extend(catalogue.models.iter().map(|(name, model)| (name.clone(), model.clone())));
         for (provider, prices) in catalogue.prices.iter() {
-            let price = |(model, price): (&_, &domain::Price)| ((provider.clone(), Clone::clone(model)), price.clone());
+            let price = |(model, price): (&_, &domain::Price)| {
+                ((provider.clone(), Clone::clone(model)), price.clone())
+            };
             offer.prices.extend(prices.iter().map(price));
         }
         Ok(())

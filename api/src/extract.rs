@@ -16,8 +16,8 @@ pub use body::parse;
 pub use body::{Document, Nothing};
 pub use headers::{POSITION, REPLAYED, REQUEST_ID, RequestId, sane_request_id};
 pub use path::{
-    ApplicationAt, ExecutionAt, GovernedAt, InvitationAt, KeyAt, MemberAt, Named, ProviderAt, SessionAt, TenantAt, TransactionAt, UserAt,
-    WalletAt,
+    ApplicationAt, ExecutionAt, GovernedAt, InvitationAt, KeyAt, MemberAt, Named, ProviderAt, SessionAt,
+    TenantAt, TransactionAt, UserAt, WalletAt,
 };
 pub use query::{After, Limit, NoQuery, Parameters};
 pub use read::{Platform, Read, View, state};

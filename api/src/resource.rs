@@ -23,9 +23,7 @@ pub use analytics::{AnalysisBody, BurnRateBody, LatencyRowBody, SpenderBody, Usa
 pub use application::{ApplicationBody, IssuedKeyBody, KeyBody};
 pub use asset::AssetBody;
 pub use balance::{BalanceBody, SumBody, SumsBody, TrialBalanceBody, TrialBody};
-pub use catalogue::{
-    LevelBody, MeteringBody, ModelBody, PolicyBody, PriceBody, ProviderBody, catalogue_of,
-};
+pub use catalogue::{LevelBody, MeteringBody, ModelBody, PolicyBody, PriceBody, ProviderBody, catalogue_of};
 pub use execution::ExecutionBody;
 pub use journal::{AuditBody, EntryBody, EventBody};
 pub use list::List;

@@ -51,7 +51,8 @@ mod tests {
         assert_eq!(of(TestRequest::get().append_header(("x-goog-api-key", "a"))), ["a"]);
         assert_eq!(of(TestRequest::with_uri("/gemini/v1/models/m:x?alt=sse&key=a")), ["a"]);
         assert_eq!(of(TestRequest::get().append_header(("Authorization", "Basic a"))), Vec::<String>::new());
-        let both = TestRequest::get().append_header(("x-api-key", "a")).append_header(("Authorization", "Bearer b"));
+        let both =
+            TestRequest::get().append_header(("x-api-key", "a")).append_header(("Authorization", "Bearer b"));
         assert_eq!(of(both), ["b", "a"]);
     }
 

@@ -219,7 +219,11 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
         ("projections.batch_events", config.projections.batch_events.get().into(), 1..=50_000),
         ("api.body_limit_bytes", body_limit_bytes, 1_024..=256 * 1_024 * 1_024),
         ("api.bodies_bytes", u64::try_from(bodies).unwrap_or(u64::MAX), body_limit_bytes..=1 << 40),
-        ("gateway.body_limit_bytes", u64::try_from(call).unwrap_or(u64::MAX), 1_024..=u64::try_from(bodies).unwrap_or(0)),
+        (
+            "gateway.body_limit_bytes",
+            u64::try_from(call).unwrap_or(u64::MAX),
+            1_024..=u64::try_from(bodies).unwrap_or(0),
+        ),
         ("api.wait_ms_max", config.api.wait_ms_max, 0..=config.api.request_timeout_ms.get()),
     ];
     for (key, value, range) in ranges {

@@ -81,7 +81,8 @@ impl PriceFile {
             let record = record.map_err(|error| error.to_string())?;
             let (mut price, mut rates) = (Map::new(), Map::new());
             for (name, value) in header.iter().zip(&record).filter(|(_, value)| !value.is_empty()) {
-                let part = if matches!(name, "provider" | "model" | "asset") { &mut price } else { &mut rates };
+                let part =
+                    if matches!(name, "provider" | "model" | "asset") { &mut price } else { &mut rates };
                 part.insert(name.to_owned(), Value::String(value.to_owned()));
             }
             price.insert("rates".to_owned(), Value::Object(rates));
@@ -117,7 +118,10 @@ mod tests {
         let csv = "provider, model, asset, input, output, cache_read\nopenai,gpt-5,USD,1.25,10,0.125\na,b,USD,1,2,\n";
         let prices = PriceFile::parse(csv).unwrap().0;
         assert_eq!(prices[0]["rates"]["cache_read"], "0.125");
-        assert_eq!(prices[1], json!({"provider": "a", "model": "b", "asset": "USD", "rates": {"input": "1", "output": "2"}}));
+        assert_eq!(
+            prices[1],
+            json!({"provider": "a", "model": "b", "asset": "USD", "rates": {"input": "1", "output": "2"}})
+        );
         let json = PriceFile::parse("{\"prices\": [{\"provider\": \"a\"}]}").unwrap().0;
         assert_eq!(json, [json!({"provider": "a"})]);
         assert!(PriceFile::parse("{\"price\": []}").is_err());

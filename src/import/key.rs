@@ -58,7 +58,11 @@ impl Keys {
             // Writing to a String cannot fail.
             let _ = write!(prefix, "{byte:02x}");
         }
-        Self { hold: format!("trace-{prefix}-hold"), settle: format!("trace-{prefix}-settle"), execution: format!("trace-{prefix}-execution") }
+        Self {
+            hold: format!("trace-{prefix}-hold"),
+            settle: format!("trace-{prefix}-settle"),
+            execution: format!("trace-{prefix}-execution"),
+        }
     }
 }
 

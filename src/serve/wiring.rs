@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::Gateway;
-use api::{Catalogues, People};
 use api::credential::{Grant, Role, Signer};
+use api::{Catalogues, People};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
@@ -88,7 +88,8 @@ impl Ledger {
             },
         };
         followers.spawn(projectors.run(following.clone()));
-        let sweep = sweep::sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
+        let sweep =
+            sweep::sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
         writers.spawn(sweep);
         followers.spawn(upkeep(metrics.clone(), following.clone()));
         let (read, partitions) = (reader.clone(), journal.partition_count());
@@ -208,8 +209,18 @@ impl Ledger {
     /// Ends in order: what waits is written; what is not yet relayed or projected is found in the journal next time.
     pub async fn stop(self) {
         self.gateway.drain().await;
-        let Self { pipeline, reader, identities, catalogues, gateway, writers, sweeping, followers, following, .. } =
-            self;
+        let Self {
+            pipeline,
+            reader,
+            identities,
+            catalogues,
+            gateway,
+            writers,
+            sweeping,
+            followers,
+            following,
+            ..
+        } = self;
         sweeping.cancel();
         drop((pipeline, reader, identities, catalogues, gateway));
         writers.close();

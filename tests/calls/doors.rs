@@ -26,7 +26,9 @@ async fn a_key_opens_by_each_header_and_who_has_none_is_refused_in_the_shape_ask
     };
     let bearer = format!("Bearer {key}");
     for shape in Shape::ALL {
-        for (name, value) in [("Authorization", bearer.as_str()), ("x-api-key", &key), ("x-goog-api-key", &key)] {
+        for (name, value) in
+            [("Authorization", bearer.as_str()), ("x-api-key", &key), ("x-goog-api-key", &key)]
+        {
             let answer = said(anonymous(shape, "").header(name, value)).await;
             assert_eq!(answer.status, 200, "{shape:?} {name}: {}", answer.text);
         }
@@ -34,7 +36,11 @@ async fn a_key_opens_by_each_header_and_who_has_none_is_refused_in_the_shape_ask
         let refusals = [
             (said(anonymous(shape, "")).await, "token_missing"),
             (said(anonymous(shape, "").header("x-api-key", "wrong")).await, "token_malformed"),
-            (said(anonymous(shape, "").header("x-api-key", &key).header("Authorization", "Bearer x")).await, "token_malformed"),
+            (
+                said(anonymous(shape, "").header("x-api-key", &key).header("Authorization", "Bearer x"))
+                    .await,
+                "token_malformed",
+            ),
         ];
         for (answer, code) in refusals {
             let body = answer.json();
@@ -62,11 +68,14 @@ async fn only_who_may_execute_can_call() {
     world.fund("payer", "1").await;
     let application = world.owner.made("/v1/applications", json!({"name": "Other"})).await;
     let keys = format!("/v1/applications/{}/keys", application.text("/id"));
-    for (scopes, status) in [(json!(["read", "transact", "administer", "audit"]), 403), (json!(["execute"]), 200)] {
+    for (scopes, status) in
+        [(json!(["read", "transact", "administer", "audit"]), 403), (json!(["execute"]), 200)]
+    {
         let key = world.owner.made(&keys, json!({"scopes": scopes})).await;
         world.owner.after(&key, &keys).await;
         let client = world.server.client(key.text("/key"));
-        let request = client.request(Method::POST, "/openai/v1/chat/completions").header("Counterfoil-Wallet", "payer");
+        let request =
+            client.request(Method::POST, "/openai/v1/chat/completions").header("Counterfoil-Wallet", "payer");
         let answer = said(request.json(&Shape::Chat.body("gpt-fake", ASK, false))).await;
         assert_eq!(answer.status, status, "{scopes}: {}", answer.text);
         let models = client.request(Method::GET, "/openai/v1/models");
@@ -109,9 +118,15 @@ async fn the_wallet_is_named_by_a_header_or_by_the_application() {
         (&[("Counterfoil-Wallet", "nowhere")], 404, "wallet_not_found"),
     ] {
         let answer = call(headers).await;
-        assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (status, Some(code)), "{}", answer.text);
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            answer.text
+        );
     }
-    let nobodys = said(world.caller.request(Method::POST, "/openai/v1/chat/completions").json(&json!({}))).await;
+    let nobodys =
+        said(world.caller.request(Method::POST, "/openai/v1/chat/completions").json(&json!({}))).await;
     assert_eq!((nobodys.status, nobodys.json()["error"]["code"].as_str()), (400, Some("wallet_not_named")));
 }
 
@@ -218,7 +233,8 @@ async fn a_native_call_answers_whole_and_tells_problems() {
     let model = world.fault(Shape::Chat, "").await;
     world.fund("payer", "1").await;
     let input = json!({"messages": [{"role": "user", "content": ASK}]});
-    let made = world.caller.made("/v1/executions", json!({"model": model, "wallet": "payer", "input": input})).await;
+    let made =
+        world.caller.made("/v1/executions", json!({"model": model, "wallet": "payer", "input": input})).await;
     assert!(made.text("/answer/choices/0/message/content").ends_with("w12"));
     world.executions("payer", 1).await;
     let shown = world.owner.get(&format!("/v1/executions/{}", made.text("/id"))).await;
@@ -239,7 +255,9 @@ async fn a_credential_is_never_shown_and_survives_a_change_that_leaves_it_out() 
     let model = world.fault(Shape::Chat, "").await;
     world.fund("payer", "1").await;
     let base = format!("{}/openai/v1", world.providers.base);
-    world.put("/v1/providers/fake-openai", json!({"dialect": "openai", "base_url": base, "priority": 7})).await;
+    world
+        .put("/v1/providers/fake-openai", json!({"dialect": "openai", "base_url": base, "priority": 7}))
+        .await;
     let shown = world.owner.get("/v1/providers/fake-openai").await;
     assert_eq!((&shown.body["has_credential"], &shown.body["priority"]), (&json!(true), &json!(7)));
     assert_eq!(world.call("payer", Shape::Chat, &model, ASK, false).await.status, 200);

@@ -92,7 +92,11 @@ const CASES: &[Case] = &[
 
 /// Makes the call of a case on a wallet of its own, at a provider of its own.
 async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
-    let model = if case.fault.is_empty() { shape.model().to_owned() } else { format!("{}--{}", shape.model(), case.fault) };
+    let model = if case.fault.is_empty() {
+        shape.model().to_owned()
+    } else {
+        format!("{}--{}", shape.model(), case.fault)
+    };
     let alias = format!("{shape:?}-{}-{}", case.fault, case.stream).to_lowercase();
     let (dialect, prefix) = match shape {
         Shape::Chat | Shape::Responses => ("openai", "/openai/v1"),
@@ -111,7 +115,10 @@ async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
     let mut wrong = seen(case, &said);
     let executions = world.executions(&wallet, 1).await;
     let asked = world.providers.requests().await;
-    let tries = asked.iter().filter(|request| request["path"].as_str().unwrap().starts_with(&format!("/{alias}/"))).count();
+    let tries = asked
+        .iter()
+        .filter(|request| request["path"].as_str().unwrap().starts_with(&format!("/{alias}/")))
+        .count();
     if executions.len() != 1 {
         wrong.push(format!("there are {} executions", executions.len()));
     }
@@ -119,8 +126,13 @@ async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
     if tries != case.tries || execution["attempts"].as_array().unwrap().len() != case.tries {
         wrong.push(format!("tried {tries} times and not {}: {}", case.tries, execution["attempts"]));
     }
-    if execution["status"] != case.status || (case.status == "failed" && !case.reason.is_empty() && execution["reason"] != case.reason) {
-        wrong.push(format!("is {} for {}, and not {} for {}", execution["status"], execution["reason"], case.status, case.reason));
+    if execution["status"] != case.status
+        || (case.status == "failed" && !case.reason.is_empty() && execution["reason"] != case.reason)
+    {
+        wrong.push(format!(
+            "is {} for {}, and not {} for {}",
+            execution["status"], execution["reason"], case.status, case.reason
+        ));
     }
     wrong.extend(billed(case.billed, execution));
     let paid = units(execution["cost"].as_str().unwrap());
@@ -128,7 +140,10 @@ async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
     if balance != (units("10") - paid, 0) {
         wrong.push(format!("{paid} was paid, and the wallet has {balance:?}"));
     }
-    wrong.into_iter().map(|wrong| format!("{shape:?} {} stream {}: {wrong}", case.fault, case.stream)).collect()
+    wrong
+        .into_iter()
+        .map(|wrong| format!("{shape:?} {} stream {}: {wrong}", case.fault, case.stream))
+        .collect()
 }
 
 /// What the client saw.
@@ -147,7 +162,11 @@ fn seen(case: Case, said: &Said) -> Vec<String> {
     }
     // A stream that was not whole must not look whole.
     let whole = ["[done]", "message_stop", "response.completed", "finishreason\":\"stop"];
-    if case.status == "failed" && case.stream && case.seen == 200 && whole.iter().any(|end| text.contains(end)) {
+    if case.status == "failed"
+        && case.stream
+        && case.seen == 200
+        && whole.iter().any(|end| text.contains(end))
+    {
         wrong.push(format!("what failed looks whole: {excerpt}"));
     }
     wrong
@@ -275,9 +294,15 @@ async fn more_used_than_there_is_becomes_a_debt_that_blocks_and_is_paid() {
 
     let refused = world.call("debtor", Shape::Chat, &honest, ASK, true).await;
     assert_eq!((refused.status, refused.json()["error"]["code"].as_str()), (402, Some("allowance_in_debt")));
-    world.owner.made("/v1/transactions", serde_json::json!({"postings": [
-        {"from": "@world", "to": "debtor", "amount": "1", "asset": "USD"}
-    ]})).await;
+    world
+        .owner
+        .made(
+            "/v1/transactions",
+            serde_json::json!({"postings": [
+                {"from": "@world", "to": "debtor", "amount": "1", "asset": "USD"}
+            ]}),
+        )
+        .await;
     // Paid at the next call, or by the sweeper before that.
     let said = world.call("debtor", Shape::Chat, &honest, ASK, true).await;
     assert_eq!(said.status, 200, "{}", said.text);

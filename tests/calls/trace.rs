@@ -19,7 +19,9 @@ fn from_file(trace: &str) -> Hours {
     let mut hours = Hours::new();
     for line in trace.lines().skip(1) {
         let mut fields = line.trim().split(',');
-        let (Some(time), Some(input), Some(output)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(time), Some(input), Some(output)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
         let (input, output): (u128, u128) = (input.parse().unwrap(), output.parse().unwrap());
         let hour = format!("{}:00:00Z", time.get(..13).unwrap().replace(' ', "T"));
         let sum = hours.entry(hour).or_default();
@@ -39,7 +41,12 @@ async fn told(owner: &Client, from: &str, to: &str) -> Hours {
         .map(|row| {
             let cost: String = row["cost"].as_str().unwrap().replace('.', "");
             let calls = row["calls"].as_u64().unwrap();
-            let sums = (calls, number(&row["usage"]["input"]), number(&row["usage"]["output"]), cost.parse().unwrap());
+            let sums = (
+                calls,
+                number(&row["usage"]["input"]),
+                number(&row["usage"]["output"]),
+                cost.parse().unwrap(),
+            );
             // A window begins within an hour; the hour is told by its whole.
             let start = row["start"].as_str().unwrap();
             (format!("{}:00:00Z", start.get(..13).unwrap()), sums)
@@ -62,7 +69,16 @@ async fn assert_counted(trace: &str, from: &str, to: &str) {
     let import = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
         command.args(["import", "llm-trace", "--as", "executions"]).arg(&file).args(["--url", server.base()]);
-        command.args(["--wallet", "trace", "--revenue", "@revenue", "--asset", "USD", "--token", &owner.token]);
+        command.args([
+            "--wallet",
+            "trace",
+            "--revenue",
+            "@revenue",
+            "--asset",
+            "USD",
+            "--token",
+            &owner.token,
+        ]);
         command.args(["--input-price", "0.50", "--output-price", "1.50"]);
         let done = tokio::task::block_in_place(|| command.output().unwrap());
         let said = String::from_utf8_lossy(&done.stdout).into_owned();

@@ -98,10 +98,7 @@ impl World {
     /// A tenant `acme` with the asset USD, the providers, and a key that may call. `None` without Python.
     pub async fn start(settings: &[(&str, &str)]) -> Option<Self> {
         let providers = Providers::start()?;
-        let usual = [
-            ("COUNTERFOIL_LIMITS__KEY_PER_SECOND", "0"),
-            ("COUNTERFOIL_LIMITS__KEY_BURST", "0"),
-        ];
+        let usual = [("COUNTERFOIL_LIMITS__KEY_PER_SECOND", "0"), ("COUNTERFOIL_LIMITS__KEY_BURST", "0")];
         let settings = [&usual[..], settings].concat();
         let server = Server::with(Database::fresh().await, &settings);
         let platform = server.client(&server.token("platform", "superadmin"));
@@ -114,15 +111,20 @@ impl World {
         owner.after(&key, &keys).await;
         let caller = server.client(key.text("/key"));
         let world = Self { server, providers, owner, caller };
-        for (dialect, prefix) in [("openai", "/openai/v1"), ("anthropic", "/anthropic"), ("gemini", "/gemini")] {
-            world.provider(dialect, &format!("fake-{dialect}"), &format!("{}{prefix}", world.providers.base)).await;
+        for (dialect, prefix) in
+            [("openai", "/openai/v1"), ("anthropic", "/anthropic"), ("gemini", "/gemini")]
+        {
+            world
+                .provider(dialect, &format!("fake-{dialect}"), &format!("{}{prefix}", world.providers.base))
+                .await;
         }
         Some(world)
     }
 
     /// Defines a provider with short time limits.
     pub async fn provider(&self, dialect: &str, name: &str, base_url: &str) -> Answer {
-        let timeouts = json!({"connect_ms": 1000, "first_token_ms": 1500, "between_tokens_ms": 1500, "total_ms": 20000});
+        let timeouts =
+            json!({"connect_ms": 1000, "first_token_ms": 1500, "between_tokens_ms": 1500, "total_ms": 20000});
         self.put(
             &format!("/v1/providers/{name}"),
             json!({"dialect": dialect, "base_url": base_url, "credential": "the-providers-key", "timeouts": timeouts}),
@@ -172,7 +174,14 @@ impl World {
     }
 
     /// A call to be finished.
-    pub fn request(&self, wallet: &str, shape: Shape, model: &str, text: &str, stream: bool) -> reqwest::RequestBuilder {
+    pub fn request(
+        &self,
+        wallet: &str,
+        shape: Shape,
+        model: &str,
+        text: &str,
+        stream: bool,
+    ) -> reqwest::RequestBuilder {
         let request = self.caller.request(Method::POST, &shape.path(model, stream));
         let request = request.header("Counterfoil-Wallet", wallet).header("anthropic-version", "2023-06-01");
         request.json(&shape.body(model, text, stream))
@@ -190,7 +199,8 @@ impl World {
             let mut page = self.owner.get(&format!("/v1/executions?wallet={wallet}&limit=100")).await;
             found = page.body["items"].as_array_mut().unwrap().split_off(0);
             while let Some(next) = page.body["next"].as_str() {
-                page = self.owner.get(&format!("/v1/executions?wallet={wallet}&limit=100&cursor={next}")).await;
+                page =
+                    self.owner.get(&format!("/v1/executions?wallet={wallet}&limit=100&cursor={next}")).await;
                 found.append(page.body["items"].as_array_mut().unwrap());
             }
             found.reverse();
@@ -207,7 +217,8 @@ impl World {
         // The trial balance reflects the head; the wallet's own read model follows it.
         let (_, events) = self.owner.state().await;
         let last = events.last().unwrap();
-        let position = format!("p{}:{}", last["partition"].as_str().unwrap(), last["position"].as_str().unwrap());
+        let position =
+            format!("p{}:{}", last["partition"].as_str().unwrap(), last["position"].as_str().unwrap());
         let balance = self.owner.get(&format!("/v1/wallets/{wallet}/balance?after={position}")).await;
         assert_eq!(balance.status, 200, "{balance:?}");
         (units(balance.text("/posted")), units(balance.text("/held")))

@@ -157,7 +157,8 @@ impl Directory {
     ) -> Result<Option<WalletPath>, Problem> {
         let look = async {
             let found = self.reader.tenant(tenant).application(application).await?.value;
-            let named = found.as_ref().and_then(|found| found.details.metadata.as_map().get("wallet")?.as_str());
+            let named =
+                found.as_ref().and_then(|found| found.details.metadata.as_map().get("wallet")?.as_str());
             Ok::<_, Problem>(named.and_then(|path| WalletPath::new(path).ok()))
         };
         self.wallets.get(&(tenant, application), look).await

@@ -7,8 +7,8 @@ use actix_web::web::Path;
 use actix_web::{FromRequest, HttpRequest};
 use domain::catalogue::Governed;
 use domain::{
-    ApplicationId, ExecutionId, InvitationId, KeyId, LevelName, SessionId, Slug, TransactionId, UserId, UserRef,
-    WalletPath,
+    ApplicationId, ExecutionId, InvitationId, KeyId, LevelName, SessionId, Slug, TransactionId, UserId,
+    UserRef, WalletPath,
 };
 use uuid::Uuid;
 

@@ -1,8 +1,6 @@
 //! What commands about metering and calls of models need besides the pipeline.
 
-use domain::{
-    ApplicationId, Catalogue, ExecutionId, ProviderName, Sealed, UserRef, WalletPath,
-};
+use domain::{ApplicationId, Catalogue, ExecutionId, ProviderName, Sealed, UserRef, WalletPath};
 use gateway::{Call, Reply};
 use journal::Position;
 

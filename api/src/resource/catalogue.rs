@@ -98,8 +98,10 @@ impl PolicyBody {
 
     /// All policies of a catalogue.
     pub fn all(catalogue: &Catalogue) -> Vec<Self> {
-        let levels = catalogue.level_policies.iter().map(|(name, policy)| (Governed::Level(name.clone()), policy));
-        let users = catalogue.user_policies.iter().map(|(name, policy)| (Governed::User(name.clone()), policy));
+        let levels =
+            catalogue.level_policies.iter().map(|(name, policy)| (Governed::Level(name.clone()), policy));
+        let users =
+            catalogue.user_policies.iter().map(|(name, policy)| (Governed::User(name.clone()), policy));
         let wallets =
             catalogue.wallet_policies.iter().map(|(path, policy)| (Governed::Wallet(path.clone()), policy));
         levels.chain(users).chain(wallets).map(|(governed, policy)| Self::new(&governed, policy)).collect()

@@ -72,7 +72,8 @@ mod tests {
         assert_eq!(anthropic["error"]["type"], "authentication_error");
         let (_, gemini) = body_of(&problem, Operation::GeminiGenerate).await;
         assert_eq!(gemini["error"]["status"], "UNAUTHENTICATED");
-        let (status, _) = body_of(&Problem::new(code::WALLET_NOT_NAMED, "whose?"), Operation::OpenAiChat).await;
+        let (status, _) =
+            body_of(&Problem::new(code::WALLET_NOT_NAMED, "whose?"), Operation::OpenAiChat).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
     }
 

@@ -1,8 +1,8 @@
 //! A request of an SDK, up to where the gateway takes it over.
 
+use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::web::Data;
-use actix_web::HttpRequest;
 use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{UserRef, WalletPath};

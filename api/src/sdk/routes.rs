@@ -77,7 +77,8 @@ pub async fn openai_embeddings(request: HttpRequest, payload: Payload) -> HttpRe
 pub async fn openai_models(request: HttpRequest) -> HttpResponse {
     match models(&request).await {
         Ok(names) => {
-            let model = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "counterfoil"});
+            let model =
+                |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "counterfoil"});
             let data: Vec<_> = names.into_iter().map(model).collect();
             let body = json!({"object": "list", "data": data}).to_string();
             HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body)

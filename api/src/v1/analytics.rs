@@ -105,9 +105,8 @@ impl Counted {
         let to = self.to.as_ref().map_or_else(|| view.now(), |to| to.0);
         let from = self.from.as_ref().map_or_else(|| to - USUAL, |from| from.0);
         let granularity = self.granularity.as_ref().map_or(Granularity::Total, |given| given.0);
-        Window::new(from, to, granularity).map_err(|error: WindowError| {
-            Problem::new(code::INVALID_QUERY, error.to_string()).at("to")
-        })
+        Window::new(from, to, granularity)
+            .map_err(|error: WindowError| Problem::new(code::INVALID_QUERY, error.to_string()).at("to"))
     }
 
     /// Which calls count.

@@ -54,7 +54,9 @@ impl PutPolicy {
             (ModeWord::Lifetime, Some(_)) => {
                 return Err(wrong("rollover", "what is allocated once has no rest to carry over"));
             }
-            (ModeWord::Monthly, None | Some(RolloverWord::None)) => Mode::Monthly { rollover: Rollover::None },
+            (ModeWord::Monthly, None | Some(RolloverWord::None)) => {
+                Mode::Monthly { rollover: Rollover::None }
+            }
             (ModeWord::Monthly, Some(RolloverWord::Full)) => Mode::Monthly { rollover: Rollover::Full },
             (ModeWord::Monthly, Some(RolloverWord::Capped)) => {
                 let most = most.ok_or_else(|| wrong("rollover_most", "say the most that is carried over"))?;

@@ -111,10 +111,13 @@ pub async fn list(Read { query, view }: Read<ListPrices>) -> Answer {
     let limit = query.limit.map_or(Limit::default(), |limit| limit.0).0;
     let after = query.cursor.map(|cursor| cursor.0.last::<String>(LIST)).transpose()?;
     let (catalogue, position) = view.catalogue().await?;
-    let mut items: Vec<_> =
-        catalogue.prices.iter().flat_map(|(provider, prices)| {
+    let mut items: Vec<_> = catalogue
+        .prices
+        .iter()
+        .flat_map(|(provider, prices)| {
             prices.iter().map(|(model, price)| PriceBody::new(provider, model, price))
-        }).collect();
+        })
+        .collect();
     items.sort_by_key(PriceBody::key);
     let behind = items.into_iter().filter(|item| after.as_ref().is_none_or(|after| item.key() > *after));
     let items = behind.take(usize::try_from(limit).unwrap_or_default()).collect();

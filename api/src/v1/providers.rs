@@ -123,7 +123,8 @@ pub async fn put(Write { body, writer }: Write<PutProvider>, Named(name): Named<
         timeouts: timeouts(body.timeouts),
         enabled: body.enabled,
     };
-    let outcome = writer.submit(Command::Catalogue(CatalogueCommand::DefineProvider(Box::new(provider)))).await?;
+    let outcome =
+        writer.submit(Command::Catalogue(CatalogueCommand::DefineProvider(Box::new(provider)))).await?;
     writer.catalogue_changed(outcome.position).await;
     answer::done(outcome, StatusCode::OK, |resource| {
         let catalogue = catalogue_of(resource)?;

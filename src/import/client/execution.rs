@@ -51,8 +51,7 @@ impl Client {
     /// [`Failure`], as every call.
     pub async fn set_price(&self, asset: &str, input: &Price, output: &Price) -> Result<(), Failure> {
         let rates = serde_json::json!({"input": input.to_string(), "output": output.to_string()});
-        let price =
-            serde_json::json!({"provider": PROVIDER, "model": MODEL, "asset": asset, "rates": rates});
+        let price = serde_json::json!({"provider": PROVIDER, "model": MODEL, "asset": asset, "rates": rates});
         let address = self.address(&["prices", "import"])?;
         let body = serde_json::json!({"prices": [price]});
         // The price that is set already is left alone, so a repetition needs no key.

@@ -66,7 +66,9 @@ impl Client {
     pub async fn calls(&self, filters: &[(&'static str, String)]) -> Result<Vec<Call>, Failure> {
         let executions = self.all(&["executions"], filters).await?;
         let ended = executions.iter().filter(|item| item.get("cost").is_some_and(Value::is_string));
-        ended.map(|item| call(item).ok_or_else(|| Failure::Stop(format!("not an execution: {item}")))).collect()
+        ended
+            .map(|item| call(item).ok_or_else(|| Failure::Stop(format!("not an execution: {item}"))))
+            .collect()
     }
 }
 

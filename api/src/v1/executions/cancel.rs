@@ -25,7 +25,8 @@ pub async fn cancel(Write { writer, .. }: Write<Nothing>, ExecutionAt(id): Execu
         return Err(Problem::new(code::EXECUTION_ENDED, format!("the execution is {status} already")));
     }
     if !cancelled {
-        let detail = "the call is not made here: another instance makes it, or it was cut off and ends by itself";
+        let detail =
+            "the call is not made here: another instance makes it, or it was cut off and ends by itself";
         return Err(Problem::new(code::EXECUTION_ELSEWHERE, detail));
     }
     answer::written(StatusCode::ACCEPTED, None, false, &ExecutionBody::from(execution))

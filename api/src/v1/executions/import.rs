@@ -71,9 +71,8 @@ impl Document for ImportExecution {}
 pub async fn import(Write { body, writer }: Write<ImportExecution>) -> Answer {
     let (provider, model) = (body.provider.0, body.model.0);
     let catalogue = writer.catalogue().await?;
-    let unpriced = || {
-        Problem::new(code::MODEL_UNPRICED, format!("{model} has no price at {provider}")).at("model")
-    };
+    let unpriced =
+        || Problem::new(code::MODEL_UNPRICED, format!("{model} has no price at {provider}")).at("model");
     let price = catalogue.price(&provider, &model).cloned().ok_or_else(unpriced)?;
     let Object(PutUsage { input, cache_read, cache_write, cache_write_long, output, reasoning }) = body.usage;
     let usage = Usage { input, cache_read, cache_write, cache_write_long, output, reasoning };

@@ -14,6 +14,7 @@ use domain::{Clock, Ids, Slug, TenantId, TenantName};
 use journal::Journal;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use projections::{Progress, Projectors, Reader, Settings};
+use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -76,17 +77,7 @@ impl Ledger {
             Pipeline::start(&journal, &clock, &ids, &pipeline_options(config), &announcer, &writers);
         followers.spawn(relay.run(following.clone()));
         let progress = Progress::new(journal.partition_count());
-        let projectors = Projectors {
-            database: options,
-            pool: projector,
-            journal: journal.clone(),
-            nats: Some(async_nats::jetstream::new(nats.clone())),
-            progress: progress.clone(),
-            settings: Settings {
-                batch: usize::try_from(config.projections.batch_events.get())?,
-                ..Settings::default()
-            },
-        };
+        let projectors = projectors(config, options, (projector, &journal, &nats, &progress))?;
         followers.spawn(projectors.run(following.clone()));
         let sweep =
             sweep::sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
@@ -229,6 +220,25 @@ impl Ledger {
         followers.close();
         followers.wait().await;
     }
+}
+
+/// What keeps the read models, on a pool that acts as `journal::Role::Projector`.
+fn projectors(
+    config: &Config,
+    database: PgConnectOptions,
+    (pool, journal, nats, progress): (PgPool, &Journal, &async_nats::Client, &Progress),
+) -> Result<Projectors, Failure> {
+    Ok(Projectors {
+        database,
+        pool,
+        journal: journal.clone(),
+        nats: Some(async_nats::jetstream::new(nats.clone())),
+        progress: progress.clone(),
+        settings: Settings {
+            batch: usize::try_from(config.projections.batch_events.get())?,
+            ..Settings::default()
+        },
+    })
 }
 
 fn pipeline_options(config: &Config) -> PipelineOptions {

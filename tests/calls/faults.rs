@@ -195,7 +195,7 @@ fn billed(expected: Billed, execution: &Value) -> Vec<String> {
     wrong
 }
 
-async fn catalogue(shape: Shape) {
+async fn assert_catalogue(shape: Shape) {
     let settings = [("COUNTERFOIL_GATEWAY__ATTEMPTS", "2")];
     let Some(world) = World::start(&settings).await else { return };
     let mut wrong = Vec::new();
@@ -209,22 +209,22 @@ async fn catalogue(shape: Shape) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_of_a_provider_of_chats_is_told_and_billed_right() {
-    catalogue(Shape::Chat).await;
+    assert_catalogue(Shape::Chat).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_of_a_provider_of_responses_is_told_and_billed_right() {
-    catalogue(Shape::Responses).await;
+    assert_catalogue(Shape::Responses).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_of_a_provider_of_messages_is_told_and_billed_right() {
-    catalogue(Shape::Messages).await;
+    assert_catalogue(Shape::Messages).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_of_a_provider_of_contents_is_told_and_billed_right() {
-    catalogue(Shape::Gemini).await;
+    assert_catalogue(Shape::Gemini).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -257,3 +257,6 @@ impl Aggregate for Allowance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,3 +271,6 @@ impl Aggregate for Catalogue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 
 #[path = "properties/members.rs"]
 mod members;
+#[path = "properties/price.rs"]
+mod price;
 #[path = "properties/tenant.rs"]
 mod tenant;
 #[path = "properties/transaction.rs"]

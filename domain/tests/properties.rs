@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "properties/allowance.rs"]
+mod allowance;
 #[path = "properties/members.rs"]
 mod members;
 #[path = "properties/price.rs"]

@@ -8,6 +8,8 @@
 mod allowance;
 #[path = "properties/members.rs"]
 mod members;
+#[path = "properties/metering.rs"]
+mod metering;
 #[path = "properties/price.rs"]
 mod price;
 #[path = "properties/tenant.rs"]

@@ -44,12 +44,12 @@ fn output(tokens: u64) -> Usage {
     Usage { output: tokens, ..Usage::default() }
 }
 
-fn quoted(code: &str) -> Option<Quoted> {
+fn quoted(code: &str) -> Quoted {
     let (input, output) = (amount("1"), amount("2"));
     let rates =
         Rates { input, output, cache_read: None, cache_write: None, cache_write_long: None, reasoning: None };
     let price = Price { version: 1, asset: asset(code), rates };
-    Some(Quoted { provider: provider(), model: model(), price })
+    Quoted { provider: provider(), model: model(), price }
 }
 
 fn body() -> ExecutionBody {
@@ -59,7 +59,7 @@ fn body() -> ExecutionBody {
         requested_at: at(100),
         model: model(),
         estimate: output(10),
-        quoted: quoted("USD"),
+        quoted: Some(quoted("USD")),
         enforcement: Enforcement::Hard,
         expires_at: at(200),
         ..ExecutionBody::default()
@@ -146,9 +146,9 @@ fn rejections_of_a_request_come_in_the_order_of_the_list() {
     let later = ExecutionBody { expires_at: at(101), ..body() };
     for (body, expected) in [
         (ExecutionBody { quoted: None, ..now.clone() }, ExecutionRejection::ExpiryInThePast),
-        (ExecutionBody { quoted: quoted("EUR"), ..now }, ExecutionRejection::ExpiryInThePast),
+        (ExecutionBody { quoted: Some(quoted("EUR")), ..now }, ExecutionRejection::ExpiryInThePast),
         (ExecutionBody { quoted: None, ..later.clone() }, ExecutionRejection::Unpriced),
-        (ExecutionBody { quoted: quoted("EUR"), ..later.clone() }, ExecutionRejection::AssetMismatch),
+        (ExecutionBody { quoted: Some(quoted("EUR")), ..later.clone() }, ExecutionRejection::AssetMismatch),
     ] {
         executions().given_no_previous_events().when(request(body)).then_expect_error(expected);
     }
@@ -166,7 +166,7 @@ fn only_a_hard_policy_refuses_what_has_no_price_and_none_takes_a_price_in_anothe
             .given_no_previous_events()
             .when(request(unpriced.clone()))
             .then_expect_events(vec![requested(unpriced)]);
-        let foreign = ExecutionBody { quoted: quoted("EUR"), enforcement, ..body() };
+        let foreign = ExecutionBody { quoted: Some(quoted("EUR")), enforcement, ..body() };
         executions()
             .given_no_previous_events()
             .when(request(foreign))

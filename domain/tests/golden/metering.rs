@@ -269,11 +269,12 @@ fn what_becomes_of_an_execution_keeps_its_form() {
 /// What is kept for good has words that never change, and the same word wherever a word is asked for.
 #[test]
 fn every_word_is_kept_as_it_is_said() {
+    use AttemptOutcome as A;
+    use FailureReason as F;
+    use Operation as O;
     fn word(value: impl serde::Serialize) -> String {
         serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
     }
-    use FailureReason as F;
-    use Operation as O;
     let reasons = [
         (F::ProviderUnreachable, "provider_unreachable"),
         (F::ProviderTimeout, "provider_timeout"),
@@ -304,7 +305,6 @@ fn every_word_is_kept_as_it_is_said() {
     for (operation, said) in operations {
         assert_eq!((word(operation).as_str(), operation.as_str()), (said, said));
     }
-    use AttemptOutcome as A;
     let outcomes = [
         (A::Answered, "answered"),
         (A::Unreachable, "unreachable"),

@@ -1,7 +1,7 @@
 use cqrs_es::test::TestFramework;
 
 use super::*;
-use crate::{AssetCode, Rates, WebAddress};
+use crate::WebAddress;
 
 fn catalogues() -> TestFramework<Catalogue> {
     TestFramework::with(Moment(DateTime::UNIX_EPOCH))
@@ -73,8 +73,8 @@ fn provider_name(name: &str) -> ProviderName {
     ProviderName::new(name).unwrap()
 }
 
-fn provider(name: &str, timeouts: Timeouts) -> Box<Provider> {
-    Box::new(Provider {
+fn provider(name: &str, timeouts: Timeouts) -> Provider {
+    Provider {
         name: provider_name(name),
         dialect: Dialect::Openai,
         base_url: WebAddress::new("https://api.example/v1").unwrap(),
@@ -82,11 +82,11 @@ fn provider(name: &str, timeouts: Timeouts) -> Box<Provider> {
         priority: 1,
         timeouts,
         enabled: true,
-    })
+    }
 }
 
 fn known(name: &str) -> CatalogueEvent {
-    CatalogueEvent::ProviderDefined(provider(name, Timeouts::default()))
+    CatalogueEvent::ProviderDefined(Box::new(provider(name, Timeouts::default())))
 }
 
 fn model_name(name: &str) -> ModelName {
@@ -241,8 +241,8 @@ fn the_time_zone_is_what_was_said_last() {
 #[test]
 fn a_provider_is_known_changed_and_removed_unless_a_model_is_routed_to_it() {
     let changed = Timeouts { total_ms: 1, ..Timeouts::default() };
-    let define = CatalogueCommand::DefineProvider(provider("a", changed));
-    let defined = CatalogueEvent::ProviderDefined(provider("a", changed));
+    let define = CatalogueCommand::DefineProvider(Box::new(provider("a", changed)));
+    let defined = CatalogueEvent::ProviderDefined(Box::new(provider("a", changed)));
     let remove = || CatalogueCommand::RemoveProvider { name: provider_name("a") };
     catalogues().given_no_previous_events().when(define.clone()).then_expect_events(vec![defined.clone()]);
     catalogues().given(vec![known("a")]).when(define).then_expect_events(vec![defined.clone()]);
@@ -269,7 +269,9 @@ fn a_provider_is_known_changed_and_removed_unless_a_model_is_routed_to_it() {
 fn a_provider_has_a_millisecond_to_an_hour_for_each_step() {
     let all =
         Timeouts { connect_ms: 1, first_token_ms: 3_600_000, between_tokens_ms: 1, total_ms: 3_600_000 };
-    assert!(decide(&Catalogue::default(), CatalogueCommand::DefineProvider(provider("a", all))).is_ok());
+    assert!(
+        decide(&Catalogue::default(), CatalogueCommand::DefineProvider(Box::new(provider("a", all)))).is_ok()
+    );
     for bad in [0, 3_600_001] {
         for timeouts in [
             Timeouts { connect_ms: bad, ..all },
@@ -279,7 +281,7 @@ fn a_provider_has_a_millisecond_to_an_hour_for_each_step() {
         ] {
             catalogues()
                 .given_no_previous_events()
-                .when(CatalogueCommand::DefineProvider(provider("a", timeouts)))
+                .when(CatalogueCommand::DefineProvider(Box::new(provider("a", timeouts))))
                 .then_expect_error(CatalogueRejection::InvalidTimeout);
         }
     }
@@ -380,8 +382,14 @@ fn a_catalogue_has_bounds_and_what_is_there_can_be_replaced_at_them() {
     let bad = Timeouts { total_ms: 0, ..Timeouts::default() };
     for (command, expected) in [
         (CatalogueCommand::DefineLevel(level("new", 1)), CatalogueRejection::TooMany),
-        (CatalogueCommand::DefineProvider(provider("new", bad)), CatalogueRejection::InvalidTimeout),
-        (CatalogueCommand::DefineProvider(provider("new", Timeouts::default())), CatalogueRejection::TooMany),
+        (
+            CatalogueCommand::DefineProvider(Box::new(provider("new", bad))),
+            CatalogueRejection::InvalidTimeout,
+        ),
+        (
+            CatalogueCommand::DefineProvider(Box::new(provider("new", Timeouts::default()))),
+            CatalogueRejection::TooMany,
+        ),
         (CatalogueCommand::DefineModel(model("new", vec![])), CatalogueRejection::InvalidRoutes),
         (CatalogueCommand::DefineModel(model("new", vec![route("a", "m")])), CatalogueRejection::TooMany),
         (set_price("a", 1, rates("-1")), CatalogueRejection::NegativeRate),
@@ -391,7 +399,7 @@ fn a_catalogue_has_bounds_and_what_is_there_can_be_replaced_at_them() {
     }
     for command in [
         CatalogueCommand::DefineLevel(level("n0", 2)),
-        CatalogueCommand::DefineProvider(provider("n0", Timeouts::default())),
+        CatalogueCommand::DefineProvider(Box::new(provider("n0", Timeouts::default()))),
         CatalogueCommand::DefineModel(model("n0", vec![route("b", "m")])),
         set_price("b", 1, rates("2")),
     ] {

@@ -36,8 +36,8 @@ fn model() -> ModelName {
     ModelName::new("m").unwrap()
 }
 
-fn transaction(number: u128) -> Option<TransactionId> {
-    Some(TransactionId(Uuid::from_u128(number)))
+fn transaction(number: u128) -> TransactionId {
+    TransactionId(Uuid::from_u128(number))
 }
 
 fn output(tokens: u64) -> Usage {
@@ -67,19 +67,19 @@ fn body() -> ExecutionBody {
 }
 
 fn request(body: ExecutionBody) -> ExecutionCommand {
-    ExecutionCommand::Request { body: Box::new(body), hold: transaction(1), held: amount("1.00") }
+    ExecutionCommand::Request { body: Box::new(body), hold: Some(transaction(1)), held: amount("1.00") }
 }
 
 fn requested(body: ExecutionBody) -> ExecutionEvent {
-    ExecutionEvent::Requested { body: Box::new(body), hold: transaction(1), held: amount("1.00") }
+    ExecutionEvent::Requested { body: Box::new(body), hold: Some(transaction(1)), held: amount("1.00") }
 }
 
 fn extend() -> ExecutionCommand {
-    ExecutionCommand::Extend { estimate: output(5), hold: transaction(2), held: amount("0.50") }
+    ExecutionCommand::Extend { estimate: output(5), hold: Some(transaction(2)), held: amount("0.50") }
 }
 
 fn extended() -> ExecutionEvent {
-    ExecutionEvent::Extended { estimate: output(5), hold: transaction(2), held: amount("0.50") }
+    ExecutionEvent::Extended { estimate: output(5), hold: Some(transaction(2)), held: amount("0.50") }
 }
 
 fn attempt(number: u32, outcome: AttemptOutcome) -> Attempt {
@@ -197,7 +197,7 @@ fn an_extension_holds_more_and_adds_to_the_estimate() {
     let dry = ExecutionEvent::Extended { estimate: output(5), hold: None, held: amount("0.00") };
     let execution = folded([requested(body()), extended(), dry]);
     assert_eq!((execution.estimate, execution.extensions), (output(20), 2));
-    let tranche = |number, held| Tranche { transaction: transaction(number).unwrap(), held: amount(held) };
+    let tranche = |number, held| Tranche { transaction: transaction(number), held: amount(held) };
     assert_eq!(execution.holds, [tranche(1, "1.00"), tranche(2, "0.50")]);
     assert_eq!(execution.body.estimate, output(10), "what was asked for first is kept");
 }

@@ -48,6 +48,9 @@ pub struct Allowance {
     pub user: Option<UserRef>,
     /// The last period for which something was allocated.
     pub period: Option<Period>,
+    /// Whether that period ended without a policy to follow it. Nothing falls due by its end then.
+    #[serde(default)]
+    pub lapsed: bool,
     /// What was allocated once.
     pub lifetime: Amount,
     /// The grants that are not used up or over.
@@ -68,7 +71,7 @@ impl Allowance {
     pub fn due_at(&self) -> Option<DateTime<Utc>> {
         let grants = self.grants.values().filter(|grant| grant.free().is_positive());
         let ends = grants.filter_map(|grant| grant.expires_at);
-        ends.chain(self.period.map(|period| period.end)).min()
+        ends.chain(self.period.filter(|_| !self.lapsed).map(|period| period.end)).min()
     }
 
     /// The grants in the order in which they are used.
@@ -149,7 +152,7 @@ impl Allowance {
         parts
     }
 
-    /// Uses what was promised first, then what is free, and lets go of what grants whose time is over get back.
+    /// Uses what was promised first, then what is free. What a grant gets back whose time is over ends with the next renewal.
     fn burn(&self, execution: ExecutionId, amount: Amount, now: DateTime<Utc>) -> Vec<AllowanceEvent> {
         let mut left = amount;
         let mut parts: Vec<Part> = Vec::new();
@@ -232,9 +235,7 @@ impl Aggregate for Allowance {
                 let state = Grant { amount, remaining, reserved, priority, expires_at, source };
                 Arc::make_mut(&mut self.grants).insert(grant, state);
             }
-            AllowanceEvent::Expired { grant, amount, .. } => {
-                self.change(grant, |grant| grant.remaining = difference(grant.remaining, amount));
-            }
+            AllowanceEvent::Expired { grant, amount, .. } => self.end(grant, amount),
             AllowanceEvent::Reserved { execution, parts } => {
                 for part in &parts {
                     self.change(part.grant, |grant| grant.reserved = sum(grant.reserved, part.amount));
@@ -256,3 +257,6 @@ impl Aggregate for Allowance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,8 @@ pub use provider::{Dialect, Model, Provider, Route, Timeouts};
 pub use rejection::CatalogueRejection;
 
 use crate::{
-    Amount, FeatureName, LevelName, ModelName, Moment, Price, ProviderName, UserRef, WalletPath, ZoneName,
+    Amount, AssetCode, FeatureName, LevelName, ModelName, Moment, Price, ProviderName, Rates, UserRef,
+    WalletPath, ZoneName,
 };
 
 /// How many levels of service there can be.
@@ -157,16 +158,7 @@ impl Catalogue {
                 CatalogueEvent::ModelRemoved { alias }
             }
             CatalogueCommand::SetPrice { provider, model, asset, rates } => {
-                if rates.buckets().iter().any(|rate| rate.is_negative()) {
-                    return Err(Rejected::NegativeRate);
-                }
-                let before = self.price(&provider, &model);
-                let all: usize = self.prices.values().map(BTreeMap::len).sum();
-                if before.is_none() && all >= MAX_PRICES {
-                    return Err(Rejected::TooMany);
-                }
-                let version = before.map_or(1, |price| price.version.saturating_add(1));
-                CatalogueEvent::PriceSet { provider, model, price: Price { version, asset, rates } }
+                self.set_price(provider, model, asset, rates)?
             }
         })
     }
@@ -191,6 +183,25 @@ impl Catalogue {
             return Err(CatalogueRejection::TooMany);
         }
         Ok(CatalogueEvent::PolicySet { governed, policy })
+    }
+
+    fn set_price(
+        &self,
+        provider: ProviderName,
+        model: ModelName,
+        asset: AssetCode,
+        rates: Rates,
+    ) -> Result<CatalogueEvent, CatalogueRejection> {
+        if rates.buckets().iter().any(|rate| rate.is_negative()) {
+            return Err(CatalogueRejection::NegativeRate);
+        }
+        let before = self.price(&provider, &model);
+        let all: usize = self.prices.values().map(BTreeMap::len).sum();
+        if before.is_none() && all >= MAX_PRICES {
+            return Err(CatalogueRejection::TooMany);
+        }
+        let version = before.map_or(1, |price| price.version.saturating_add(1));
+        Ok(CatalogueEvent::PriceSet { provider, model, price: Price { version, asset, rates } })
     }
 
     /// How many policies there are.
@@ -271,3 +282,6 @@ impl Aggregate for Catalogue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -220,3 +220,6 @@ impl Aggregate for Execution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

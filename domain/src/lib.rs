@@ -26,6 +26,7 @@
 
 pub mod allowance;
 pub mod application;
+pub mod backtest;
 pub mod catalogue;
 mod change;
 pub mod event;

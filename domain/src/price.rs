@@ -61,25 +61,29 @@ impl Price {
     /// The sum over the buckets of tokens times rate is exact; it is rounded once, to the nearest minor unit, halves up.
     ///
     /// # Errors
-    /// [`MoneyError::Overflow`] where the sum is more than an amount can hold.
+    /// [`MoneyError::Overflow`] where the sum, counted in a millionth of the last digit of the rates that apply, or the cost
+    /// itself is more than an amount can hold.
     pub fn cost(&self, usage: &Usage, scale: Scale) -> Result<Amount, MoneyError> {
-        // Everything in units of 10^-(6 + 18): fine enough for every rate and every scale.
+        let used: Vec<_> =
+            usage.buckets().into_iter().zip(self.rates.buckets()).filter(|(tokens, _)| *tokens > 0).collect();
+        // No finer than needed, so that large numbers of tokens fit: the sum is in units of 10^-(6 + finest).
+        let finest = used.iter().map(|(_, rate)| rate.scale()).max().unwrap_or_default();
         let mut sum = 0_i128;
-        for (tokens, rate) in usage.buckets().into_iter().zip(self.rates.buckets()) {
-            if tokens == 0 {
-                continue;
-            }
-            let rate = rate.at_scale(FINEST)?.minor();
+        for (tokens, rate) in used {
+            let rate = rate.at_scale(finest)?.minor();
             let cost = rate.checked_mul(i128::from(tokens)).ok_or(MoneyError::Overflow)?;
             sum = sum.checked_add(cost).ok_or(MoneyError::Overflow)?;
         }
-        let coarser = PER_TOKENS + u32::from(FINEST.digits() - scale.digits());
-        let unit = 10_i128.checked_pow(coarser).ok_or(MoneyError::Overflow)?;
-        let half = unit / 2;
-        let minor = sum.checked_add(half).ok_or(MoneyError::Overflow)?.div_euclid(unit);
+        let (had, wanted) = (PER_TOKENS + u32::from(finest.digits()), u32::from(scale.digits()));
+        let power = |digits| 10_i128.checked_pow(digits).ok_or(MoneyError::Overflow);
+        let minor = if had <= wanted {
+            sum.checked_mul(power(wanted - had)?).ok_or(MoneyError::Overflow)?
+        } else {
+            let unit = power(had - wanted)?;
+            // The remainder is never negative, so half of the unit and more is rounded up whatever the sign.
+            let up = i128::from(sum.rem_euclid(unit) >= unit / 2);
+            sum.div_euclid(unit).checked_add(up).ok_or(MoneyError::Overflow)?
+        };
         Ok(Amount::from_minor(minor, scale))
     }
 }
-
-/// The finest scale that an amount can have.
-const FINEST: Scale = Scale::FINEST;

@@ -55,7 +55,8 @@ pub enum AllowanceEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<DateTime<Utc>>,
     },
-    /// The time of a grant is over, and what was left and not promised is gone.
+    /// The time of a grant is over, and what was left and not promised is gone. It may be nothing: of the last period's grant
+    /// it says then that no policy follows.
     Expired {
         /// The grant.
         grant: GrantId,

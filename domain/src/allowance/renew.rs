@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::grant::{difference, least, sum};
 use super::{Allowance, AllowanceEvent, Grant, GrantSource, Period};
 use crate::catalogue::{Mode, Policy, Rollover};
-use crate::{Amount, GrantId};
+use crate::{Amount, GrantId, MoneyError, Scale};
 
 impl Allowance {
     /// What has to happen by `now`. `begun` periods have begun since the last one that was allocated, `period` is the
@@ -24,21 +24,37 @@ impl Allowance {
         let mut left = available;
         let policy = policy.filter(|policy| policy.asset == self.asset);
         let amount = policy.and_then(|policy| policy.amount.at_scale(self.scale).ok());
+        let monthly = match (policy.map(|policy| policy.mode), amount) {
+            (Some(Mode::Monthly { rollover }), Some(amount)) => Some((rollover, amount)),
+            _ => None,
+        };
         let mut carried = (Amount::zero(self.scale), None);
-        if let (Some(policy), Some(amount)) = (policy, amount)
-            && let Mode::Monthly { rollover } = policy.mode
-            && self.period.is_none_or(|last| last.start < period.start)
-        {
+        // In another time zone the month that was allocated may begin later than it did: it is the same month.
+        let anew = self.period.is_none_or(|last| last.start < period.start && begun > 0);
+        if let Some((rollover, amount)) = monthly.filter(|_| anew) {
             carried = self.carry(rollover, &mut left);
             events.push(self.allocated(period, amount, rollover, begun, carried));
         }
-        for (id, grant) in self.in_order().filter(|(_, grant)| grant.over(now)) {
+        let last = self.period.map(|last| (last, self.grant_id(&start(last))));
+        // What is left of the last period waits for the next one to begin.
+        let waits = if monthly.is_some() && !anew { last.map(|(_, id)| id) } else { None };
+        for (id, grant) in self.in_order().filter(|(id, grant)| grant.over(now) && Some(*id) != waits) {
             let kept = if carried.1 == Some(id) { carried.0 } else { Amount::zero(self.scale) };
             let gone = difference(grant.free(), kept);
             let moved = least(gone, left);
             left = difference(left, moved);
             if gone.is_positive() || grant.remaining.is_zero() {
                 events.push(AllowanceEvent::Expired { grant: id, amount: gone, moved });
+            }
+        }
+        // A period that none follows ends once, even if nothing is left of it: it would be due for ever.
+        if let Some((_, grant)) =
+            last.filter(|(last, _)| monthly.is_none() && !self.lapsed && last.end <= now)
+        {
+            let said = |event: &AllowanceEvent| matches!(event, AllowanceEvent::Expired { grant: of, .. } if *of == grant);
+            if !events.iter().any(said) {
+                let nothing = Amount::zero(self.scale);
+                events.push(AllowanceEvent::Expired { grant, amount: nothing, moved: nothing });
             }
         }
         if let (Some(policy), Some(amount)) = (policy, amount)
@@ -81,8 +97,9 @@ impl Allowance {
         (carried, carried_from): (Amount, Option<GrantId>),
     ) -> AllowanceEvent {
         let mut total = sum(carried, amount);
-        // The first period of all has none before it that could be carried over.
-        let missed = if self.period.is_some() { begun.saturating_sub(1).min(MOST_PERIODS) } else { 0 };
+        // The first period of all has none before it, and in those after one that lapsed no policy granted anything.
+        let missed =
+            if self.period.is_some() && !self.lapsed { begun.saturating_sub(1).min(MOST_PERIODS) } else { 0 };
         for _ in 0..missed {
             total = sum(cap(rollover, total, self.scale), amount);
         }
@@ -93,6 +110,12 @@ impl Allowance {
 
     fn grant_id(&self, name: &[u8]) -> GrantId {
         GrantId(Uuid::new_v5(&self.id.0, name))
+    }
+
+    /// What the end of a grant makes of the grants and the period.
+    pub(super) fn end(&mut self, id: GrantId, amount: Amount) {
+        self.change(id, |grant| grant.remaining = difference(grant.remaining, amount));
+        self.lapsed |= self.period.is_some_and(|last| self.grant_id(&start(last)) == id);
     }
 
     /// What an allocation makes of the grants.
@@ -121,7 +144,7 @@ impl Allowance {
         grant.amount = sum(grant.amount, amount);
         grant.remaining = sum(grant.remaining, amount);
         match period {
-            Some(period) => self.period = Some(period),
+            Some(period) => (self.period, self.lapsed) = (Some(period), false),
             None => self.lifetime = sum(self.lifetime, added),
         }
     }
@@ -132,12 +155,23 @@ const POLICY_PRIORITY: u16 = 100;
 /// How many periods are looked back at the most: a hundred years of months.
 const MOST_PERIODS: u32 = 1_200;
 
-fn cap(rollover: Rollover, rest: Amount, scale: crate::Scale) -> Amount {
+fn cap(rollover: Rollover, rest: Amount, scale: Scale) -> Amount {
     match rollover {
         Rollover::None => Amount::zero(scale),
         Rollover::Full => rest,
-        Rollover::Capped { most } => most.at_scale(scale).map_or(rest, |most| least(rest, most)),
+        Rollover::Capped { most } => match most.at_scale(scale) {
+            Ok(most) => least(rest, most),
+            Err(MoneyError::TooPrecise) => least(rest, rounded_down(most, scale)),
+            // Beyond every amount.
+            Err(_) => rest,
+        },
     }
+}
+
+fn rounded_down(amount: Amount, coarser: Scale) -> Amount {
+    let digits = amount.scale().digits().saturating_sub(coarser.digits());
+    let unit = 10_i128.checked_pow(u32::from(digits)).unwrap_or(i128::MAX);
+    Amount::from_minor(amount.minor().div_euclid(unit), coarser)
 }
 
 fn start(period: Period) -> [u8; 8] {

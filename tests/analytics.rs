@@ -1,6 +1,11 @@
 //! What is told of metered calls is what the journal says and what the ledger has, to the last token and the last unit.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 

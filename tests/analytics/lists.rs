@@ -17,6 +17,14 @@ use crate::world::{
     model, provider, quoted, tenant, traffic, user, wallet,
 };
 
+const STATUSES: [ExecutionStatus; 5] = [
+    ExecutionStatus::Running,
+    ExecutionStatus::Completed,
+    ExecutionStatus::Failed,
+    ExecutionStatus::Cancelled,
+    ExecutionStatus::Expired,
+];
+
 /// A stream of the tenant's folded from the journal alone.
 async fn folded<A: cqrs_es::Aggregate<Event: domain::Event>>(ledger: &Ledger, id: Uuid) -> (A, i64) {
     let events = ledger.journal.stream(ledger.partition(), id, i64::MAX).await.unwrap();
@@ -26,6 +34,9 @@ async fn folded<A: cqrs_es::Aggregate<Event: domain::Event>>(ledger: &Ledger, id
     }
     (state, events.len().try_into().unwrap())
 }
+
+/// Which calls a filter lets pass.
+type Passes = Box<dyn Fn(&Call) -> bool>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_executions_leave_out_nothing_and_follow_their_filters() {
@@ -40,7 +51,6 @@ async fn lists_of_executions_leave_out_nothing_and_follow_their_filters() {
     all.reverse();
     let middle = all[all.len() / 2].requested_at;
     let none = ExecutionFilter::default;
-    type Passes = Box<dyn Fn(&Call) -> bool>;
     let status = |call: &Call| call.ended.map_or("running", |(outcome, _)| outcome);
     let mut cases: Vec<(ExecutionFilter, Passes)> = vec![
         (none(), Box::new(|_| true)),
@@ -70,8 +80,7 @@ async fn lists_of_executions_leave_out_nothing_and_follow_their_filters() {
             Box::new(move |call| call.requested_at < middle),
         ),
     ];
-    use ExecutionStatus::{Cancelled, Completed, Expired, Failed, Running as Goes};
-    for one in [Goes, Completed, Failed, Cancelled, Expired] {
+    for one in STATUSES {
         let passes = move |call: &Call| status(call) == one.as_str();
         cases.push((ExecutionFilter { status: Some(one), ..none() }, Box::new(passes)));
     }

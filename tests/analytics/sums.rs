@@ -144,6 +144,9 @@ async fn sums_by_every_grouping_are_those_of_the_journal_and_of_the_revenue() {
     running.stop().await;
 }
 
+/// Which calls a filter lets pass.
+type Passes = fn(&Call) -> bool;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_leaves_in_what_it_names_and_nothing_else() {
     let ledger = tenant().await;
@@ -153,7 +156,6 @@ async fn a_filter_leaves_in_what_it_names_and_nothing_else() {
     let calls = calls(&ledger).await;
     let none = UsageFilter::default;
     let usd = Some(AssetCode::new("USD").unwrap());
-    type Passes = fn(&Call) -> bool;
     let cases: [(UsageFilter, Passes); 8] = [
         (UsageFilter { wallet: Some(wallet(WALLETS[1])), ..none() }, |call| {
             call.body.wallet == wallet(WALLETS[1])

@@ -6,7 +6,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 program := $(target)/debug/counterfoil
 bench := $(target)/release/bench --out $(target)/bench
 
-.PHONY: help packages build run test test-faults simulate mutants build-bench bench bench-quick bench-long bench-publish \
+.PHONY: help packages build run test test-api test-faults simulate mutants build-bench bench bench-quick bench-long bench-publish \
   check-openapi check-sql
 
 help: ## list the commands
@@ -23,6 +23,10 @@ run: build ## run everything here, with a demo tenant and traffic; ctrl-C stops 
 
 test: packages ## run all tests, on private servers
 	env -u DATABASE_URL -u NATS_URL cargo test --locked
+
+test-api: build ## ask the served API all that its description allows and more, with Schemathesis, in three minutes
+	@scripts/test-tools
+	@env -u DATABASE_URL -u NATS_URL scripts/test-api
 
 build-bench: packages
 	cargo build --locked --release -p counterfoil -p counterfoil-bench

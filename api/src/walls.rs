@@ -45,6 +45,8 @@ pub struct WallSettings {
     /// How often one address may try to sign in, to sign up, or to have mail sent; how often all addresses together may
     /// do so for one account; and how often somebody who is signed in may try to show once more who they are.
     pub sign_in: Option<Pace>,
+    /// How often mail may be sent to one address because somebody who is not signed in asked for it.
+    pub mail: Option<Pace>,
     /// The most bytes of a request's headers.
     pub header_bytes: usize,
     /// The most bytes of a request's path and query.
@@ -66,6 +68,7 @@ pub struct Walls {
     users: Option<Gate<UserId>>,
     strangers: Option<Gate<Place>>,
     sign_ins: Option<SignIns>,
+    letters: Option<Gate<[u8; 32]>>,
     settings: WallSettings,
 }
 
@@ -77,6 +80,7 @@ impl Walls {
             users: settings.user.map(Gate::new),
             strangers: settings.address.map(Gate::new),
             sign_ins: settings.sign_in.map(SignIns::new),
+            letters: settings.mail.map(Gate::new),
             settings,
         }
     }
@@ -118,6 +122,11 @@ impl Walls {
         self.sign_ins.as_ref().map_or(Ok(()), |gates| judge(request, gates.pass_proof(user)))
     }
 
+    /// Counts a request that may send mail to the address of this blind index, whether it has an account or not.
+    pub fn pass_letter(&self, request: &HttpRequest, address: &[u8; 32]) -> Result<(), Problem> {
+        self.letters.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(address)))
+    }
+
     /// Remembers that the owner of an account got in from where this request comes from.
     pub fn welcome(&self, request: &HttpRequest, account: &[u8; 32]) {
         if let Some(gates) = &self.sign_ins {
@@ -138,6 +147,9 @@ impl Walls {
         }
         if let Some(gates) = &self.sign_ins {
             gates.upkeep();
+        }
+        if let Some(gate) = &self.letters {
+            gate.upkeep();
         }
     }
 
@@ -179,6 +191,7 @@ pub(crate) mod tests {
             user: None,
             address: None,
             sign_in: None,
+            mail: None,
             header_bytes: 16 * 1024,
             query_bytes: 8 * 1024,
             cors_origins: Vec::new(),

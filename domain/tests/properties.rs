@@ -6,12 +6,16 @@
 
 #[path = "properties/members.rs"]
 mod members;
+#[path = "properties/programs.rs"]
+mod programs;
 #[path = "properties/tenant.rs"]
 mod tenant;
 #[path = "properties/texts.rs"]
 mod texts;
 #[path = "properties/transaction.rs"]
 mod transaction;
+#[path = "properties/users.rs"]
+mod users;
 #[path = "properties/wallet.rs"]
 mod wallet;
 

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 pub use self::key::{Jwk, SigningKey, key_id};
 use crate::vault::{Purpose, Vault, VaultError};
 
-/// How long the keys are used without asking for them again, at the most.
-pub const FRESH: Duration = Duration::from_secs(30);
+/// How long the keys are used without asking for them again, at the most: so long a key that got out is believed on.
+pub const FRESH: Duration = Duration::from_secs(1);
 /// The shortest time between two questions because of keys that are not known.
 const UNKNOWN: Duration = Duration::from_secs(1);
 /// How much longer than its last token a key stays published: clocks differ.

@@ -1,6 +1,8 @@
 //! Requests that are about a person and not about a tenant: from somebody without a credential, and from somebody who is
 //! signed in.
 
+mod counted;
+
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use super::{headers, read, write};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::auth::{Actor, Caller};
-use crate::people::{Origin, People, Step};
+use crate::people::{Origin, People};
 use crate::person::Secret;
 use crate::problem::{Problem, code};
 use crate::session;
@@ -62,23 +64,6 @@ impl Visitor {
     /// Has what is known of this session looked up anew.
     pub fn forget(&self, session: SessionId) {
         self.app.directory.forget(session);
-    }
-
-    /// Counts an attempt on the account of this index.
-    pub fn try_account(&self, index: &[u8; 32]) -> Result<(), Problem> {
-        self.app.walls.pass_account(&self.request, index)
-    }
-
-    /// Counts an attempt to show once more who one is.
-    pub fn try_proof(&self, user: UserId) -> Result<(), Problem> {
-        self.app.walls.pass_proof(&self.request, user)
-    }
-
-    /// Remembers that the owner of the account of this index got in from here, unless they are only halfway there.
-    pub fn welcome(&self, index: &[u8; 32], step: &Step) {
-        if matches!(step, Step::SignedIn(_)) {
-            self.app.walls.welcome(&self.request, index);
-        }
     }
 
     /// The refresh token among the cookies, where there is one and the request proves that a page of our own sent it.

@@ -16,15 +16,15 @@ use crate::session;
 #[serde(deny_unknown_fields)]
 pub struct SecondFactor {
     /// The token that the first step gave. It is good for one try.
-    #[schema(value_type = String, example = "q2Jr0x9f...")]
+    #[schema(value_type = String, format = "secret", example = "q2Jr0x9f...")]
     pub token: Secret,
     /// The six digits that the authenticator shows.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "492039")]
+    #[schema(value_type = Option<String>, format = "secret", example = "492039")]
     pub code: Option<Secret>,
     /// A recovery code; it is used up.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "7K3F-9QXM")]
+    #[schema(value_type = Option<String>, format = "secret", example = "7K3F-9QXM")]
     pub recovery_code: Option<Secret>,
     /// Give the tokens as cookies that no script can read, for browsers.
     #[serde(default)]

@@ -15,7 +15,7 @@ use crate::problem::ProblemBody;
 pub struct ChangePassword {
     /// The present password, where there is one.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "seven quiet otters")]
+    #[schema(value_type = Option<String>, format = "secret", example = "seven quiet otters")]
     pub current: Option<Secret>,
     /// The new one: 12 to 128 characters, not one of the commonest.
     #[schema(value_type = String, min_length = 12, max_length = 128, example = "eight quiet otters")]

@@ -18,7 +18,7 @@ use crate::v1::auth::second_factor::proof;
 pub struct BeginSecondFactor {
     /// The present password.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "seven quiet otters")]
+    #[schema(value_type = Option<String>, format = "secret", example = "seven quiet otters")]
     pub password: Option<Secret>,
 }
 
@@ -40,7 +40,7 @@ pub async fn begin(Person { body, user, visitor, .. }: Person<BeginSecondFactor>
 #[serde(deny_unknown_fields)]
 pub struct ConfirmSecondFactor {
     /// The six digits.
-    #[schema(value_type = String, example = "492039")]
+    #[schema(value_type = String, format = "secret", example = "492039")]
     pub code: Secret,
 }
 
@@ -63,11 +63,11 @@ pub async fn confirm(Person { body, user, visitor, .. }: Person<ConfirmSecondFac
 pub struct EndSecondFactor {
     /// The six digits that the authenticator shows.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "492039")]
+    #[schema(value_type = Option<String>, format = "secret", example = "492039")]
     pub code: Option<Secret>,
     /// A recovery code instead.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "7K3F-9QXM")]
+    #[schema(value_type = Option<String>, format = "secret", example = "7K3F-9QXM")]
     pub recovery_code: Option<Secret>,
 }
 

@@ -31,9 +31,13 @@ use crate::trip::{Choice, Trip};
 pub(crate) async fn run(shared: Arc<Shared>, call: Call, mut client: Client) {
     let operation = call.operation;
     if let Err(refusal) = lead(&shared, call, &mut client).await {
-        metrics::counter!("counterfoil_gateway_refused_total", "code" => refusal.code.clone()).increment(1);
-        client.whole(refusal.reply(operation));
+        refuse(&mut client, operation, &refusal);
     }
+}
+
+fn refuse(client: &mut Client, operation: Operation, refusal: &Refusal) {
+    metrics::counter!("counterfoil_gateway_refused_total", "code" => refusal.code.clone()).increment(1);
+    client.whole(refusal.reply(operation));
 }
 
 /// Leads a call to its answer. What it refuses costs nothing and leaves nothing in the ledger.
@@ -64,12 +68,11 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
     client.remember(place.run.record.clone());
     let account =
         Account { shared: Arc::clone(shared), tenant: call.tenant, context: call.context.clone(), id };
-    let made = make(shared, &call, asked, account, client, &place).await;
-    if let Err(refusal) = &made {
-        // Those who joined meanwhile are told the same; nothing is kept, and the key is free again.
-        client.whole(refusal.reply(call.operation));
+    if let Err(refusal) = make(shared, &call, asked, account, client, &place).await {
+        // While the call is still among those that run: who joined is told the same. Nothing is kept, and the key is free.
+        refuse(client, call.operation, &refusal);
     }
-    made
+    Ok(())
 }
 
 /// Enters the call among those that run; nothing when its answer was there already, or was given by one that runs.

@@ -139,14 +139,16 @@ impl Gateway {
     }
 
     /// Takes no more calls, and waits until those that run are answered and settled. Those that run longer than
-    /// [`Options::drain`] are ended, with an error to their clients and what they used billed. Call it before the pipeline
-    /// is stopped.
+    /// [`Options::drain`] are ended, with an error to their clients and what they used billed; for recording that there is
+    /// the same time again, and what is not recorded then expires by itself. Call it before the pipeline is stopped.
     pub async fn drain(&self) {
         self.0.closing.cancel();
         self.0.tasks.close();
         if tokio::time::timeout(self.0.options.drain, self.0.tasks.wait()).await.is_err() {
             self.0.ending.cancel();
-            self.0.tasks.wait().await;
+            if tokio::time::timeout(self.0.options.drain, self.0.tasks.wait()).await.is_err() {
+                tracing::error!(tasks = self.0.tasks.len(), "calls are left without a recorded end");
+            }
         }
     }
 }

@@ -26,7 +26,6 @@ pub(crate) struct Hold {
     /// The most tokens of output that can come.
     most: Option<u64>,
     hard: bool,
-    number: u32,
     growing: Option<JoinHandle<Result<(), Failure>>>,
     /// No more is to be had.
     refused: bool,
@@ -50,7 +49,6 @@ impl Hold {
             tranche: tranche.max(1),
             most: None,
             hard,
-            number: 0,
             growing: None,
             refused: false,
         }
@@ -85,9 +83,8 @@ impl Hold {
         done || !self.hard
     }
 
-    async fn extend_now(&mut self, more: Usage) -> bool {
-        self.number += 1;
-        match self.account.extend(self.number, more).await {
+    async fn extend_now(&self, more: Usage) -> bool {
+        match self.account.extend(more).await {
             Ok(()) => true,
             Err(failure) => {
                 tracing::debug!(%failure, "a hold is not extended for a dearer provider");
@@ -122,12 +119,11 @@ impl Hold {
             (Some(quoted), Some(price)) if quoted.rates != price.rates => in_quoted(quoted, price, &tranche),
             _ => Some(tranche),
         };
-        self.number += 1;
-        let (account, number) = (self.account.clone(), self.number);
+        let account = self.account.clone();
         match more {
             Some(more) => {
                 let tasks = account.shared.tasks.clone();
-                self.growing = Some(tasks.spawn(async move { account.extend(number, more).await }));
+                self.growing = Some(tasks.spawn(async move { account.extend(more).await }));
             }
             None => self.refused = true,
         }

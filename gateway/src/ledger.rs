@@ -6,7 +6,7 @@ use std::time::Duration;
 use commands::{
     Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Rejection, Request, Resource,
 };
-use domain::execution::{Execution, ExecutionRejection};
+use domain::execution::{Execution, ExecutionRejection, ExecutionStatus};
 use domain::{ExecutionId, TenantId, Usage};
 use journal::Position;
 use tokio::task::JoinHandle;
@@ -36,17 +36,20 @@ impl Account {
         fingerprint: [u8; 32],
     ) -> Result<(Execution, bool), Refusal> {
         let command = Command::Execute { id: self.id, call: Box::new(call) };
-        let outcome = self.submit(command, "execute", fingerprint.to_vec()).await.map_err(refused)?;
+        // The one command with a key: two requests with one key of a client's are told apart by it. The others need none,
+        // and a key can be taken by whoever knows it.
+        let key = IdempotencyKey { key: format!("execution/{}", self.id), fingerprint: fingerprint.to_vec() };
+        let outcome = self.submit(command, Some(key)).await.map_err(refused)?;
         match outcome.resource {
             Resource::Execution(_, execution) => Ok((*execution, outcome.replayed)),
             _ => Err(Refusal::new(500, "internal", "the execution was not recorded as one")),
         }
     }
 
-    /// Holds what `more` is estimated to cost; the `number`-th time.
-    pub(crate) async fn extend(&self, number: u32, more: Usage) -> Result<(), Failure> {
+    /// Holds what `more` is estimated to cost.
+    pub(crate) async fn extend(&self, more: Usage) -> Result<(), Failure> {
         let command = Command::ExtendExecution { id: self.id, estimate: more };
-        self.submit(command, &format!("extend/{number}"), Vec::new()).await.map(drop)
+        self.submit(command, None).await.map(drop)
     }
 
     /// Whether it has ended. The ledger is asked to let it expire: it says so if it has, and does it if its time is over.
@@ -69,11 +72,18 @@ impl Account {
         let account = self.clone();
         self.shared.tasks.spawn(async move {
             let mut pause = FIRST_PAUSE;
+            let mut doubtful = false;
             loop {
                 let finished = Box::new(finished.clone());
                 let command = Command::FinishExecution { id: account.id, finished };
-                match account.submit(command, "finish", Vec::new()).await {
+                match account.submit(command, None).await {
                     Ok(outcome) => return Some(outcome.position),
+                    Err(Failure::Rejected(Rejection::Execution(ExecutionRejection::Ended(status))))
+                        if doubtful && status != ExecutionStatus::Expired =>
+                    {
+                        // An earlier attempt was recorded after all.
+                        return None;
+                    }
                     Err(Failure::Rejected(rejection)) => {
                         tracing::error!(
                             execution = %account.id, code = rejection.code(), %rejection,
@@ -84,6 +94,7 @@ impl Account {
                     }
                     Err(failure) => {
                         tracing::warn!(execution = %account.id, %failure, "recording the end of an execution again");
+                        doubtful = true;
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);
                     }
@@ -92,9 +103,8 @@ impl Account {
         })
     }
 
-    async fn submit(&self, command: Command, step: &str, fingerprint: Vec<u8>) -> Result<Outcome, Failure> {
-        let key = IdempotencyKey { key: format!("execution/{}/{step}", self.id), fingerprint };
-        let request = Request { tenant: self.tenant, command, context: self.context.clone(), key: Some(key) };
+    async fn submit(&self, command: Command, key: Option<IdempotencyKey>) -> Result<Outcome, Failure> {
+        let request = Request { tenant: self.tenant, command, context: self.context.clone(), key };
         self.shared.pipeline.submit(request).await
     }
 }

@@ -177,6 +177,13 @@ impl Trip {
         passing
     }
 
+    /// Gives the present attempt up: what would have come of it is not known.
+    pub(crate) fn give_up(&self) {
+        if let Some(choice) = self.present() {
+            self.shared.breakers.abandoned(&choice.circuit());
+        }
+    }
+
     /// Counts a failure in the middle of a stream against the provider.
     pub(crate) fn blame(&self, trouble: &Trouble) {
         if let Some(choice) = self.present().filter(|_| trouble.is_failure()) {

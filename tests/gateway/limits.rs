@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use commands::Command;
+use domain::catalogue::{CatalogueCommand, Enforcement, Governed, Mode, Policy};
 use domain::execution::{AttemptOutcome, ExecutionStatus, FailureReason};
-use domain::{ExecutionId, UsageSource};
+use domain::{AssetCode, ExecutionId, UsageSource, WalletPath};
 use gateway::{Departure, Options, ReplyBody};
 
 use crate::provider::{DONE, Provider, STOP, Script, Step, chunk, delta, end, head, stream, usage, whole};
@@ -242,4 +244,43 @@ async fn while_the_journal_is_away_an_answer_is_kept_back_a_moment_and_settled_a
     other.commit().await.unwrap();
     let (_, settled) = world.settled().await;
     assert_eq!(settled.cost, amount("0.70"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_warns_lets_a_call_pass_and_says_so() {
+    let body = crate::provider::answer("x", &crate::provider::used(30, 20));
+    let provider = Provider::new([whole(200, &body)]).await;
+    let priced = openai("p", &provider.address);
+    let world = World::new(std::slice::from_ref(&priced)).await;
+    world.leave("0.00").await;
+    let policy = Policy {
+        mode: Mode::Lifetime,
+        amount: amount("1.00"),
+        asset: AssetCode::new("USD").unwrap(),
+        enforcement: Enforcement::Warn,
+    };
+    let governed = Governed::Wallet(WalletPath::new("w").unwrap());
+    world
+        .ledger
+        .run(Command::Catalogue(CatalogueCommand::SetPolicy { governed, policy }), None)
+        .await
+        .unwrap();
+    let reply = world.gateway.call(world.chat()).await;
+    assert_eq!(header(&reply, "counterfoil-warning"), Some("allowance_exceeded"));
+    assert_eq!(read(reply).await, (200, body));
+    let (_, settled) = world.settled().await;
+    assert_eq!(
+        (settled.cost, settled.from_holds),
+        (amount("0.70"), amount("0.70")),
+        "1.00 was granted and held"
+    );
+    world.offer(&[Offered { price: None, ..priced }]);
+    let reply = world.gateway.call(world.chat()).await;
+    assert_eq!(header(&reply, "counterfoil-warning"), Some("model_unpriced"));
+    assert_eq!(reply.status, 200);
+    assert_eq!(
+        world.ledger.wallet("w").await.balance.posted,
+        amount("0.30"),
+        "what has no price costs nothing"
+    );
 }

@@ -83,7 +83,7 @@ impl Provider {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         let script = {
             let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
-            if scripts.len() > 1 { scripts.pop_front().unwrap() } else { scripts[0].clone() }
+            if scripts.len() > 1 { scripts.pop_front().unwrap() } else { scripts.front().unwrap().clone() }
         };
         for step in script {
             match step {
@@ -117,9 +117,9 @@ impl Provider {
 async fn request(socket: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = vec![0; 16 * 1024];
         let count = socket.read(&mut chunk).await.ok().filter(|count| *count > 0)?;
-        bytes.extend_from_slice(&chunk[..count]);
+        bytes.extend_from_slice(chunk.get(..count)?);
         let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| {

@@ -206,7 +206,7 @@ impl World {
         let ids = self.executions().await;
         assert_eq!(ids.len(), 1, "one execution");
         for _ in 0..200 {
-            let execution = self.execution(ids[0]).await;
+            let execution = self.execution(*ids.first().unwrap()).await;
             if execution.status.is_final() {
                 assert_ne!(execution.status, ExecutionStatus::Expired);
                 let settled = execution.settled.as_deref().unwrap().clone();

@@ -73,9 +73,13 @@ impl Life<'_> {
     pub(super) async fn free(mut self, client: &mut Client) -> Result<(), Refusal> {
         let opened = tokio::select! {
             biased;
-            stopped = self.signals.stop(client) => return Err(stopped.refusal()),
-            opened = self.trip.open() => opened,
+            stopped = self.signals.stop(client) => Err(stopped),
+            opened = self.trip.open() => Ok(opened),
         };
+        let opened = opened.map_err(|stopped| {
+            self.trip.give_up();
+            stopped.refusal()
+        })?;
         match opened {
             Ok(Opened::Whole { head, body, .. }) => client.whole(self.reply(head, body)),
             Ok(Opened::Stream(_)) => return Err(Refusal::new(500, "internal", "a count is no stream")),
@@ -178,6 +182,7 @@ impl Life<'_> {
 
     /// It was ended from our side before a provider answered. Who had been asked is paid for the input.
     async fn stopped(mut self, client: &mut Client, stopped: Stopped) {
+        self.trip.give_up();
         let mut outcome = Outcome::nothing(ended(stopped));
         if let Some(choice) = self.trip.present() {
             outcome.route = choice.quoted();

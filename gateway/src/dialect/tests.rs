@@ -431,7 +431,9 @@ mod any {
         fn bodies_of_any_form_are_read_or_refused(operation in operations(), body in json()) {
             let body = Bytes::from(body.to_string());
             if let Ok(asked) = read(operation, "m", true, body) {
-                forwarded(operation, &asked, "other");
+                prop_assert!(!asked.model.is_empty());
+                let sent = forwarded(operation, &asked, "other");
+                prop_assert!(serde_json::from_slice::<Value>(&sent).is_ok_and(|sent| sent.is_object()));
             }
         }
     }

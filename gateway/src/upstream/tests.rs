@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use domain::catalogue::{Provider, Timeouts};
 use domain::{ProviderName, WebAddress};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -166,10 +164,4 @@ fn a_filters_refusal_is_not_got_round_and_a_wrong_request_is_wrong_everywhere() 
         );
     }
     assert!(answered(404, "{}").is_passing() && !answered(404, "{}").is_failure());
-}
-
-#[test]
-fn upstreams_can_be_shared() {
-    fn shared<T: Send + Sync>(_: Arc<T>) {}
-    shared(Arc::new(open()));
 }

@@ -43,6 +43,7 @@ pub enum Purpose {
     OneTime,
     OidcSubject,
     OidcSecret,
+    KeptResponse,
 }
 
 impl Purpose {
@@ -61,6 +62,7 @@ impl Purpose {
             Self::OneTime => "one_time",
             Self::OidcSubject => "oidc_subject",
             Self::OidcSecret => "oidc_secret",
+            Self::KeptResponse => "kept_response",
         }
     }
 }

@@ -75,19 +75,6 @@ fn register(id: UserId) -> Command {
     Command::User { id, command }
 }
 
-/// Another tenant of the same database, in the same partition.
-async fn neighbour(ledger: &Ledger) -> Ledger {
-    let slugs = (0..).map(|number| Slug::new(&format!("neighbour-{number}")).unwrap());
-    let near =
-        |slug: &Slug| TenantId::of(slug).partition(ledger.journal.partition_count()) == ledger.partition();
-    let slug = slugs.take(100).find(near).unwrap();
-    let mut other = ledger.restarted().await;
-    other.tenant = TenantId::of(&slug);
-    let name = TenantName::new("Neighbour").unwrap();
-    other.run(Command::CreateTenant { slug, name, owner: None }, None).await.unwrap();
-    other
-}
-
 async fn platform(ledger: &Ledger) -> Ledger {
     let mut platform = ledger.restarted().await;
     platform.tenant = TenantId::PLATFORM;
@@ -262,7 +249,7 @@ async fn another_tenants_application_is_as_if_it_were_not_there() {
     let ledger = Ledger::with_cache(1_000).await;
     ledger.run(create_shop(), None).await.unwrap();
     ledger.run(issue(1), None).await.unwrap();
-    let other = neighbour(&ledger).await;
+    let other = ledger.neighbour().await;
     for command in [create_shop(), rename_shop(), issue(2), revoke(1)] {
         let name = command.name();
         assert_eq!(other.run(command, None).await, refused(ApplicationRejection::NotFound), "{name}");

@@ -1,11 +1,16 @@
 //! Deciding one command on speculative state. In memory, without waiting; every check is here or in the domain.
 
+mod allowance;
+mod catalogue;
+mod execution;
 mod people;
 mod transact;
 
 use domain::tenant::{TenantCommand, TenantRejection};
 use domain::wallet::{WalletCommand, WalletRejection};
-use domain::{Amount, AssetCode, Metadata, Tenant, TenantId, TransactionId, Wallet, WalletId, WalletPath};
+use domain::{
+    Amount, AssetCode, CatalogueId, Metadata, Tenant, TenantId, TransactionId, Wallet, WalletId, WalletPath,
+};
 use uuid::Uuid;
 
 use crate::request::{Command, Rejection, Resource};
@@ -51,6 +56,15 @@ pub(crate) fn needs(tenant: TenantId, command: &Command, ids: &mut Vec<Uuid>) {
         | Command::Release { id }
         | Command::Expire { id }
         | Command::Reverse { id, .. } => ids.push(id.0),
+        Command::Catalogue(_) => ids.push(CatalogueId::of(tenant).0),
+        Command::Allowance { path, .. } => allowance::needs(tenant, path, ids),
+        Command::Execute { id, call } => {
+            ids.push(id.0);
+            allowance::needs(tenant, &call.wallet, ids);
+        }
+        Command::ExtendExecution { id, .. }
+        | Command::FinishExecution { id, .. }
+        | Command::ExpireExecution { id } => ids.push(id.0),
     }
 }
 
@@ -106,6 +120,12 @@ pub(crate) fn execute(
         Command::Release { id } => transact::release(workspace, deciding, *id),
         Command::Expire { id } => transact::expire(workspace, deciding, *id),
         Command::Reverse { id, amounts } => transact::reverse(workspace, deciding, *id, amounts.clone()),
+        Command::Catalogue(command) => catalogue::change(workspace, deciding, command.clone()),
+        Command::Allowance { path, change } => allowance::change(workspace, deciding, path, change),
+        Command::Execute { id, call } => execution::request(workspace, deciding, *id, call),
+        Command::ExtendExecution { id, estimate } => execution::extend(workspace, deciding, *id, estimate),
+        Command::FinishExecution { id, finished } => execution::finish(workspace, deciding, *id, finished),
+        Command::ExpireExecution { id } => execution::expire(workspace, deciding, *id),
     }
 }
 

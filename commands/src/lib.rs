@@ -7,6 +7,7 @@
 //! nothing is announced before it is committed.
 
 mod execute;
+mod period;
 mod pipeline;
 mod relay;
 mod replay;
@@ -16,11 +17,13 @@ mod sweep;
 mod workspace;
 mod writer;
 
+pub use period::month;
 pub use pipeline::{Pipeline, PipelineOptions};
 pub use relay::{
     Acknowledged, Announcer, Broker, BrokerError, Described, JetStream, Message, Relay, STREAM, Taken,
 };
 pub use request::{
-    Command, Context, Failure, IdempotencyKey, Outcome, Rejection, Request, Resource, TransactionRequest,
+    AllowanceChange, Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Rejection,
+    Request, Resource, TransactionRequest,
 };
-pub use sweep::sweep;
+pub use sweep::{Due, sweep};

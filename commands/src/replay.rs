@@ -1,7 +1,10 @@
 //! The first answer again: what a command came to, folded from the journal.
 
 use cqrs_es::Aggregate;
-use domain::{ApplicationId, TenantId, Transaction, TransactionId, UserId, WalletId};
+use domain::{
+    Allowance, AllowanceId, ApplicationId, CatalogueId, Execution, ExecutionId, TenantId, Transaction,
+    TransactionId, UserId, WalletId,
+};
 use journal::{Position, Recorded, Store};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -48,8 +51,11 @@ pub(crate) async fn outcome<S: Store>(journal: &S, lead: &Recorded) -> Result<Ou
             transactions.push((text.aggregate_id, text.sequence));
         }
     }
-    if transactions.is_empty() {
-        let id = lead.text.aggregate_id;
+    // What moves money for a metered call or an allowance is part of it, and not what was asked for.
+    let of = |kind: &str| events.iter().map(|event| &event.text).find(|text| text.aggregate_type == kind);
+    let metered = of(Execution::TYPE).or_else(|| of(Allowance::TYPE)).map(|text| text.aggregate_id);
+    if transactions.is_empty() || metered.is_some() {
+        let id = metered.unwrap_or(lead.text.aggregate_id);
         // A command may have made several events of the one stream.
         let ours = events.iter().map(|event| &event.text).filter(|text| text.aggregate_id == id);
         let sequence = ours.map(|text| text.sequence).max().unwrap_or(lead.text.sequence);
@@ -58,6 +64,9 @@ pub(crate) async fn outcome<S: Store>(journal: &S, lead: &Recorded) -> Result<Ou
             State::Wallet(wallet) => Resource::Wallet(WalletId(id), wallet),
             State::User(user) => Resource::User(UserId(id), user),
             State::Application(application) => Resource::Application(ApplicationId(id), application),
+            State::Catalogue(catalogue) => Resource::Catalogue(CatalogueId(id), catalogue),
+            State::Allowance(allowance) => Resource::Allowance(AllowanceId(id), allowance),
+            State::Execution(execution) => Resource::Execution(ExecutionId(id), Box::new(execution)),
             State::Transaction(_) => return Err("a transaction leads no transaction".into()),
         };
         return Ok(Outcome { resource, position, replayed: true });

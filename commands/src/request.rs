@@ -4,12 +4,13 @@ mod command;
 mod rejection;
 
 use domain::{
-    Application, ApplicationId, Tenant, TenantId, Transaction, TransactionId, User, UserId, Wallet, WalletId,
+    Allowance, AllowanceId, Application, ApplicationId, Catalogue, CatalogueId, Execution, ExecutionId,
+    Tenant, TenantId, Transaction, TransactionId, User, UserId, Wallet, WalletId,
 };
 use journal::Position;
 use serde::Serialize;
 
-pub use command::{Command, TransactionRequest};
+pub use command::{AllowanceChange, Command, FinishedCall, NewCall, TransactionRequest};
 pub use rejection::Rejection;
 
 /// A command with all that belongs to it.
@@ -82,6 +83,12 @@ pub enum Resource {
     User(UserId, User),
     /// An application.
     Application(ApplicationId, Application),
+    /// A catalogue.
+    Catalogue(CatalogueId, Catalogue),
+    /// An allowance.
+    Allowance(AllowanceId, Allowance),
+    /// An execution.
+    Execution(ExecutionId, Box<Execution>),
 }
 
 /// Why there is no outcome.

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use cqrs_es::Aggregate;
 use domain::transaction::TransactionStatus;
-use domain::{Application, DecodeError, Event, Tenant, Transaction, User, Wallet, event};
+use domain::{
+    Allowance, Application, Catalogue, DecodeError, Event, Execution, Tenant, Transaction, User, Wallet,
+    event,
+};
 use hashlink::LinkedHashMap;
 use journal::{Prefetched, Recorded, Snapshot};
 use uuid::Uuid;
@@ -17,6 +20,9 @@ pub(crate) enum State {
     Transaction(Transaction),
     User(User),
     Application(Application),
+    Catalogue(Catalogue),
+    Allowance(Allowance),
+    Execution(Execution),
 }
 
 /// An aggregate that the pipeline keeps.
@@ -45,6 +51,9 @@ kept!(Wallet);
 kept!(Transaction);
 kept!(User);
 kept!(Application);
+kept!(Catalogue);
+kept!(Allowance);
+kept!(Execution);
 
 /// What is known of a stream: whose it is, and its state after its `sequence`-th event; nothing after none.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,9 +77,13 @@ pub(crate) enum FoldError {
 }
 
 impl Stream {
-    /// Whether it is a transaction whose postings are no longer pending.
+    /// Whether it is a transaction whose postings are no longer pending, or an execution that has ended.
     fn finished(&self) -> bool {
-        matches!(&self.state, Some(State::Transaction(transaction)) if transaction.status != TransactionStatus::Pending)
+        match &self.state {
+            Some(State::Transaction(transaction)) => transaction.status != TransactionStatus::Pending,
+            Some(State::Execution(execution)) => execution.status.is_final(),
+            _ => false,
+        }
     }
 
     /// Folds the next event of the stream.
@@ -85,6 +98,9 @@ impl Stream {
             Transaction::TYPE => self.folded::<Transaction>(recorded),
             User::TYPE => self.folded::<User>(recorded),
             Application::TYPE => self.folded::<Application>(recorded),
+            Catalogue::TYPE => self.folded::<Catalogue>(recorded),
+            Allowance::TYPE => self.folded::<Allowance>(recorded),
+            Execution::TYPE => self.folded::<Execution>(recorded),
             other => return Err(FoldError::Type(text.aggregate_id, other.to_owned())),
         };
         self.state = Some(state.map_err(|error| FoldError::Event(text.aggregate_id, error))?);
@@ -108,6 +124,9 @@ impl Stream {
             Transaction::TYPE => Self::kept::<Transaction>(snapshot),
             User::TYPE => Self::kept::<User>(snapshot),
             Application::TYPE => Self::kept::<Application>(snapshot),
+            Catalogue::TYPE => Self::kept::<Catalogue>(snapshot),
+            Allowance::TYPE => Self::kept::<Allowance>(snapshot),
+            Execution::TYPE => Self::kept::<Execution>(snapshot),
             other => return Err(FoldError::Type(id, other.to_owned())),
         };
         let state = Some(state.map_err(|error| FoldError::Snapshot(id, error))?);
@@ -145,8 +164,8 @@ impl Cache {
         self.streams.clear();
     }
 
-    /// Takes over what a committed batch changed, then makes room. Transactions that are finished are hardly ever asked
-    /// for again, so they are not kept.
+    /// Takes over what a committed batch changed, then makes room. Transactions and executions that are finished are hardly
+    /// ever asked for again, so they are not kept.
     pub(crate) fn commit(&mut self, changed: HashMap<Uuid, Stream>) {
         let mut changed: Vec<_> = changed.into_iter().collect();
         // In one order, so that the same commands always leave the same streams behind.

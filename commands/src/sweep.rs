@@ -1,20 +1,41 @@
-//! The sweeper: lets holds expire in time that no command touches.
+//! The sweeper: does in time what time does and no command touches. Holds expire, metered calls whose end nobody recorded
+//! expire, allowances are renewed.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Clock, TenantId, TransactionId};
+use domain::{Clock, ExecutionId, TenantId, TransactionId, WalletPath};
 use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::Pipeline;
-use crate::request::{Command, Context, Failure, Request};
+use crate::request::{AllowanceChange, Command, Context, Failure, Request};
 
-/// Until `stop`: asks `due` every `interval` for holds whose time is over, and has them expire.
+/// Something whose time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// A hold.
+    Hold(TransactionId),
+    /// A metered call.
+    Execution(ExecutionId),
+    /// What a wallet may use.
+    Allowance(WalletPath),
+}
+
+impl Due {
+    fn command(self) -> Command {
+        match self {
+            Self::Hold(id) => Command::Expire { id },
+            Self::Execution(id) => Command::ExpireExecution { id },
+            Self::Allowance(path) => Command::Allowance { path, change: AllowanceChange::Renew },
+        }
+    }
+}
+
+/// Until `stop`: asks `due` every `interval` for what is due, and has it done.
 ///
-/// `due` may answer from a read model that lags behind: a hold that is gone already is refused by the
-/// pipeline and nothing happens.
+/// `due` may answer from a read model that lags behind: what is done already is refused by the pipeline and nothing happens.
 pub async fn sweep<F>(
     pipeline: Pipeline,
     clock: Arc<dyn Clock>,
@@ -22,7 +43,7 @@ pub async fn sweep<F>(
     stop: CancellationToken,
     due: impl Fn(DateTime<Utc>) -> F,
 ) where
-    F: Future<Output = Result<Vec<(TenantId, TransactionId)>, String>>,
+    F: Future<Output = Result<Vec<(TenantId, Due)>, String>>,
 {
     loop {
         tokio::select! {
@@ -33,26 +54,37 @@ pub async fn sweep<F>(
         let found = match due(clock.now()).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "the sweeper cannot look for due holds");
+                tracing::warn!(%error, "the sweeper cannot look for what is due");
                 continue;
             }
         };
-        for (tenant, id) in found {
+        for (tenant, due) in found {
             let request = Request {
                 tenant,
-                command: Command::Expire { id },
+                command: due.clone().command(),
                 context: Context::system("sweep"),
                 key: None,
             };
             match pipeline.submit(request).await {
-                Ok(_) => metrics::counter!("counterfoil_holds_swept_total").increment(1),
-                // Settled, released or expired in the meantime.
-                Err(Failure::Rejected(rejection)) => tracing::debug!(%id, %rejection, "nothing to sweep"),
+                Ok(_) => metrics::counter!("counterfoil_swept_total", "what" => due.kind()).increment(1),
+                // Done by somebody else in the meantime.
+                Err(Failure::Rejected(rejection)) => tracing::debug!(?due, %rejection, "nothing to sweep"),
                 Err(failure) => {
-                    tracing::warn!(%id, %failure, "a due hold could not be swept");
+                    tracing::warn!(?due, %failure, "what is due could not be swept");
                     break;
                 }
             }
+        }
+    }
+}
+
+impl Due {
+    /// What it is, in one word.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Hold(_) => "hold",
+            Self::Execution(_) => "execution",
+            Self::Allowance(_) => "allowance",
         }
     }
 }

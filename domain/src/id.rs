@@ -60,6 +60,22 @@ id! {
     InvitationId
 }
 id! {
+    /// The id of a tenant's catalogue, derived from the tenant.
+    CatalogueId
+}
+id! {
+    /// The id of a wallet's allowance, derived from the wallet.
+    AllowanceId
+}
+id! {
+    /// A grant's id: derived from the allowance where a policy gives it, otherwise new.
+    GrantId
+}
+id! {
+    /// An execution's id: derived from tenant and idempotency key where it has a key, otherwise new.
+    ExecutionId
+}
+id! {
     /// Whose personal data something is: a user's id, or an invitation's for the address it was sent to. Each subject
     /// has a key of its own, and erasing the subject destroys it.
     SubjectId
@@ -110,6 +126,34 @@ impl TransactionId {
     /// The id of the transaction of `tenant` that carries `reference`.
     pub fn of(tenant: TenantId, reference: &Reference) -> Self {
         Self(derived(tenant, "transaction", reference.as_str()))
+    }
+}
+
+impl TransactionId {
+    /// The id of a transaction that an execution makes: its `hold/0`, `hold/1` and so on, its `overdraw`, its `debt`.
+    pub fn of_execution(execution: ExecutionId, what: &str) -> Self {
+        Self(Uuid::new_v5(&execution.0, what.as_bytes()))
+    }
+}
+
+impl CatalogueId {
+    /// The id of the catalogue of `tenant`.
+    pub fn of(tenant: TenantId) -> Self {
+        Self(derived(tenant, "catalogue", ""))
+    }
+}
+
+impl AllowanceId {
+    /// The id of the allowance of a wallet.
+    pub fn of(wallet: WalletId) -> Self {
+        Self(Uuid::new_v5(&wallet.0, b"allowance"))
+    }
+}
+
+impl ExecutionId {
+    /// The id of the execution of `tenant` that was asked for with an idempotency key.
+    pub fn of(tenant: TenantId, key: &str) -> Self {
+        Self(derived(tenant, "execution", key))
     }
 }
 

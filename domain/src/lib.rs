@@ -15,38 +15,58 @@
 //! - [`User`]: a person who signs in, whose personal data is only ever here as ciphertext ([`Sealed`]);
 //! - [`Application`]: a program of a tenant, and its API keys.
 //!
+//! What usage is, what it costs and who may use how much is decided by three more:
+//!
+//! - [`Catalogue`]: what a tenant offers: levels of service, policies, providers, models and prices;
+//! - [`Allowance`]: what a wallet was granted, and what it owes;
+//! - [`Execution`]: one metered call, from its request to its settlement.
+//!
 //! A transaction and the wallets it touches decide separately and are committed together; the sums are
 //! kept by [`transaction::legs`], which turns postings into what each wallet has to bear.
 
+pub mod allowance;
 pub mod application;
+pub mod backtest;
+pub mod catalogue;
 mod change;
 pub mod event;
+pub mod execution;
 mod id;
 mod metadata;
 mod money;
 mod name;
+mod price;
 mod role;
 mod secret;
 pub mod tenant;
 pub mod transaction;
+mod usage;
 pub mod user;
 pub mod wallet;
 mod web;
 
+pub use allowance::Allowance;
 pub use application::Application;
+pub use catalogue::Catalogue;
 pub use change::Change;
 pub use event::{DecodeError, Event};
+pub use execution::Execution;
 pub use id::{
-    ApplicationId, InvitationId, KeyId, Partition, SessionId, SubjectId, TenantId, TransactionId, UserId,
-    WalletId,
+    AllowanceId, ApplicationId, CatalogueId, ExecutionId, GrantId, InvitationId, KeyId, Partition, SessionId,
+    SubjectId, TenantId, TransactionId, UserId, WalletId,
 };
 pub use metadata::{Metadata, MetadataError};
 pub use money::{Amount, MoneyError, Scale};
-pub use name::{AssetCode, Description, Label, NameError, Reason, Reference, Slug, TenantName, WalletPath};
+pub use name::{
+    AssetCode, Description, FeatureName, Label, LevelName, ModelName, NameError, ProviderName, Reason,
+    Reference, Slug, TenantName, UserRef, WalletPath, ZoneName,
+};
+pub use price::{Price, Rates};
 pub use role::Role;
 pub use secret::{Digest, PublicId, Sealed};
 pub use tenant::Tenant;
 pub use transaction::Transaction;
+pub use usage::{Usage, UsageSource};
 pub use user::User;
 pub use wallet::Wallet;
 pub use web::{Colour, DomainName, Network, WebAddress};

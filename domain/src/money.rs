@@ -17,6 +17,9 @@ impl Scale {
     /// The finest scale that an asset may have.
     pub const MAX: u8 = 18;
 
+    /// The scale with [`Scale::MAX`] digits.
+    pub const FINEST: Self = Self(Self::MAX);
+
     /// # Errors
     /// [`MoneyError::Scale`] above [`Scale::MAX`].
     pub const fn new(digits: u8) -> Result<Self, MoneyError> {

@@ -148,6 +148,50 @@ impl WalletPath {
     }
 }
 
+name! {
+    /// A level of service.
+    LevelName, "level",
+    |text| segment(text),
+    "must be 1 to 64 letters, digits, `-`, `_` or `.`"
+}
+
+name! {
+    /// A feature that a level of service has or has not.
+    FeatureName, "feature",
+    |text| segment(text),
+    "must be 1 to 64 letters, digits, `-`, `_` or `.`"
+}
+
+name! {
+    /// A provider, as the tenant calls it.
+    ProviderName, "provider",
+    |text| segment(text),
+    "must be 1 to 64 letters, digits, `-`, `_` or `.`"
+}
+
+name! {
+    /// A model, as callers or its provider call it.
+    ModelName, "model",
+    |text| (1..=200).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/@+".contains(&b))
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()),
+    "must be 1 to 200 letters, digits, `-`, `_`, `.`, `:`, `/`, `@` or `+`, the first of them a letter or a digit"
+}
+
+name! {
+    /// A user of the tenant's own, as the tenant calls them. It is kept in plain, so it should be a number and not an address.
+    UserRef, "user",
+    |text| printable(text, 128) && text.trim() == text,
+    "must be 1 to 128 characters without control characters, none of them a space at either end"
+}
+
+name! {
+    /// A time zone of the IANA database, such as `Europe/Berlin`. Whether there is such a zone is for others to say.
+    ZoneName, "time zone",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b)),
+    "must be the name of a zone in the IANA database, such as `Europe/Berlin` or `UTC`"
+}
+
 fn segment(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }

@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
+#[path = "golden/metering.rs"]
+mod metering;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -63,7 +66,12 @@ fn body() -> TransactionBody {
 
 /// Compares an event with its file, and reads the file back.
 fn assert_form<E: Event>(aggregate: &str, original: &E) {
-    let name = format!("{aggregate}.{}.v{}.json", original.kind(), E::VERSION);
+    assert_variant(aggregate, "", original);
+}
+
+/// The same for a form that the event has besides, such as `.bare`: with everything left out that can be.
+fn assert_variant<E: Event>(aggregate: &str, variant: &str, original: &E) {
+    let name = format!("{aggregate}.{}{variant}.v{}.json", original.kind(), E::VERSION);
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(&name);
     let payload = event::encode(original).unwrap();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -4,8 +4,14 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
+#[path = "properties/allowance.rs"]
+mod allowance;
 #[path = "properties/members.rs"]
 mod members;
+#[path = "properties/metering.rs"]
+mod metering;
+#[path = "properties/price.rs"]
+mod price;
 #[path = "properties/programs.rs"]
 mod programs;
 #[path = "properties/tenant.rs"]

@@ -4,12 +4,16 @@
 //! time. Each read model is compared at its own checkpoint, in one snapshot of the database, so the ledger may be
 //! written to meanwhile. A rebuild cannot swap tables while a partition is being verified.
 
+mod calls;
 mod dated;
+mod executions;
 mod fold;
+mod metering;
 mod movement;
 mod people;
 mod programs;
 mod transactions;
+mod usage;
 mod views;
 
 use std::borrow::Cow;
@@ -43,6 +47,12 @@ pub struct VerifyReport {
     pub users: i64,
     /// Applications in the read model.
     pub applications: i64,
+    /// Catalogues in the read model.
+    pub catalogues: i64,
+    /// Allowances in the read model.
+    pub allowances: i64,
+    /// Executions in the read model.
+    pub executions: i64,
     /// Snapshots compared.
     pub snapshots: i64,
 }
@@ -130,41 +140,26 @@ impl Pass<'_> {
     ) -> Result<(), VerifyError> {
         let partition = self.partition;
         let (head, recorded_at) = self.head().await?;
-        let tenants = self.checkpoint(Kind::Tenants, head).await?;
-        let balances = self.checkpoint(Kind::Balances, head).await?;
-        let transactions = self.checkpoint(Kind::Transactions, head).await?;
-        let users = self.checkpoint(Kind::Users, head).await?;
-        let applications = self.checkpoint(Kind::Applications, head).await?;
-        self.checkpoint(Kind::Snapshots, head).await?;
+        let reached = self.reached(head).await?;
+        let at = |kind| reached.iter().find(|(of, _)| *of == kind).map_or(0, |(_, position)| *position);
+        let (transactions, executions) = (at(Kind::Transactions), at(Kind::Executions));
 
         let snapshots = views::snapshots(&mut self.tx, partition).await?;
         report.snapshots += i64::try_from(snapshots.len()).unwrap_or(i64::MAX);
         let mut fold = Fold::new(partition, snapshots);
-        let mut made = 0;
+        let (mut made, mut called) = (0, 0);
         loop {
-            if fold.position == tenants {
-                report.tenants += views::tenants(&mut self.tx, &fold).await?;
-                people::members(&mut self.tx, &fold).await?;
-                people::invitations(&mut self.tx, &fold).await?;
-            }
-            if fold.position == balances {
-                report.wallets += views::wallets(&mut self.tx, &fold).await?;
-            }
-            if fold.position == users {
-                report.users += people::users(&mut self.tx, &fold).await?;
-            }
-            if fold.position == applications {
-                report.applications += programs::applications(&mut self.tx, &fold).await?;
-                programs::keys(&mut self.tx, &fold).await?;
+            let here = fold.position;
+            for (kind, _) in reached.iter().filter(|(_, position)| *position == here) {
+                self.compare(*kind, &mut fold, report).await?;
             }
             if fold.position == head {
                 break;
             }
             // Never past a position at which something is compared.
-            let stops = [tenants, balances, users, applications, head]
-                .into_iter()
-                .filter(|stop| *stop > fold.position);
-            let limit = stops.min().map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
+            let stops = reached.iter().map(|(_, position)| *position).chain([head]);
+            let limit = stops.filter(|stop| *stop > fold.position).min();
+            let limit = limit.map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
             let batch = decode_all(self.journal.read(partition, fold.position, limit).await?);
             if batch.is_empty() {
                 let place = format!("p{partition}:{}", fold.position + 1);
@@ -175,17 +170,63 @@ impl Pass<'_> {
                 fold.apply(event)?;
             }
             made += transactions::check(&mut self.tx, partition, &batch, transactions).await?;
+            called += executions::check(&mut self.tx, partition, &batch, executions).await?;
             report.events += i64::try_from(batch.len()).unwrap_or(i64::MAX);
             observer(report.events);
         }
         same(|| format!("the head of partition {partition}"), &fold.recorded_at, &recorded_at)?;
         fold.finish()?;
         transactions::none_more(&mut self.tx, partition, made).await?;
+        executions::none_more(&mut self.tx, partition, called).await?;
         report.transactions += made;
+        report.executions += called;
         report.partitions += 1;
         self.tx.commit().await?;
         Ok(())
     }
+
+    /// Where each read model is.
+    async fn reached(&mut self, head: i64) -> Result<Vec<(Kind, i64)>, VerifyError> {
+        let mut reached = Vec::with_capacity(Kind::ALL.len());
+        for kind in Kind::ALL {
+            reached.push((kind, self.checkpoint(kind, head).await?));
+        }
+        Ok(reached)
+    }
+
+    /// Compares a read model with the fold, which is as far as it.
+    async fn compare(
+        &mut self,
+        kind: Kind,
+        fold: &mut Fold,
+        report: &mut VerifyReport,
+    ) -> Result<(), VerifyError> {
+        let tx = &mut *self.tx;
+        match kind {
+            Kind::Tenants => {
+                report.tenants += views::tenants(&mut *tx, fold).await?;
+                people::members(&mut *tx, fold).await?;
+                people::invitations(tx, fold).await?;
+            }
+            Kind::Balances => report.wallets += views::wallets(tx, fold).await?,
+            Kind::Users => report.users += people::users(tx, fold).await?,
+            Kind::Applications => {
+                report.applications += programs::applications(&mut *tx, fold).await?;
+                programs::keys(tx, fold).await?;
+            }
+            Kind::Catalogues => report.catalogues += metering::catalogues(tx, fold).await?,
+            Kind::Allowances => report.allowances += metering::allowances(tx, fold).await?,
+            Kind::Executions => {
+                // Read models are at the ends of commands.
+                fold.end_command()?;
+                usage::usage(tx, fold).await?;
+            }
+            // The rows of transactions and executions are compared batch by batch, and snapshots as they are met.
+            Kind::Transactions | Kind::Snapshots => {}
+        }
+        Ok(())
+    }
+
     /// The position of the last event, and when it was recorded.
     async fn head(&mut self) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
         let row = sqlx::query!(

@@ -573,7 +573,7 @@ async fn a_database_with_tenants_is_right_after_the_migration_and_under_the_prog
     .unwrap();
     let ledger = Ledger::created_on(database.clone(), 1_000).await;
     sqlx::raw_sql(AS_BEFORE).execute(&owner).await.unwrap();
-    apply(&database, &["0003", "0004"]).await;
+    apply(&database, &["0003", "0004", "0007"]).await;
     // The program before this one goes on for a while, on the new schema.
     let other = neighbour(&ledger, false).await;
     sqlx::raw_sql(&format!("DELETE FROM tenants; DELETE FROM assets; DELETE FROM checkpoints; {AS_BEFORE}"))

@@ -320,7 +320,7 @@ fn words(answer: &Result<Outcome, Failure>) -> Answer {
             made.iter().map(|(_, one)| one.status.as_str()).collect::<Vec<_>>().join(" ")
         }
         Resource::Wallet(_, wallet) => in_words(wallet),
-        Resource::Tenant(..) | Resource::User(..) | Resource::Application(..) => panic!("{outcome:?}"),
+        other => panic!("{other:?}"),
     };
     Ok(format!("{again}{came_to}"))
 }

@@ -222,7 +222,11 @@ impl<'a> Judge<'a> {
                 expected.is_some_and(|expected| same_transaction(expected, transaction))
             }),
             // The workload asks for neither.
-            Resource::User(..) | Resource::Application(..) => false,
+            Resource::User(..)
+            | Resource::Application(..)
+            | Resource::Catalogue(..)
+            | Resource::Allowance(..)
+            | Resource::Execution(..) => false,
         };
         if !right {
             self.broken(end, format!("request {} was told {:?}", entry.request_id, outcome.resource));

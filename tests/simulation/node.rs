@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use commands::{Pipeline, PipelineOptions, Relay};
+use commands::{Due, Pipeline, PipelineOptions, Relay};
 use domain::{Clock, Ids, Partition};
 use projections::{Progress, Runtime, Settings};
 use tokio::time::sleep;
@@ -62,7 +62,7 @@ impl Node {
                 if world.is_away(Part::Database).await {
                     return Err("the database is away".to_owned());
                 }
-                Ok(world.model().due(now))
+                Ok(world.model().due(now).into_iter().map(|(tenant, id)| (tenant, Due::Hold(id))).collect())
             }
         };
         let interval = Duration::from_millis(200);

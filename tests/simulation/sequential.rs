@@ -238,9 +238,15 @@ impl Sequential {
         }
         match command {
             Command::CreateTenant { .. } => Ok(()),
-            Command::Tenant(_) | Command::User { .. } | Command::Application { .. } => {
-                Err(("not_in_the_workload", None))
-            }
+            Command::Tenant(_)
+            | Command::User { .. }
+            | Command::Application { .. }
+            | Command::Catalogue(_)
+            | Command::Allowance { .. }
+            | Command::Execute { .. }
+            | Command::ExtendExecution { .. }
+            | Command::FinishExecution { .. }
+            | Command::ExpireExecution { .. } => Err(("not_in_the_workload", None)),
             Command::RegisterAsset { code, scale } => {
                 let assets = self.tenants.get_mut(&tenant).unwrap();
                 if assets.contains_key(code.as_str()) {

@@ -119,6 +119,24 @@ impl Ledger {
         Self::on(self.database.clone(), Arc::clone(&self.clock), 1_000).await
     }
 
+    /// Another tenant of the same database, in the same partition.
+    pub async fn neighbour(&self) -> Self {
+        let slugs = (0..).map(|number| Slug::new(&format!("neighbour-{number}")).unwrap());
+        let near =
+            |slug: &Slug| TenantId::of(slug).partition(self.journal.partition_count()) == self.partition();
+        let slug = slugs.take(100).find(near).unwrap();
+        let mut other = self.restarted().await;
+        other.tenant = TenantId::of(&slug);
+        let name = TenantName::new("Neighbour").unwrap();
+        other.run(Command::CreateTenant { slug, name, owner: None }, None).await.unwrap();
+        other
+    }
+
+    /// The pipeline itself, for what submits by itself.
+    pub fn pipeline(&self) -> Pipeline {
+        self.pipeline.clone()
+    }
+
     pub fn partition(&self) -> Partition {
         self.tenant.partition(self.journal.partition_count())
     }

@@ -45,7 +45,7 @@ const FORMS: &[(&str, Form)] = &[
     ("position", Text(r"^p[0-9]{1,5}:[0-9]{1,18}$", None)),
     ("reason", Text(NOT_BLANK, Some(500))),
     ("reference", Text(PRINTABLE, Some(255))),
-    ("scope", Word(&["read", "audit", "transact", "administer"])),
+    ("scope", Word(&["read", "audit", "transact", "administer", "execute"])),
     ("secret", Any(1024)),
     ("slug", Text(r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$", None)),
     ("tenant-name", Text(PRINTABLE, Some(200))),

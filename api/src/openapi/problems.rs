@@ -18,6 +18,9 @@ const UNDER_V1: [u16; 4] = [400, 422, 429, 503];
 /// What a body may be, and what the state of things may say to a change.
 const OF_A_CHANGE: [u16; 5] = [404, 408, 409, 413, 415];
 
+/// What the wallet and the provider may say to a call of a model.
+const OF_A_CALL: [u16; 2] = [402, 502];
+
 /// Describes each status once.
 pub(super) fn describe(components: &mut Components) {
     let statuses: BTreeSet<u16> = ALL.iter().map(|code| code.status.as_u16()).collect();
@@ -46,8 +49,14 @@ pub(super) fn spell_out(path: &str, method: &Method, operation: &mut Operation) 
 
 /// The operations of a path.
 pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
-    let PathItem { get, post, patch, delete, .. } = item;
-    let all = [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
+    let PathItem { get, post, put, patch, delete, .. } = item;
+    let all = [
+        (Method::GET, get),
+        (Method::POST, post),
+        (Method::PUT, put),
+        (Method::PATCH, patch),
+        (Method::DELETE, delete),
+    ];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
@@ -61,6 +70,9 @@ fn possible(path: &str, method: &Method, access: Option<Access>) -> BTreeSet<u16
     statuses.extend([401, 403]);
     if *method != Method::GET {
         statuses.extend(OF_A_CHANGE);
+    }
+    if access == Some(Access::Execute) {
+        statuses.extend(OF_A_CALL);
     }
     if path.contains('{') || access == Some(Access::Read) {
         statuses.insert(404);

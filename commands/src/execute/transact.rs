@@ -29,7 +29,7 @@ pub(super) fn make(
     index: usize,
     request: &TransactionRequest,
 ) -> Result<(TransactionId, Transaction), Stop> {
-    let new = scaled(writable_tenant(workspace, deciding.tenant)?, request)?;
+    writable_tenant(workspace, deciding.tenant)?;
     let id = match &request.reference {
         Some(reference) => TransactionId::of(deciding.tenant, reference),
         None => {
@@ -38,6 +38,17 @@ pub(super) fn make(
             id
         }
     };
+    make_as(workspace, deciding, id, request)
+}
+
+/// Makes a transaction under an id that is given, also in a tenant that is suspended or closed.
+pub(super) fn make_as(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: TransactionId,
+    request: &TransactionRequest,
+) -> Result<(TransactionId, Transaction), Stop> {
+    let new = scaled(existing_tenant(workspace, deciding.tenant)?, request)?;
     let amounts: Vec<Amount> = new.postings.iter().map(|posting| posting.amount).collect();
     let (expires_at, effective_at) = (new.expires_at, new.effective_at);
     let adjustment = new.adjustment.is_some();
@@ -68,7 +79,7 @@ pub(super) fn settle(
     amounts: Option<Vec<Amount>>,
 ) -> Result<Resource, Stop> {
     let command = TransactionCommand::Settle { amounts };
-    let finish = Finish { workspace, deciding, id };
+    let finish = Finish { workspace, deciding, id, whatever_the_tenant: false };
     finish.run(command, |body, settled, held| {
         Ok(Step::Settle {
             amount: net(settled)?,
@@ -85,9 +96,12 @@ pub(super) fn release(
     deciding: Deciding,
     id: TransactionId,
 ) -> Result<Resource, Stop> {
-    Finish { workspace, deciding, id }.run(TransactionCommand::Release, |body, _, held| {
-        Ok(Step::Release { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
-    })
+    Finish { workspace, deciding, id, whatever_the_tenant: false }.run(
+        TransactionCommand::Release,
+        |body, _, held| {
+            Ok(Step::Release { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
+        },
+    )
 }
 
 /// Lets a hold expire. The one command that does not look for due holds first: it is what ends them.
@@ -96,9 +110,13 @@ pub(super) fn expire(
     deciding: Deciding,
     id: TransactionId,
 ) -> Result<Resource, Stop> {
-    Finish { workspace, deciding, id }.run(TransactionCommand::Expire, |body, _, held| {
-        Ok(Step::Expire { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
-    })
+    // What was promised until a time ends at that time, whatever has become of the tenant.
+    Finish { workspace, deciding, id, whatever_the_tenant: true }.run(
+        TransactionCommand::Expire,
+        |body, _, held| {
+            Ok(Step::Expire { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
+        },
+    )
 }
 
 pub(super) fn reverse(
@@ -108,10 +126,37 @@ pub(super) fn reverse(
     amounts: Option<Vec<Amount>>,
 ) -> Result<Resource, Stop> {
     let command = TransactionCommand::Reverse { amounts };
-    Finish { workspace, deciding, id }.run(command, |_, reversed, _| {
+    Finish { workspace, deciding, id, whatever_the_tenant: false }.run(command, |_, reversed, _| {
         let amount = net(reversed)?.checked_neg().map_err(too_large)?;
         Ok(Step::Reverse { amount, effective_at: None })
     })
+}
+
+/// Ends a hold of a metered call: what of it was used is settled, the rest released, whatever has become of the tenant since.
+pub(super) fn use_up(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: TransactionId,
+    used: Amount,
+) -> Result<(), Stop> {
+    let finish = Finish { workspace, deciding, id, whatever_the_tenant: true };
+    if used.is_zero() {
+        finish.run(TransactionCommand::Release, |body, _, held| {
+            Ok(Step::Release { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
+        })?;
+    } else {
+        let command = TransactionCommand::Settle { amounts: Some(vec![used]) };
+        finish.run(command, |body, settled, held| {
+            Ok(Step::Settle {
+                amount: net(settled)?,
+                outgoing: held.pays,
+                incoming: held.receives,
+                effective_at: body.effective_at,
+                expires_at: body.expires_at,
+            })
+        })?;
+    }
+    Ok(())
 }
 
 /// A step of a transaction that exists already.
@@ -119,6 +164,8 @@ struct Finish<'w, 'c> {
     workspace: &'w mut Workspace<'c>,
     deciding: Deciding,
     id: TransactionId,
+    /// Also in a tenant that is suspended or closed.
+    whatever_the_tenant: bool,
 }
 
 impl Finish<'_, '_> {
@@ -129,10 +176,9 @@ impl Finish<'_, '_> {
         command: TransactionCommand,
         step: impl Fn(&TransactionBody, &Leg, &Leg) -> Result<Step, Stop>,
     ) -> Result<Resource, Stop> {
-        let Self { workspace, deciding, id } = self;
+        let Self { workspace, deciding, id, whatever_the_tenant } = self;
         let tenant = existing_tenant(workspace, deciding.tenant)?;
-        // What was promised until a time ends at that time, whatever has become of the tenant.
-        if command != TransactionCommand::Expire {
+        if !whatever_the_tenant {
             tenant.writable()?;
         }
         let transaction: Transaction = workspace.get(id.0)?;

@@ -1,11 +1,13 @@
 use chrono::{DateTime, Utc};
 use domain::application::ApplicationCommand;
+use domain::catalogue::CatalogueCommand;
+use domain::execution::{Attempt, End, Operation, Quoted};
 use domain::tenant::TenantCommand;
 use domain::transaction::Posting;
 use domain::user::UserCommand;
 use domain::{
-    Amount, ApplicationId, AssetCode, Metadata, Reason, Reference, Scale, Slug, TenantName, TransactionId,
-    UserId, WalletPath,
+    Amount, ApplicationId, AssetCode, Digest, ExecutionId, GrantId, LevelName, Metadata, ModelName, Reason,
+    Reference, Scale, Slug, TenantName, TransactionId, Usage, UsageSource, UserId, UserRef, WalletPath,
 };
 
 /// What can be done.
@@ -97,6 +99,41 @@ pub enum Command {
         /// How much of each posting; all that is left by default.
         amounts: Option<Vec<Amount>>,
     },
+    /// What can be asked of the tenant's catalogue, or of the platform's.
+    Catalogue(CatalogueCommand),
+    /// Change what a wallet may use.
+    Allowance {
+        /// Which wallet.
+        path: WalletPath,
+        /// How.
+        change: AllowanceChange,
+    },
+    /// Begin a metered call, and hold what it may cost.
+    Execute {
+        /// Its id.
+        id: ExecutionId,
+        /// What is called.
+        call: Box<NewCall>,
+    },
+    /// Hold more for a metered call.
+    ExtendExecution {
+        /// Which.
+        id: ExecutionId,
+        /// What it is thought to use beyond what was thought before.
+        estimate: Usage,
+    },
+    /// End a metered call, and pay for it.
+    FinishExecution {
+        /// Which.
+        id: ExecutionId,
+        /// How it ended.
+        finished: Box<FinishedCall>,
+    },
+    /// End a metered call whose time is over, and give back what is held for it.
+    ExpireExecution {
+        /// Which.
+        id: ExecutionId,
+    },
 }
 
 impl Command {
@@ -120,6 +157,12 @@ impl Command {
             Self::Release { .. } => "release_transaction",
             Self::Expire { .. } => "expire_transaction",
             Self::Reverse { .. } => "reverse_transaction",
+            Self::Catalogue(command) => command.name(),
+            Self::Allowance { change, .. } => change.name(),
+            Self::Execute { .. } => "request_execution",
+            Self::ExtendExecution { .. } => "extend_execution",
+            Self::FinishExecution { .. } => "finish_execution",
+            Self::ExpireExecution { .. } => "expire_execution",
         }
     }
 
@@ -128,6 +171,7 @@ impl Command {
         match self {
             Self::Transact(request) => 1 + 2 * request.postings.len(),
             Self::Batch(requests) => requests.iter().map(|request| 1 + 2 * request.postings.len()).sum(),
+            Self::Execute { .. } | Self::FinishExecution { .. } | Self::Allowance { .. } => 8,
             _ => 3,
         }
     }
@@ -152,4 +196,80 @@ pub struct TransactionRequest {
     pub metadata: Metadata,
     /// Open wallets that do not exist yet. System wallets open by themselves.
     pub open_wallets: bool,
+}
+
+/// What can be changed of what a wallet may use. Each change brings the allowance up to date first: grants end whose time is
+/// over, a policy grants what it grants by now, and what is owed is paid from what came in.
+#[derive(Debug, Clone)]
+pub enum AllowanceChange {
+    /// Say who uses the wallet, and at which level of service.
+    Assign {
+        /// The level.
+        level: Option<LevelName>,
+        /// The user.
+        user: Option<UserRef>,
+    },
+    /// Grant something.
+    Grant {
+        /// The new grant's id.
+        grant: GrantId,
+        /// How much.
+        amount: Amount,
+        /// Which is used first: the lower first; what policies grant has 100.
+        priority: u16,
+        /// When what is left of it is gone.
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// Bring it up to date and nothing else.
+    Renew,
+}
+
+impl AllowanceChange {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Assign { .. } => "assign_allowance",
+            Self::Grant { .. } => "grant_allowance",
+            Self::Renew => "renew_allowance",
+        }
+    }
+}
+
+/// A metered call that is asked for.
+#[derive(Debug, Clone)]
+pub struct NewCall {
+    /// Who pays.
+    pub wallet: WalletPath,
+    /// Which program asks.
+    pub application: Option<ApplicationId>,
+    /// For which user of the tenant's.
+    pub user: Option<UserRef>,
+    /// Which model, as the caller calls it.
+    pub model: ModelName,
+    /// What for.
+    pub operation: Operation,
+    /// The digest of the request.
+    pub fingerprint: Digest,
+    /// What it is thought to use at first.
+    pub estimate: Usage,
+    /// Where, and at which price.
+    pub quoted: Option<Quoted>,
+    /// When it was asked for, where that was before now; what is yet to come is now.
+    pub requested_at: Option<DateTime<Utc>>,
+    /// When it ends by itself.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The end of a metered call.
+#[derive(Debug, Clone)]
+pub struct FinishedCall {
+    /// The tries of providers, in their order.
+    pub attempts: Vec<Attempt>,
+    /// How it ended.
+    pub end: End,
+    /// What is to be paid for.
+    pub usage: Usage,
+    /// How that is known.
+    pub usage_source: UsageSource,
+    /// At whom, and at which price; without one nothing is paid.
+    pub paid: Option<Quoted>,
 }

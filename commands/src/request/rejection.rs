@@ -1,9 +1,12 @@
+use domain::allowance::AllowanceRejection;
 use domain::application::ApplicationRejection;
+use domain::catalogue::CatalogueRejection;
+use domain::execution::ExecutionRejection;
 use domain::tenant::TenantRejection;
 use domain::transaction::TransactionRejection;
 use domain::user::UserRejection;
 use domain::wallet::WalletRejection;
-use domain::{AssetCode, MoneyError};
+use domain::{AssetCode, MoneyError, ZoneName};
 
 /// Why a command is refused. The tenant is asked first, then the assets and amounts in the order of the
 /// postings, then the transaction, then the wallets in the order in which the postings name them.
@@ -38,6 +41,21 @@ pub enum Rejection {
     /// By the application.
     #[error(transparent)]
     Application(#[from] ApplicationRejection),
+    /// By the catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueRejection),
+    /// There is no such time zone.
+    #[error("there is no time zone {0}")]
+    UnknownTimeZone(ZoneName),
+    /// By the allowance.
+    #[error(transparent)]
+    Allowance(#[from] AllowanceRejection),
+    /// Time changes nothing of an allowance now.
+    #[error("there is nothing to renew")]
+    NothingDue,
+    /// By the execution.
+    #[error(transparent)]
+    Execution(#[from] ExecutionRejection),
     /// One transaction of a batch that stands or falls together.
     #[error("transaction {index}: {rejection}")]
     InBatch {
@@ -63,6 +81,11 @@ impl Rejection {
             Self::Wallet(rejection) => rejection.code(),
             Self::User(rejection) => rejection.code(),
             Self::Application(rejection) => rejection.code(),
+            Self::Catalogue(rejection) => rejection.code(),
+            Self::UnknownTimeZone(_) => "unknown_time_zone",
+            Self::Allowance(rejection) => rejection.code(),
+            Self::NothingDue => "allowance_not_due",
+            Self::Execution(rejection) => rejection.code(),
             Self::InBatch { rejection, .. } => rejection.code(),
         }
     }

@@ -1,0 +1,252 @@
+//! Deciding what a wallet may use, together with the postings that grants, their ends and debts are.
+
+use domain::allowance::{AllowanceCommand, AllowanceEvent, AllowanceRejection};
+use domain::catalogue::{Enforcement, Policy};
+use domain::transaction::Posting;
+use domain::wallet::{WalletRejection, WalletStatus};
+use domain::{
+    Allowance, AllowanceId, Amount, AssetCode, Catalogue, CatalogueId, Scale, TenantId, TransactionId,
+    UserRef, Wallet, WalletId, WalletPath,
+};
+use uuid::Uuid;
+
+use super::{Deciding, transact, writable_tenant};
+use crate::period;
+use crate::request::{AllowanceChange, Rejection, Resource, TransactionRequest};
+use crate::workspace::{Stop, Workspace};
+
+/// Where grants come from.
+pub(super) const GRANTS: &str = "@grants";
+/// Where what is left of them goes.
+const EXPIRED: &str = "@expired";
+/// Who pays for a wallet what it owes, until it does.
+pub(super) const DEBTS: &str = "@debts";
+
+pub(super) fn needs(tenant: TenantId, path: &WalletPath, ids: &mut Vec<Uuid>) {
+    let wallet = WalletId::of(tenant, path);
+    ids.extend([CatalogueId::of(tenant).0, wallet.0, AllowanceId::of(wallet).0]);
+}
+
+pub(super) fn change(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    path: &WalletPath,
+    change: &AllowanceChange,
+) -> Result<Resource, Stop> {
+    writable_tenant(workspace, deciding.tenant)?;
+    let mut user = User::of(workspace, deciding, path, None)?;
+    match change {
+        AllowanceChange::Assign { level, user: name } => {
+            if let Some(level) = level {
+                let known = user.catalogue.levels.contains_key(level);
+                known.then_some(()).ok_or(domain::catalogue::CatalogueRejection::LevelNotFound)?;
+            }
+            user.assign(workspace, level.clone(), name.clone())?;
+            user.renew(workspace)?;
+        }
+        AllowanceChange::Grant { grant, amount, priority, expires_at } => {
+            let amount =
+                amount.at_scale(user.scale).map_err(|source| Rejection::Amount { index: 0, source })?;
+            user.begin(workspace)?;
+            user.renew(workspace)?;
+            let (grant, priority, expires_at) = (*grant, *priority, *expires_at);
+            user.decide(workspace, AllowanceCommand::Grant { grant, amount, priority, expires_at })?;
+            user.repay(workspace)?;
+        }
+        AllowanceChange::Renew => {
+            if !user.renew(workspace)? {
+                return Err(Rejection::NothingDue.into());
+            }
+        }
+    }
+    Ok(Resource::Allowance(user.id, workspace.get(user.id.0)?))
+}
+
+/// A wallet and what it may use, as the present command sees them.
+pub(super) struct User {
+    deciding: Deciding,
+    path: WalletPath,
+    wallet: WalletId,
+    pub(super) id: AllowanceId,
+    pub(super) asset: AssetCode,
+    pub(super) scale: Scale,
+    catalogue: Catalogue,
+    /// Who the user is where the allowance does not say.
+    named: Option<UserRef>,
+    /// How many transactions were made by it in this command, for their ids.
+    made: usize,
+}
+
+impl User {
+    /// The wallet at `path`, which must exist and be nobody's but the tenant's customer's.
+    pub(super) fn of(
+        workspace: &mut Workspace<'_>,
+        deciding: Deciding,
+        path: &WalletPath,
+        named: Option<UserRef>,
+    ) -> Result<Self, Stop> {
+        if path.is_system() {
+            return Err(AllowanceRejection::SystemWallet.into());
+        }
+        let wallet = WalletId::of(deciding.tenant, path);
+        let (id, catalogue) = (AllowanceId::of(wallet), CatalogueId::of(deciding.tenant));
+        workspace.require([wallet.0, id.0, catalogue.0])?;
+        let catalogue = workspace.get::<Catalogue>(catalogue.0)?;
+        let state: Wallet = workspace.get(wallet.0)?;
+        if !state.exists() {
+            return Err(WalletRejection::NotFound(path.clone()).into());
+        }
+        // Overdue holds end first: they may give back what is asked for here.
+        let due: Vec<_> = state.due(workspace.now).collect();
+        if !due.is_empty() {
+            return Err(Stop::Due(due));
+        }
+        let (asset, scale) = (state.asset, state.balance.posted.scale());
+        Ok(Self { deciding, path: path.clone(), wallet, id, asset, scale, catalogue, named, made: 0 })
+    }
+
+    /// Refuses a wallet that takes part in nothing new.
+    pub(super) fn usable(&self, workspace: &mut Workspace<'_>) -> Result<(), Stop> {
+        match workspace.get::<Wallet>(self.wallet.0)?.status {
+            WalletStatus::Absent => Err(WalletRejection::NotFound(self.path.clone()).into()),
+            WalletStatus::Closed => Err(WalletRejection::Closed(self.path.clone()).into()),
+            WalletStatus::Frozen => Err(WalletRejection::Frozen(self.path.clone()).into()),
+            WalletStatus::Open => Ok(()),
+        }
+    }
+
+    /// What the wallet can spend now, never less than nothing.
+    pub(super) fn available(&self, workspace: &mut Workspace<'_>) -> Result<Amount, Stop> {
+        self.available_with(workspace, Amount::zero(self.scale))
+    }
+
+    /// What it can spend once `more` is given back to it. A wallet that takes part in nothing new can spend nothing.
+    pub(super) fn available_with(&self, workspace: &mut Workspace<'_>, more: Amount) -> Result<Amount, Stop> {
+        let wallet: Wallet = workspace.get(self.wallet.0)?;
+        let overflow = |_| WalletRejection::Overflow(self.path.clone());
+        let available = wallet.available().and_then(|free| free.checked_add(more)).map_err(overflow)?;
+        let spendable = wallet.status == WalletStatus::Open && available.is_positive();
+        Ok(if spendable { available } else { Amount::zero(self.scale) })
+    }
+
+    pub(super) fn allowance(&self, workspace: &mut Workspace<'_>) -> Result<Allowance, Stop> {
+        workspace.get(self.id.0)
+    }
+
+    /// The policy that applies.
+    fn policy(&self, allowance: &Allowance) -> Option<Policy> {
+        let user = allowance.user.as_ref().or(self.named.as_ref());
+        self.catalogue.policy(&self.path, user, allowance.level.as_ref()).cloned()
+    }
+
+    /// What happens where too little is available.
+    pub(super) fn enforcement(&self, workspace: &mut Workspace<'_>) -> Result<Enforcement, Stop> {
+        let allowance = self.allowance(workspace)?;
+        Ok(self.policy(&allowance).map_or(Enforcement::Hard, |policy| policy.enforcement))
+    }
+
+    /// Brings the allowance up to date. False where there was nothing to do.
+    pub(super) fn renew(&mut self, workspace: &mut Workspace<'_>) -> Result<bool, Stop> {
+        let mut allowance = self.allowance(workspace)?;
+        let policy = self.policy(&allowance);
+        if !allowance.exists() {
+            if policy.is_none() {
+                return Ok(false);
+            }
+            self.begin(workspace)?;
+            allowance = self.allowance(workspace)?;
+        }
+        let zone = self.catalogue.time_zone.as_ref();
+        let present = period::month(zone, workspace.now);
+        let begun = allowance.period.map_or(1, |last| period::begun(zone, last.start, present.start));
+        let available = self.available(workspace)?;
+        let renew = AllowanceCommand::Renew { policy, period: (present, begun), available };
+        let renewed = self.decide(workspace, renew)?;
+        Ok(self.repay(workspace)? | renewed)
+    }
+
+    /// Pays what is owed from what there is. False where nothing is owed, or nothing is there.
+    fn repay(&mut self, workspace: &mut Workspace<'_>) -> Result<bool, Stop> {
+        if self.allowance(workspace)?.debt.is_zero() {
+            return Ok(false);
+        }
+        let available = self.available(workspace)?;
+        self.decide(workspace, AllowanceCommand::Repay { available })
+    }
+
+    /// Makes sure that the allowance has begun.
+    pub(super) fn begin(&mut self, workspace: &mut Workspace<'_>) -> Result<(), Stop> {
+        if self.allowance(workspace)?.exists() { Ok(()) } else { self.assign(workspace, None, None) }
+    }
+
+    fn assign(
+        &mut self,
+        workspace: &mut Workspace<'_>,
+        level: Option<domain::LevelName>,
+        user: Option<UserRef>,
+    ) -> Result<(), Stop> {
+        let (wallet, asset) = (self.path.clone(), self.asset.clone());
+        let assign = AllowanceCommand::Assign { id: self.id, wallet, asset, scale: self.scale, level, user };
+        self.decide(workspace, assign).map(|_| ())
+    }
+
+    /// Decides a command of the allowance, and moves the money that its events are about. False where it has no events.
+    pub(super) fn decide(
+        &mut self,
+        workspace: &mut Workspace<'_>,
+        command: AllowanceCommand,
+    ) -> Result<bool, Stop> {
+        let now = workspace.now;
+        let events = self.allowance(workspace)?.decide(command, now)?;
+        let any = !events.is_empty();
+        for event in events {
+            let moves = movement(&event);
+            let Deciding { tenant, command_id } = self.deciding;
+            workspace.emit::<Allowance>(tenant.0, command_id, self.id.0, event)?;
+            if let Some((other, comes, amount)) = moves.filter(|(_, _, amount)| amount.is_positive()) {
+                self.transfer(workspace, other, comes, amount)?;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Posts `amount` between the wallet and one of the tenant's own: to the wallet where it `comes`, from it otherwise.
+    fn transfer(
+        &mut self,
+        workspace: &mut Workspace<'_>,
+        other: &str,
+        comes: bool,
+        amount: Amount,
+    ) -> Result<(), Stop> {
+        let name = format!("allowance/{}/{}", self.id, self.made);
+        self.made += 1;
+        let id = TransactionId(Uuid::new_v5(&self.deciding.command_id, name.as_bytes()));
+        workspace.fresh(id.0);
+        let (wallet, other) = (self.path.clone(), system(other)?);
+        let (from, to) = if comes { (other, wallet) } else { (wallet, other) };
+        let posting = Posting { from, to, amount, asset: self.asset.clone() };
+        let request = TransactionRequest { postings: vec![posting], ..TransactionRequest::default() };
+        transact::make_as(workspace, self.deciding, id, &request).map(|_| ())
+    }
+}
+
+/// What an event moves: with which of the tenant's own wallets, whether it comes into the wallet, and how much.
+fn movement(event: &AllowanceEvent) -> Option<(&'static str, bool, Amount)> {
+    match event {
+        AllowanceEvent::Allocated { added, .. } => Some((GRANTS, true, *added)),
+        AllowanceEvent::Granted { amount, .. } => Some((GRANTS, true, *amount)),
+        AllowanceEvent::Expired { moved, .. } => Some((EXPIRED, false, *moved)),
+        AllowanceEvent::DebtRepaid { amount } => Some((DEBTS, false, *amount)),
+        AllowanceEvent::Assigned { .. }
+        | AllowanceEvent::Reserved { .. }
+        | AllowanceEvent::Burned { .. }
+        | AllowanceEvent::Returned { .. }
+        | AllowanceEvent::Indebted { .. }
+        | AllowanceEvent::Exceeded { .. } => None,
+    }
+}
+
+/// One of the tenant's own wallets.
+pub(super) fn system(path: &str) -> Result<WalletPath, Stop> {
+    WalletPath::new(path).map_err(|error| Stop::Broken(error.to_string()))
+}

@@ -1,0 +1,293 @@
+//! Deciding about metered calls, together with what holds and pays for them.
+
+use domain::allowance::{AllowanceCommand, AllowanceRejection};
+use domain::catalogue::Enforcement;
+use domain::execution::{ExecutionBody, ExecutionCommand, ExecutionRejection, Settled};
+use domain::transaction::Posting;
+use domain::{Amount, Execution, ExecutionId, Metadata, MoneyError, TransactionId, Usage, WalletPath};
+use serde_json::{Map, Value};
+
+use super::allowance::{DEBTS, User, system};
+use super::{Deciding, existing_tenant, transact, writable_tenant};
+use crate::request::{FinishedCall, NewCall, Rejection, Resource, TransactionRequest};
+use crate::workspace::{Stop, Workspace};
+
+/// Who is paid for metered calls.
+const REVENUE: &str = "@revenue";
+
+/// Begins a call: the request, and what holds for it.
+pub(super) fn request(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: ExecutionId,
+    call: &NewCall,
+) -> Result<Resource, Stop> {
+    writable_tenant(workspace, deciding.tenant)?;
+    if workspace.look::<Execution>(id.0)?.is_some() {
+        let ours = workspace.belongs(id.0, deciding.tenant);
+        return Err(
+            if ours { ExecutionRejection::AlreadyExists } else { ExecutionRejection::NotFound }.into()
+        );
+    }
+    let mut user = User::of(workspace, deciding, &call.wallet, call.user.clone())?;
+    user.usable(workspace)?;
+    user.renew(workspace)?;
+    let enforcement = user.enforcement(workspace)?;
+    let needed = match &call.quoted {
+        Some(quoted) => quoted.price.cost(&call.estimate, user.scale).map_err(too_large)?,
+        None => Amount::zero(user.scale),
+    };
+    let held = affordable(workspace, &user, &call.wallet, enforcement, needed)?;
+    let hold = held.is_positive().then(|| TransactionId::of_execution(id, "hold/0"));
+    let body = Box::new(ExecutionBody {
+        wallet: call.wallet.clone(),
+        asset: user.asset.clone(),
+        requested_at: call.requested_at.map_or(workspace.now, |at| at.min(workspace.now)),
+        application: call.application,
+        user: call.user.clone(),
+        model: call.model.clone(),
+        operation: call.operation,
+        fingerprint: call.fingerprint.clone(),
+        estimate: call.estimate,
+        quoted: call.quoted.clone(),
+        enforcement,
+        expires_at: call.expires_at,
+    });
+    step(workspace, deciding, id, ExecutionCommand::Request { body, hold, held })?;
+    let needs = Holding { id, hold, held, needed };
+    reserve(workspace, &mut user, deciding, &call.wallet, &needs)?;
+    resource(workspace, id)
+}
+
+/// Holds more for a call.
+pub(super) fn extend(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: ExecutionId,
+    estimate: &Usage,
+) -> Result<Resource, Stop> {
+    writable_tenant(workspace, deciding.tenant)?;
+    let execution = running(workspace, deciding, id)?;
+    let wallet = &execution.body.wallet;
+    let mut user = User::of(workspace, deciding, wallet, execution.body.user.clone())?;
+    user.usable(workspace)?;
+    let whole = execution.estimate.checked_add(estimate).ok_or(MoneyError::Overflow).map_err(too_large)?;
+    let mut needed = match &execution.body.quoted {
+        Some(quoted) => quoted.price.cost(&whole, user.scale).map_err(too_large)?,
+        None => Amount::zero(user.scale),
+    };
+    for tranche in &execution.holds {
+        needed = needed.checked_sub(tranche.held).map_err(too_large)?;
+    }
+    if needed.is_negative() {
+        needed = Amount::zero(user.scale);
+    }
+    let held = affordable(workspace, &user, wallet, execution.body.enforcement, needed)?;
+    let name = format!("hold/{}", execution.extensions + 1);
+    let hold = held.is_positive().then(|| TransactionId::of_execution(id, &name));
+    step(workspace, deciding, id, ExecutionCommand::Extend { estimate: *estimate, hold, held })?;
+    let needs = Holding { id, hold, held, needed };
+    reserve(workspace, &mut user, deciding, wallet, &needs)?;
+    resource(workspace, id)
+}
+
+/// Ends a call and pays for it: from what is held, then from what the wallet has besides, and what is left is owed. What a
+/// provider did is recorded whatever has become of the tenant and the wallet since.
+pub(super) fn finish(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: ExecutionId,
+    finished: &FinishedCall,
+) -> Result<Resource, Stop> {
+    existing_tenant(workspace, deciding.tenant)?;
+    let execution = running(workspace, deciding, id)?;
+    let body = &execution.body;
+    let mut user = User::of(workspace, deciding, &body.wallet, body.user.clone())?;
+    if finished.paid.as_ref().is_some_and(|paid| paid.price.asset != body.asset) {
+        return Err(ExecutionRejection::AssetMismatch.into());
+    }
+    let cost = match &finished.paid {
+        Some(paid) => paid.price.cost(&finished.usage, user.scale).map_err(too_large)?,
+        None => Amount::zero(user.scale),
+    };
+    let mut left = cost;
+    let mut returned = Amount::zero(user.scale);
+    let mut used = Vec::with_capacity(execution.holds.len());
+    for tranche in &execution.holds {
+        let part = least(left, tranche.held);
+        left = left.checked_sub(part).map_err(too_large)?;
+        let rest = tranche.held.checked_sub(part).map_err(too_large)?;
+        returned = returned.checked_add(rest).map_err(too_large)?;
+        used.push((tranche.transaction, part));
+    }
+    let from_holds = cost.checked_sub(left).map_err(too_large)?;
+    let overdrawn = least(left, user.available_with(workspace, returned)?);
+    let debt = left.checked_sub(overdrawn).map_err(too_large)?;
+    let named = |amount: Amount, what| amount.is_positive().then(|| TransactionId::of_execution(id, what));
+    let settled = Box::new(Settled {
+        provider: finished.paid.as_ref().map(|paid| paid.provider.clone()),
+        model: finished.paid.as_ref().map(|paid| paid.model.clone()),
+        usage: finished.usage,
+        usage_source: finished.usage_source,
+        price_version: finished.paid.as_ref().map(|paid| paid.price.version),
+        cost,
+        from_holds,
+        overdrawn,
+        debt,
+        overdraw_transaction: named(overdrawn, "overdraw"),
+        debt_transaction: named(debt, "debt"),
+    });
+    let (overdraw, owed) = (settled.overdraw_transaction, settled.debt_transaction);
+    let attempts = finished.attempts.clone();
+    step(workspace, deciding, id, ExecutionCommand::Finish { attempts, end: finished.end, settled })?;
+    for (transaction, part) in used {
+        transact::use_up(workspace, deciding, transaction, part)?;
+    }
+    let revenue = system(REVENUE)?;
+    if let Some(transaction) = overdraw {
+        let posting = posting(&user, body.wallet.clone(), revenue.clone(), overdrawn);
+        pay(workspace, deciding, id, transaction, posting, false)?;
+    }
+    if let Some(transaction) = owed {
+        let posting = posting(&user, system(DEBTS)?, revenue, debt);
+        pay(workspace, deciding, id, transaction, posting, false)?;
+        user.begin(workspace)?;
+        user.decide(workspace, AllowanceCommand::Owe { execution: id, amount: debt })?;
+    }
+    if user.allowance(workspace)?.exists() {
+        let amount = from_holds.checked_add(overdrawn).map_err(too_large)?;
+        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
+    }
+    resource(workspace, id)
+}
+
+/// Ends a call whose time is over, and gives back what is held for it.
+pub(super) fn expire(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: ExecutionId,
+) -> Result<Resource, Stop> {
+    existing_tenant(workspace, deciding.tenant)?;
+    let execution = running(workspace, deciding, id)?;
+    let mut user = User::of(workspace, deciding, &execution.body.wallet, None)?;
+    step(workspace, deciding, id, ExecutionCommand::Expire)?;
+    for tranche in &execution.holds {
+        transact::use_up(workspace, deciding, tranche.transaction, Amount::zero(tranche.held.scale()))?;
+    }
+    if user.allowance(workspace)?.exists() {
+        let amount = Amount::zero(user.scale);
+        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
+    }
+    resource(workspace, id)
+}
+
+/// What is to be held for a call.
+struct Holding {
+    id: ExecutionId,
+    hold: Option<TransactionId>,
+    held: Amount,
+    needed: Amount,
+}
+
+/// How much of `needed` can be held: all of it, or, where nothing is enforced, what there is.
+fn affordable(
+    workspace: &mut Workspace<'_>,
+    user: &User,
+    path: &WalletPath,
+    enforcement: Enforcement,
+    needed: Amount,
+) -> Result<Amount, Stop> {
+    let available = user.available(workspace)?;
+    if enforcement == Enforcement::Hard {
+        let debt = user.allowance(workspace)?.debt;
+        let wallet = path.clone();
+        if debt.is_positive() {
+            return Err(AllowanceRejection::InDebt { wallet, debt }.into());
+        }
+        if available.minor() < needed.minor() {
+            return Err(AllowanceRejection::Exhausted { wallet, available, needed }.into());
+        }
+    }
+    Ok(least(needed, available))
+}
+
+/// Holds, promises parts of grants, and notes what was let through.
+fn reserve(
+    workspace: &mut Workspace<'_>,
+    user: &mut User,
+    deciding: Deciding,
+    wallet: &WalletPath,
+    &Holding { id, hold, held, needed }: &Holding,
+) -> Result<(), Stop> {
+    if let Some(transaction) = hold {
+        let posting = posting(user, wallet.clone(), system(REVENUE)?, held);
+        pay(workspace, deciding, id, transaction, posting, true)?;
+        if user.allowance(workspace)?.exists() {
+            user.decide(workspace, AllowanceCommand::Reserve { execution: id, amount: held })?;
+        }
+    }
+    let short = needed.checked_sub(held).map_err(too_large)?;
+    if short.is_positive() {
+        user.begin(workspace)?;
+        user.decide(workspace, AllowanceCommand::Exceed { execution: id, short })?;
+    }
+    Ok(())
+}
+
+fn posting(user: &User, from: WalletPath, to: WalletPath, amount: Amount) -> Posting {
+    Posting { from, to, amount, asset: user.asset.clone() }
+}
+
+/// Makes a transaction of an execution, or holds it.
+fn pay(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    execution: ExecutionId,
+    id: TransactionId,
+    posting: Posting,
+    pending: bool,
+) -> Result<(), Stop> {
+    let mut facts = Map::new();
+    facts.insert("execution".to_owned(), Value::String(execution.to_string()));
+    let metadata = Metadata::new(facts).map_err(|error| Stop::Broken(error.to_string()))?;
+    let postings = vec![posting];
+    let request = TransactionRequest { postings, pending, metadata, ..TransactionRequest::default() };
+    workspace.fresh(id.0);
+    transact::make_as(workspace, deciding, id, &request).map(|_| ())
+}
+
+/// An execution of this tenant that goes on.
+fn running(workspace: &mut Workspace<'_>, deciding: Deciding, id: ExecutionId) -> Result<Execution, Stop> {
+    let execution: Execution = workspace.get(id.0)?;
+    if !workspace.belongs(id.0, deciding.tenant) {
+        return Err(ExecutionRejection::NotFound.into());
+    }
+    execution.running()?;
+    Ok(execution)
+}
+
+/// Decides a step of the execution itself.
+fn step(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: ExecutionId,
+    command: ExecutionCommand,
+) -> Result<(), Stop> {
+    let now = workspace.now;
+    for event in workspace.get::<Execution>(id.0)?.decide(command, now)? {
+        workspace.emit::<Execution>(deciding.tenant.0, deciding.command_id, id.0, event)?;
+    }
+    Ok(())
+}
+
+fn resource(workspace: &mut Workspace<'_>, id: ExecutionId) -> Result<Resource, Stop> {
+    Ok(Resource::Execution(id, Box::new(workspace.get(id.0)?)))
+}
+
+fn least(a: Amount, b: Amount) -> Amount {
+    if a.minor() <= b.minor() { a } else { b }
+}
+
+fn too_large(source: MoneyError) -> Rejection {
+    Rejection::Amount { index: 0, source }
+}

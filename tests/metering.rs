@@ -1,0 +1,429 @@
+//! Metered calls on a real database: what is held, paid, owed and given back, in one commit with the call itself.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use commands::{AllowanceChange, Command, Failure, FinishedCall, NewCall, Outcome, Rejection, Resource};
+use cqrs_es::Aggregate as _;
+use domain::allowance::AllowanceRejection;
+use domain::catalogue::{
+    CatalogueCommand, CatalogueRejection, Enforcement, Governed, Level, Mode, Policy, Rollover,
+};
+use domain::execution::{End, ExecutionRejection, ExecutionStatus, FailureReason, Operation, Quoted};
+use domain::tenant::TenantCommand;
+use domain::wallet::WalletRejection;
+use domain::{
+    Allowance, AllowanceId, AssetCode, Digest, Execution, ExecutionId, GrantId, LevelName, ModelName, Price,
+    ProviderName, Rates, Reason, TransactionId, Usage, UsageSource, WalletId, WalletPath, ZoneName, event,
+};
+use support::ledger::{Ledger, amount, key, transfer};
+use uuid::Uuid;
+
+const CALL: ExecutionId = ExecutionId(Uuid::from_u128(0xe1));
+
+fn path(text: &str) -> WalletPath {
+    WalletPath::new(text).unwrap()
+}
+
+/// One token of input costs a cent, one of output two.
+fn price() -> Price {
+    let rates = Rates {
+        input: amount("10000.00"),
+        output: amount("20000.00"),
+        cache_read: None,
+        cache_write: None,
+        cache_write_long: None,
+        reasoning: None,
+    };
+    Price { version: 1, asset: AssetCode::new("USD").unwrap(), rates }
+}
+
+fn quoted() -> Quoted {
+    let (provider, model) = (ProviderName::new("openai").unwrap(), ModelName::new("gpt").unwrap());
+    Quoted { provider, model, price: price() }
+}
+
+fn tokens(input: u64, output: u64) -> Usage {
+    Usage { input, output, ..Usage::default() }
+}
+
+fn call(ledger: &Ledger, id: ExecutionId, wallet: &str, estimate: Usage) -> Command {
+    let call = NewCall {
+        requested_at: None,
+        wallet: path(wallet),
+        application: None,
+        user: None,
+        model: ModelName::new("fast").unwrap(),
+        operation: Operation::OpenAiChat,
+        fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
+        estimate,
+        quoted: Some(quoted()),
+        expires_at: ledger.clock.get() + TimeDelta::minutes(10),
+    };
+    Command::Execute { id, call: Box::new(call) }
+}
+
+fn finished(id: ExecutionId, usage: Usage) -> Command {
+    let finished = FinishedCall {
+        attempts: Vec::new(),
+        end: End::Completed,
+        usage,
+        usage_source: UsageSource::Reported,
+        paid: Some(quoted()),
+    };
+    Command::FinishExecution { id, finished: Box::new(finished) }
+}
+
+fn extension(id: ExecutionId, estimate: Usage) -> Command {
+    Command::ExtendExecution { id, estimate }
+}
+
+fn policy(mode: Mode, text: &str, enforcement: Enforcement) -> Policy {
+    Policy { mode, amount: amount(text), asset: AssetCode::new("USD").unwrap(), enforcement }
+}
+
+async fn set_policy(ledger: &Ledger, wallet: &str, policy: Policy) {
+    let governed = Governed::Wallet(path(wallet));
+    done(ledger, Command::Catalogue(CatalogueCommand::SetPolicy { governed, policy })).await;
+}
+
+async fn done(ledger: &Ledger, command: Command) -> Outcome {
+    ledger.run(command, None).await.unwrap()
+}
+
+fn execution(outcome: &Outcome) -> Execution {
+    match &outcome.resource {
+        Resource::Execution(_, execution) => (**execution).clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rejection(result: Result<Outcome, Failure>) -> Rejection {
+    match result {
+        Err(Failure::Rejected(rejection)) => rejection,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Posted and held of a wallet.
+async fn balance(ledger: &Ledger, wallet: &str) -> (String, String) {
+    let balance = ledger.wallet(wallet).await.balance;
+    (balance.posted.to_string(), balance.held.to_string())
+}
+
+/// An allowance folded from the journal alone.
+async fn allowance(ledger: &Ledger, wallet: &str) -> Allowance {
+    let id = AllowanceId::of(WalletId::of(ledger.tenant, &path(wallet)));
+    let events = ledger.journal.stream(ledger.partition(), id.0, i64::MAX).await.unwrap();
+    events.iter().fold(Allowance::default(), |mut allowance, recorded| {
+        let text = &recorded.text;
+        allowance.apply(event::decode(&text.event_type, text.event_version, &text.payload).unwrap());
+        allowance
+    })
+}
+
+/// The sum of all wallets, which is nothing, always.
+async fn trial_balance(ledger: &Ledger) -> i128 {
+    let mut posted = BTreeMap::new();
+    for recorded in ledger.events().await {
+        let text = &recorded.text;
+        if text.aggregate_type == domain::Wallet::TYPE {
+            let said =
+                event::decode::<domain::wallet::WalletEvent>(&text.event_type, 1, &text.payload).unwrap();
+            if let Some(balance) = said.balance() {
+                posted.insert(text.aggregate_id, balance.posted.minor());
+            }
+        }
+    }
+    posted.values().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_held_with_its_request_and_paid_with_its_end_each_in_one_commit() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let requested = done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    assert_eq!(execution(&requested).status, ExecutionStatus::Running);
+    assert_eq!(balance(&ledger, "customers:1").await, ("100.00".into(), "0.50".into()));
+    let ended = done(&ledger, finished(CALL, tokens(10, 5))).await;
+    let settled = *execution(&ended).settled.unwrap();
+    assert_eq!((settled.cost, settled.from_holds), (amount("0.20"), amount("0.20")));
+    assert_eq!((settled.overdrawn, settled.debt), (amount("0.00"), amount("0.00")));
+    assert_eq!(balance(&ledger, "customers:1").await, ("99.80".into(), "0.00".into()));
+    assert_eq!(balance(&ledger, "@revenue").await.0, "0.20");
+    let events = ledger.events().await;
+    let ours: Vec<_> = events.iter().filter(|event| event.text.aggregate_id == CALL.0).collect();
+    assert_eq!(ours.len(), 3, "requested, completed, settled");
+    let hold = TransactionId::of_execution(CALL, "hold/0");
+    for (step, with) in [(ours[0], "held"), (ours[2], "settled")] {
+        let beside =
+            events.iter().find(|event| event.text.aggregate_id == hold.0 && event.text.event_type == with);
+        assert_eq!(beside.unwrap().text.command_id, step.text.command_id, "{with}");
+    }
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_has_the_first_answer_and_no_second_effect() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let steps = [
+        call(&ledger, CALL, "customers:1", tokens(10, 20)),
+        extension(CALL, tokens(0, 10)),
+        finished(CALL, tokens(10, 25)),
+    ];
+    for (index, step) in steps.into_iter().enumerate() {
+        let name = format!("step {index}");
+        let first = ledger.run(step.clone(), key(&name, "same")).await.unwrap();
+        let events = ledger.events().await.len();
+        let fresh = ledger.restarted().await;
+        for program in [&ledger, &fresh] {
+            let again = program.run(step.clone(), key(&name, "same")).await.unwrap();
+            assert_eq!(again, Outcome { replayed: true, ..first.clone() }, "{name}");
+        }
+        assert_eq!(ledger.events().await.len(), events, "{name}");
+    }
+    assert_eq!(balance(&ledger, "customers:1").await, ("99.40".into(), "0.00".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_was_held_draws_on_what_there_is_and_the_rest_is_owed() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    let ended = done(&ledger, finished(CALL, tokens(10, 6_000))).await;
+    let settled = *execution(&ended).settled.unwrap();
+    let parts = (settled.from_holds, settled.overdrawn, settled.debt);
+    assert_eq!(parts, (amount("0.50"), amount("99.50"), amount("20.10")));
+    assert_eq!(settled.cost, amount("120.10"));
+    assert_eq!(balance(&ledger, "customers:1").await, ("0.00".into(), "0.00".into()));
+    assert_eq!(balance(&ledger, "@debts").await.0, "-20.10");
+    assert_eq!(balance(&ledger, "@revenue").await.0, "120.10");
+    assert_eq!(allowance(&ledger, "customers:1").await.debt, amount("20.10"));
+    // The wallet is not empty any more, and still owes.
+    ledger.submit(transfer("@world", "customers:1", "5.00")).await.unwrap();
+    let next = ExecutionId(Uuid::from_u128(2));
+    let refused = rejection(ledger.run(call(&ledger, next, "customers:1", tokens(1, 1)), None).await);
+    let AllowanceRejection::InDebt { debt, .. } = (match refused {
+        Rejection::Allowance(rejection) => rejection,
+        other => panic!("{other:?}"),
+    }) else {
+        panic!("not in debt")
+    };
+    assert_eq!(debt, amount("15.10"), "what had come in was taken into account");
+    ledger.submit(transfer("@world", "customers:1", "20.00")).await.unwrap();
+    done(&ledger, call(&ledger, next, "customers:1", tokens(1, 1))).await;
+    assert_eq!(allowance(&ledger, "customers:1").await.debt, amount("0.00"));
+    assert_eq!(balance(&ledger, "customers:1").await, ("4.90".into(), "0.03".into()));
+    assert_eq!(balance(&ledger, "@debts").await.0, "0.00");
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_calls_at_once_no_more_is_held_than_there_is() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let calls = (0..150).map(|index| {
+        let id = ExecutionId(Uuid::from_u128(100 + index));
+        (call(&ledger, id, "customers:1", tokens(100, 0)), None)
+    });
+    let results = ledger.run_all(calls.collect()).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
+    let refused = results.into_iter().find(Result::is_err).unwrap();
+    assert!(matches!(rejection(refused), Rejection::Allowance(AllowanceRejection::Exhausted { .. })));
+    assert_eq!(balance(&ledger, "customers:1").await, ("100.00".into(), "100.00".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_extended_while_there_is_something_and_not_beyond() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(0, 2_500))).await;
+    let more = done(&ledger, extension(CALL, tokens(0, 2_500))).await;
+    assert_eq!(execution(&more).holds.len(), 2);
+    assert_eq!(balance(&ledger, "customers:1").await.1, "100.00");
+    let refused = rejection(ledger.run(extension(CALL, tokens(0, 1)), None).await);
+    assert!(matches!(refused, Rejection::Allowance(AllowanceRejection::Exhausted { .. })), "{refused:?}");
+    done(&ledger, finished(CALL, tokens(0, 2_600))).await;
+    assert_eq!(balance(&ledger, "customers:1").await, ("48.00".into(), "0.00".into()));
+    let ended = rejection(ledger.run(extension(CALL, tokens(0, 1)), None).await);
+    assert_eq!(ended, ExecutionRejection::Ended(ExecutionStatus::Completed).into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_watched_is_let_through_and_noted() {
+    for enforcement in [Enforcement::Monitor, Enforcement::Warn] {
+        let ledger = Ledger::funded(&["customers:1"]).await;
+        set_policy(&ledger, "customers:1", policy(Mode::Lifetime, "1.00", enforcement)).await;
+        let began = execution(&done(&ledger, call(&ledger, CALL, "customers:1", tokens(20_000, 0))).await);
+        assert_eq!(began.body.enforcement, enforcement);
+        assert_eq!(balance(&ledger, "customers:1").await, ("101.00".into(), "101.00".into()));
+        let events = ledger.events().await;
+        let noted = events.iter().find(|event| event.text.event_type == "exceeded").unwrap();
+        assert!(noted.text.payload.contains(r#""short": "99.00""#), "{}", noted.text.payload);
+        done(&ledger, finished(CALL, tokens(20_000, 0))).await;
+        assert_eq!(allowance(&ledger, "customers:1").await.debt, amount("99.00"));
+        // Debt stops those alone whose limits are hard.
+        let next = ExecutionId(Uuid::from_u128(2));
+        done(&ledger, call(&ledger, next, "customers:1", tokens(1, 1))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_without_a_price_is_refused_under_a_hard_limit_and_let_through_under_others() {
+    let ledger = Ledger::funded(&["customers:1", "customers:2"]).await;
+    set_policy(&ledger, "customers:2", policy(Mode::Lifetime, "1.00", Enforcement::Warn)).await;
+    let unpriced = |wallet: &str, id| match call(&ledger, id, wallet, tokens(1, 1)) {
+        Command::Execute { id, mut call } => {
+            call.quoted = None;
+            Command::Execute { id, call }
+        }
+        other => panic!("{other:?}"),
+    };
+    let refused = rejection(ledger.run(unpriced("customers:1", CALL), None).await);
+    assert_eq!(refused, ExecutionRejection::Unpriced.into());
+    let other = ExecutionId(Uuid::from_u128(2));
+    let began = execution(&done(&ledger, unpriced("customers:2", other)).await);
+    assert!(began.holds.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_is_granted_once_however_many_ask_and_however_many_programs_there_are() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let zone = ZoneName::new("Europe/Berlin").unwrap();
+    done(&ledger, Command::Catalogue(CatalogueCommand::SetTimeZone { zone })).await;
+    let monthly = Mode::Monthly { rollover: Rollover::None };
+    set_policy(&ledger, "customers:1", policy(monthly, "10.00", Enforcement::Hard)).await;
+    let other = ledger.restarted().await;
+    let ask = |program: &Ledger, from: u128| {
+        let calls = (0..20).map(|index| {
+            (call(program, ExecutionId(Uuid::from_u128(from + index)), "customers:1", tokens(1, 0)), None)
+        });
+        calls.collect::<Vec<_>>()
+    };
+    let (one, two) = tokio::join!(ledger.run_all(ask(&ledger, 1_000)), other.run_all(ask(&other, 2_000)));
+    assert!(one.iter().chain(&two).all(Result::is_ok), "{one:?} {two:?}");
+    assert_eq!(balance(&ledger, "customers:1").await, ("110.00".into(), "0.40".into()));
+    // Two months later what was not promised is gone, and one month's grant is there.
+    ledger.clock.advance(TimeDelta::days(61));
+    done(&ledger, Command::Allowance { path: path("customers:1"), change: AllowanceChange::Renew }).await;
+    assert_eq!(balance(&ledger, "customers:1").await, ("110.40".into(), "0.40".into()));
+    assert_eq!(balance(&ledger, "@expired").await.0, "9.60");
+    let idle = Command::Allowance { path: path("customers:1"), change: AllowanceChange::Renew };
+    assert_eq!(rejection(ledger.run(idle, None).await), Rejection::NothingDue);
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_soonest_is_used_first_and_what_comes_back_too_late_is_gone() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let at = |days| Some(ledger.clock.get() + TimeDelta::days(days));
+    let grant = |id: u128, text: &str, expires_at: Option<DateTime<Utc>>| {
+        let (grant, priority) = (GrantId(Uuid::from_u128(id)), 100);
+        let change = AllowanceChange::Grant { grant, amount: amount(text), priority, expires_at };
+        Command::Allowance { path: path("customers:1"), change }
+    };
+    done(&ledger, grant(1, "5.00", None)).await;
+    done(&ledger, grant(2, "5.00", at(30))).await;
+    done(&ledger, grant(3, "5.00", at(1))).await;
+    let mut asked = call(&ledger, CALL, "customers:1", tokens(700, 0));
+    if let Command::Execute { call, .. } = &mut asked {
+        call.expires_at = ledger.clock.get() + TimeDelta::days(3);
+    }
+    done(&ledger, asked).await;
+    let reserved: Vec<_> = allowance(&ledger, "customers:1").await.reserved[&CALL]
+        .iter()
+        .map(|part| (part.grant.0.as_u128(), part.amount))
+        .collect();
+    assert_eq!(reserved, [(3, amount("5.00")), (2, amount("2.00"))]);
+    ledger.clock.advance(TimeDelta::days(2));
+    done(&ledger, finished(CALL, tokens(100, 0))).await;
+    done(&ledger, Command::Allowance { path: path("customers:1"), change: AllowanceChange::Renew }).await;
+    let grants = allowance(&ledger, "customers:1").await.grants;
+    let left: Vec<_> = grants.iter().map(|(id, grant)| (id.0.as_u128(), grant.remaining)).collect();
+    assert_eq!(left, [(1, amount("5.00")), (2, amount("5.00"))]);
+    assert_eq!(balance(&ledger, "@expired").await.0, "4.00");
+    assert_eq!(balance(&ledger, "customers:1").await, ("110.00".into(), "0.00".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_end_nobody_recorded_ends_by_itself_and_gives_back_what_it_held() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    set_policy(&ledger, "customers:1", policy(Mode::Lifetime, "1.00", Enforcement::Hard)).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    let expire = || Command::ExpireExecution { id: CALL };
+    assert_eq!(rejection(ledger.run(expire(), None).await), ExecutionRejection::NotDue.into());
+    ledger.clock.advance(TimeDelta::minutes(10));
+    // Also where the tenant cannot be written any more.
+    done(&ledger, Command::Tenant(TenantCommand::Suspend { reason: Reason::new("unpaid").unwrap() })).await;
+    let ended = execution(&done(&ledger, expire()).await);
+    assert_eq!(ended.status, ExecutionStatus::Expired);
+    assert_eq!(balance(&ledger, "customers:1").await, ("101.00".into(), "0.00".into()));
+    assert!(allowance(&ledger, "customers:1").await.reserved.is_empty());
+    let late = rejection(ledger.run(finished(CALL, tokens(1, 1)), None).await);
+    assert_eq!(late, ExecutionRejection::Ended(ExecutionStatus::Expired).into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_did_is_paid_for_whatever_has_become_of_tenant_and_wallet() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    done(&ledger, Command::FreezeWallet { path: path("customers:1") }).await;
+    done(&ledger, Command::Tenant(TenantCommand::Suspend { reason: Reason::new("unpaid").unwrap() })).await;
+    let mut end = finished(CALL, tokens(10, 100));
+    if let Command::FinishExecution { finished, .. } = &mut end {
+        finished.end = End::Failed(FailureReason::StreamCut);
+    }
+    let ended = execution(&done(&ledger, end).await);
+    let settled = ended.settled.unwrap();
+    let parts = (settled.from_holds, settled.overdrawn, settled.debt);
+    assert_eq!(
+        parts,
+        (amount("0.50"), amount("0.00"), amount("1.60")),
+        "a frozen wallet pays what it promised and owes the rest"
+    );
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_call_is_as_if_it_were_not_there() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    let other = ledger.neighbour().await;
+    let zero = Usage::default();
+    for command in [finished(CALL, zero), extension(CALL, zero), Command::ExpireExecution { id: CALL }] {
+        let name = command.name();
+        assert_eq!(rejection(other.run(command, None).await), ExecutionRejection::NotFound.into(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let refused = rejection(ledger.run(call(&ledger, CALL, "@world", tokens(1, 1)), None).await);
+    assert_eq!(refused, AllowanceRejection::SystemWallet.into());
+    let refused = rejection(ledger.run(call(&ledger, CALL, "customers:9", tokens(1, 1)), None).await);
+    assert_eq!(refused, WalletRejection::NotFound(path("customers:9")).into());
+    let zone = ZoneName::new("Europe/Atlantis").unwrap();
+    let unknown = CatalogueCommand::SetTimeZone { zone: zone.clone() };
+    assert_eq!(
+        rejection(ledger.run(Command::Catalogue(unknown), None).await),
+        Rejection::UnknownTimeZone(zone)
+    );
+    let level = LevelName::new("gold").unwrap();
+    let assign = AllowanceChange::Assign { level: Some(level.clone()), user: None };
+    let assign = Command::Allowance { path: path("customers:1"), change: assign };
+    assert_eq!(rejection(ledger.run(assign.clone(), None).await), CatalogueRejection::LevelNotFound.into());
+    let define =
+        CatalogueCommand::DefineLevel(Level { name: level.clone(), tier: 1, features: BTreeMap::new() });
+    done(&ledger, Command::Catalogue(define)).await;
+    let governed = Governed::Level(level);
+    let policy = policy(Mode::Lifetime, "3.00", Enforcement::Hard);
+    done(&ledger, Command::Catalogue(CatalogueCommand::SetPolicy { governed, policy })).await;
+    done(&ledger, assign).await;
+    assert_eq!(balance(&ledger, "customers:1").await.0, "103.00", "who comes to a level has what it grants");
+}

@@ -130,6 +130,7 @@ async fn metered(ledger: &Ledger) {
                 },
             },
         }),
+        requested_at: None,
         expires_at: ledger.clock.get() + TimeDelta::hours(1),
     });
     let finished = Box::new(FinishedCall {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use commands::{
     Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Rejection, Request, Resource,
 };
-use domain::execution::{Execution, ExecutionRejection, ExecutionStatus};
+use domain::execution::{Execution, ExecutionRejection};
 use domain::{ExecutionId, TenantId, Usage};
 use journal::Position;
 use tokio::task::JoinHandle;
@@ -78,9 +78,7 @@ impl Account {
                 let command = Command::FinishExecution { id: account.id, finished };
                 match account.submit(command, None).await {
                     Ok(outcome) => return Some(outcome.position),
-                    Err(Failure::Rejected(Rejection::Execution(ExecutionRejection::Ended(status))))
-                        if doubtful && status != ExecutionStatus::Expired =>
-                    {
+                    Err(Failure::Rejected(Rejection::Execution(ExecutionRejection::Ended(_)))) if doubtful => {
                         // An earlier attempt was recorded after all.
                         return None;
                     }

@@ -52,6 +52,20 @@ impl Account {
         self.submit(command, None).await.map(drop)
     }
 
+    /// The same, tried again a few times where the ledger is only busy: a stream is not to end for that.
+    pub(crate) async fn extend_patiently(&self, more: Usage) -> Result<(), Failure> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.extend(more).await {
+                Err(Failure::Overloaded) if pause < LONGEST_PAUSE / 10 => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Whether it has ended. The ledger is asked to let it expire: it says so if it has, and does it if its time is over.
     pub(crate) async fn has_ended(&self) -> bool {
         let command = Command::ExpireExecution { id: self.id };

@@ -372,7 +372,7 @@ async fn what_a_call_came_to_is_paid_once_also_when_it_is_said_after_the_call_ex
     let ledger = Ledger::funded(&["customers:1"]).await;
     set_policy(&ledger, "customers:1", policy(Mode::Lifetime, "1.00", Enforcement::Hard)).await;
     done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
-    done(&ledger, transfer("customers:1", "@world", "100.00")).await;
+    ledger.submit(transfer("customers:1", "@world", "100.00")).await.unwrap();
     ledger.clock.advance(TimeDelta::minutes(10));
     done(&ledger, Command::ExpireExecution { id: CALL }).await;
     let ended = execution(&done(&ledger, finished(CALL, tokens(50, 50))).await);

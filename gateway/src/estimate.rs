@@ -94,6 +94,12 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_in_an_answer_does_not_count_by_its_bytes() {
+        assert_eq!(output(weight(&"A".repeat(1 << 20))), ATTACHMENT);
+        assert_eq!(weight("a word"), 6);
+    }
+
+    #[test]
     fn a_string_that_never_ends_is_counted_to_the_end() {
         assert_eq!(input(b"\"abcdefg"), input(b"\"abcdefg\\"));
     }

@@ -32,17 +32,7 @@ pub(in crate::execute) fn finish(
         Some(paid) => paid.price.cost(&finished.usage, user.scale).map_err(too_large)?,
         None => Amount::zero(user.scale),
     };
-    let mut left = cost;
-    let mut returned = Amount::zero(user.scale);
-    let holds = pending(workspace, &execution)?;
-    let mut used = Vec::with_capacity(holds.len());
-    for tranche in &holds {
-        let part = least(left, tranche.held);
-        left = left.checked_sub(part).map_err(too_large)?;
-        let rest = tranche.held.checked_sub(part).map_err(too_large)?;
-        returned = returned.checked_add(rest).map_err(too_large)?;
-        used.push((tranche.transaction, part));
-    }
+    let Shares { used, left, returned } = Shares::of(cost, &pending(workspace, &execution)?)?;
     let from_holds = cost.checked_sub(left).map_err(too_large)?;
     let overdrawn = least(left, user.available_with(workspace, returned)?);
     let debt = left.checked_sub(overdrawn).map_err(too_large)?;
@@ -84,6 +74,30 @@ pub(in crate::execute) fn finish(
         user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
     }
     resource(workspace, id)
+}
+
+/// What holds pay of a cost, in their order.
+struct Shares {
+    used: Vec<(TransactionId, Amount)>,
+    /// What they do not cover.
+    left: Amount,
+    /// What they give back.
+    returned: Amount,
+}
+
+impl Shares {
+    fn of(cost: Amount, holds: &[Tranche]) -> Result<Self, Stop> {
+        let mut shares =
+            Self { used: Vec::with_capacity(holds.len()), left: cost, returned: Amount::zero(cost.scale()) };
+        for tranche in holds {
+            let part = least(shares.left, tranche.held);
+            shares.left = shares.left.checked_sub(part).map_err(too_large)?;
+            let rest = tranche.held.checked_sub(part).map_err(too_large)?;
+            shares.returned = shares.returned.checked_add(rest).map_err(too_large)?;
+            shares.used.push((tranche.transaction, part));
+        }
+        Ok(shares)
+    }
 }
 
 /// Ends a call whose time is over, and gives back what is held for it.

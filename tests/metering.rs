@@ -17,8 +17,9 @@ use domain::execution::{End, ExecutionRejection, ExecutionStatus, FailureReason,
 use domain::tenant::TenantCommand;
 use domain::wallet::WalletRejection;
 use domain::{
-    Allowance, AllowanceId, AssetCode, Digest, Execution, ExecutionId, GrantId, LevelName, ModelName, Price,
-    ProviderName, Rates, Reason, TransactionId, Usage, UsageSource, WalletId, WalletPath, ZoneName, event,
+    Allowance, AllowanceId, AssetCode, Digest, Execution, ExecutionId, GrantId, LevelName, Metadata,
+    ModelName, Price, ProviderName, Rates, Reason, Scale, TransactionId, Usage, UsageSource, WalletId,
+    WalletPath, ZoneName, event,
 };
 use support::ledger::{Ledger, amount, key, transfer};
 use uuid::Uuid;
@@ -359,8 +360,122 @@ async fn a_call_whose_end_nobody_recorded_ends_by_itself_and_gives_back_what_it_
     assert_eq!(ended.status, ExecutionStatus::Expired);
     assert_eq!(balance(&ledger, "customers:1").await, ("101.00".into(), "0.00".into()));
     assert!(allowance(&ledger, "customers:1").await.reserved.is_empty());
-    let late = rejection(ledger.run(finished(CALL, tokens(1, 1)), None).await);
-    assert_eq!(late, ExecutionRejection::Ended(ExecutionStatus::Expired).into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_came_to_is_paid_once_also_when_it_is_said_after_the_call_expired() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    set_policy(&ledger, "customers:1", policy(Mode::Lifetime, "1.00", Enforcement::Hard)).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    ledger.submit(transfer("customers:1", "@world", "100.00")).await.unwrap();
+    ledger.clock.advance(TimeDelta::minutes(10));
+    done(&ledger, Command::ExpireExecution { id: CALL }).await;
+    let ended = execution(&done(&ledger, finished(CALL, tokens(50, 50))).await);
+    assert_eq!(ended.status, ExecutionStatus::Expired, "it does not end twice");
+    let settled = ended.settled.unwrap();
+    let parts = (settled.cost, settled.from_holds, settled.overdrawn, settled.debt);
+    assert_eq!(parts, (amount("1.50"), amount("0.00"), amount("1.00"), amount("0.50")));
+    assert_eq!(balance(&ledger, "customers:1").await, ("0.00".into(), "0.00".into()));
+    assert_eq!(balance(&ledger, "@revenue").await.0, "1.50");
+    assert_eq!(allowance(&ledger, "customers:1").await.debt, amount("0.50"));
+    let again = rejection(ledger.run(finished(CALL, tokens(1, 1)), None).await);
+    assert_eq!(again, ExecutionRejection::Ended(ExecutionStatus::Expired).into());
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_and_is_paid_also_where_somebody_else_ended_its_hold() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let other = ExecutionId(Uuid::from_u128(0xe2));
+    for id in [CALL, other] {
+        done(&ledger, call(&ledger, id, "customers:1", tokens(10, 20))).await;
+        done(&ledger, Command::Release { id: TransactionId::of_execution(id, "hold/0") }).await;
+    }
+    let settled = execution(&done(&ledger, finished(CALL, tokens(10, 20))).await).settled.unwrap();
+    assert_eq!((settled.from_holds, settled.overdrawn), (amount("0.00"), amount("0.50")));
+    ledger.clock.advance(TimeDelta::minutes(10));
+    done(&ledger, Command::ExpireExecution { id: other }).await;
+    assert_eq!(balance(&ledger, "customers:1").await, ("99.50".into(), "0.00".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_does_not_end_without_its_money_while_its_wallet_is_frozen() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let ends = ledger.clock.get() + TimeDelta::days(1);
+    let grant = AllowanceChange::Grant {
+        grant: GrantId(Uuid::from_u128(1)),
+        amount: amount("5.00"),
+        priority: 1,
+        expires_at: Some(ends),
+    };
+    done(&ledger, Command::Allowance { path: path("customers:1"), change: grant }).await;
+    done(&ledger, Command::FreezeWallet { path: path("customers:1") }).await;
+    ledger.clock.advance(TimeDelta::days(2));
+    let renew = || Command::Allowance { path: path("customers:1"), change: AllowanceChange::Renew };
+    assert_eq!(rejection(ledger.run(renew(), None).await), Rejection::NothingDue);
+    done(&ledger, Command::UnfreezeWallet { path: path("customers:1") }).await;
+    done(&ledger, renew()).await;
+    assert_eq!(
+        balance(&ledger, "customers:1").await.0,
+        "100.00",
+        "what was granted is gone, not the wallet's own"
+    );
+    assert_eq!(balance(&ledger, "@expired").await.0, "5.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_owed_is_recorded_whatever_was_done_to_the_tenants_own_wallets() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let (asset, none) = (AssetCode::new("USD").unwrap(), Metadata::default());
+    let debts = Command::OpenWallet {
+        path: path("@debts"),
+        asset: asset.clone(),
+        minimum: Some(amount("0.00")),
+        metadata: none.clone(),
+    };
+    done(&ledger, debts).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    done(&ledger, Command::FreezeWallet { path: path("@revenue") }).await;
+    let settled = execution(&done(&ledger, finished(CALL, tokens(0, 6_000))).await).settled.unwrap();
+    let parts = (settled.from_holds, settled.overdrawn, settled.debt);
+    assert_eq!(parts, (amount("0.50"), amount("99.50"), amount("20.00")));
+    assert_eq!(balance(&ledger, "@revenue").await.0, "0.50");
+    assert_eq!(balance(&ledger, "@revenue:USD").await.0, "119.50");
+    assert_eq!(balance(&ledger, "@debts:USD").await.0, "-20.00");
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wallets_of_another_asset_have_revenue_and_grants_of_their_own() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    let (points, scale) = (AssetCode::new("POINT").unwrap(), Scale::new(2).unwrap());
+    done(&ledger, Command::RegisterAsset { code: points.clone(), scale }).await;
+    let open = Command::OpenWallet {
+        path: path("customers:2"),
+        asset: points.clone(),
+        minimum: None,
+        metadata: Metadata::default(),
+    };
+    done(&ledger, open).await;
+    let given = Policy { asset: points.clone(), ..policy(Mode::Lifetime, "9.00", Enforcement::Hard) };
+    set_policy(&ledger, "customers:2", given).await;
+    let other = ExecutionId(Uuid::from_u128(0xe2));
+    let mut begin = call(&ledger, other, "customers:2", tokens(10, 20));
+    if let Command::Execute { call, .. } = &mut begin {
+        let price = Price { asset: points.clone(), ..price() };
+        call.quoted = Some(Quoted { price, ..quoted() });
+    }
+    done(&ledger, begin).await;
+    let mut end = finished(other, tokens(10, 20));
+    if let Command::FinishExecution { finished, .. } = &mut end {
+        let price = Price { asset: points, ..price() };
+        finished.paid = Some(Quoted { price, ..quoted() });
+    }
+    done(&ledger, end).await;
+    assert_eq!(balance(&ledger, "@revenue:POINT").await.0, "0.50");
+    assert_eq!(balance(&ledger, "customers:2").await.0, "8.50");
+    assert_eq!(trial_balance(&ledger).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

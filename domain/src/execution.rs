@@ -2,6 +2,7 @@
 //!
 //! It is requested and what it was estimated to cost is held, in one commit; more is held while it uses more; its end, what it
 //! came to and the payment are one commit again. An execution whose end nobody recorded expires, and its holds are released.
+//! What it came to can still be said afterwards, once: it stays expired, and is paid like any other.
 
 mod attempt;
 mod command;
@@ -58,7 +59,7 @@ impl ExecutionStatus {
         }
     }
 
-    /// Whether nothing can happen to it any more.
+    /// Whether it has ended. Of one that expired it may still be said, once, what it came to.
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Absent | Self::Running)
     }
@@ -114,6 +115,18 @@ impl Execution {
         }
     }
 
+    /// Checks that its end can be recorded: it goes on, or it expired and nobody has said yet what it came to.
+    ///
+    /// # Errors
+    /// [`ExecutionRejection::NotFound`], [`ExecutionRejection::Ended`].
+    pub fn finishable(&self) -> Result<(), ExecutionRejection> {
+        if self.status == ExecutionStatus::Expired && self.settled.is_none() {
+            Ok(())
+        } else {
+            self.running()
+        }
+    }
+
     /// Decides a command at `now`.
     ///
     /// # Errors
@@ -147,17 +160,19 @@ impl Execution {
                 Ok(vec![ExecutionEvent::Extended { estimate, hold, held }])
             }
             ExecutionCommand::Finish { attempts, end, settled } => {
-                self.running()?;
+                self.finishable()?;
                 if attempts.len() > MAX_ATTEMPTS {
                     return Err(ExecutionRejection::TooManyAttempts);
                 }
                 let tried = attempts.into_iter().map(ExecutionEvent::Attempted);
                 let end = match end {
-                    End::Completed => ExecutionEvent::Completed {},
-                    End::Failed(reason) => ExecutionEvent::Failed { reason },
-                    End::Cancelled => ExecutionEvent::Cancelled {},
+                    // It has ended already; only what it came to is new.
+                    _ if self.status == ExecutionStatus::Expired => None,
+                    End::Completed => Some(ExecutionEvent::Completed {}),
+                    End::Failed(reason) => Some(ExecutionEvent::Failed { reason }),
+                    End::Cancelled => Some(ExecutionEvent::Cancelled {}),
                 };
-                Ok(tried.chain([end, ExecutionEvent::Settled(settled)]).collect())
+                Ok(tried.chain(end).chain([ExecutionEvent::Settled(settled)]).collect())
             }
             ExecutionCommand::Expire => {
                 self.running()?;

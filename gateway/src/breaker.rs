@@ -91,9 +91,19 @@ impl<K: Eq + Hash + Clone> Breakers<K> {
         }
     }
 
-    /// An answer came, whatever it says.
+    /// An answer came, whatever it says. A pause that the provider asked for is not over by that: the answer may be to what
+    /// was asked before.
     pub(crate) fn succeeded(&self, key: &K) {
-        self.circuits.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        let now = Instant::now();
+        let mut circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        match circuits.get_mut(key) {
+            Some(circuit) if circuit.openings == 0 && circuit.until.is_some_and(|until| until > now) => {
+                circuit.failures = 0;
+            }
+            _ => {
+                circuits.remove(key);
+            }
+        }
     }
 
     /// Whether it works is not known: a call that was let through was given up.
@@ -202,6 +212,11 @@ mod tests {
         let breakers = breakers();
         breakers.pause(&"a", Duration::from_secs(3));
         assert_eq!(breakers.enter(&"a"), Passage::Shut(Duration::from_secs(3)));
+        breakers.succeeded(&"a");
+        assert!(
+            matches!(breakers.enter(&"a"), Passage::Shut(_)),
+            "an answer to an earlier call does not end it"
+        );
         pass(3).await;
         assert_eq!(breakers.enter(&"a"), Passage::Open);
         assert_eq!(breakers.enter(&"a"), Passage::Open, "nobody has to try it first");

@@ -25,7 +25,7 @@ use crate::record::{Place, Record, Run};
 use crate::refusal::Refusal;
 use crate::route::{self, Stop};
 use crate::translate::{self, Frame};
-use crate::trip::{Choice, Trip};
+use crate::trip::{Bill, Choice, Trip};
 
 /// Makes a call and sees to it that the client gets an answer.
 pub(crate) async fn run(shared: Arc<Shared>, call: Call, mut client: Client) {
@@ -209,10 +209,8 @@ async fn choices(
 fn choice(operation: Operation, asked: &Asked, stop: Stop, most: Option<u64>) -> Result<Choice, Refusal> {
     let dialect = stop.supplier.provider.dialect;
     let spoken = translate::counterpart(operation, dialect).ok_or_else(|| {
-        let message = format!(
-            "the model is had in the dialect `{}` alone, which has nothing like it",
-            dialect.as_str()
-        );
+        let name = dialect.as_str();
+        let message = format!("the model is had in the dialect `{name}` alone, which has nothing like it");
         Refusal::invalid("untranslatable", message)
     })?;
     let translated = if spoken == operation {
@@ -234,6 +232,7 @@ fn trip(shared: &Arc<Shared>, call: &Call, asked: Asked, choices: Vec<Choice>) -
         attempts: Vec::new(),
         flying: None,
         last: None,
+        bill: Bill::default(),
     }
 }
 
@@ -291,10 +290,10 @@ fn fingerprint(call: &Call) -> [u8; 32] {
 }
 
 fn hex(digest: [u8; 32]) -> Result<Digest, Refusal> {
-    let text: String = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect();
+    let text: String = digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
+        .collect();
     Digest::new(&text).map_err(|error| Refusal::new(500, "internal", error.to_string()))
-}
-
-fn digit(nibble: u8) -> Option<char> {
-    char::from_digit(nibble.into(), 16)
 }

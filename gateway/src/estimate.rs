@@ -27,6 +27,15 @@ pub(crate) fn output(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES)
 }
 
+/// The bytes of text that a string of an answer counts as: what is an attachment counts as one, whatever its length.
+pub(crate) fn weight(text: &str) -> u64 {
+    if is_attachment(text.as_bytes()) { ATTACHMENT * BYTES } else { length(text.len()) }
+}
+
+fn is_attachment(string: &[u8]) -> bool {
+    string.len() >= LONG && !string.iter().any(|byte| matches!(byte, b' ' | b'\\')) && string.is_ascii()
+}
+
 /// The bytes of a body that are text, and how many attachments are among its strings.
 fn measured(body: &[u8]) -> (u64, u64) {
     let mut text = 0_u64;
@@ -35,10 +44,7 @@ fn measured(body: &[u8]) -> (u64, u64) {
     while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
         text += length(quote);
         let (string, behind) = string_at(rest.get(quote + 1..).unwrap_or_default());
-        if string.len() >= LONG
-            && !string.iter().any(|byte| matches!(byte, b' ' | b'\\'))
-            && string.is_ascii()
-        {
+        if is_attachment(string) {
             attachments += 1;
         } else {
             text += length(string.len());
@@ -85,6 +91,12 @@ mod tests {
         assert_eq!(small, input(body(&"A".repeat(1 << 20)).as_bytes()));
         assert!((ATTACHMENT..ATTACHMENT + 40).contains(&small), "{small}");
         assert!(input(body(&"word ".repeat(1_000)).as_bytes()) > 1_250, "a long text is a text");
+    }
+
+    #[test]
+    fn a_picture_in_an_answer_does_not_count_by_its_bytes() {
+        assert_eq!(output(weight(&"A".repeat(1 << 20))), ATTACHMENT);
+        assert_eq!(weight("a word"), 6);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A hold covers the input and a tranche of output. When half of the last tranche has passed, the next one is asked for,
 //! while the stream goes on; it waits only where all that is held has passed. Under a hard limit a refusal ends the stream
-//! there. A price is always counted in tokens of the quoted one, because that is what the ledger holds by.
+//! there. Where more passed at once than a tranche, all of it is asked for. A bound of the output ends the growing, unless a
+//! provider goes well beyond it. A price is always counted in tokens of the quoted one, because that is what the ledger holds by.
 
 use commands::Failure;
 use domain::{Price, Rates, Scale, Usage};
@@ -26,7 +27,8 @@ pub(crate) struct Hold {
     /// The most tokens of output that can come.
     most: Option<u64>,
     hard: bool,
-    growing: Option<JoinHandle<Result<(), Failure>>>,
+    /// The next part, and how many tokens it covers.
+    growing: Option<(JoinHandle<Result<(), Failure>>, u64)>,
     /// No more is to be had.
     refused: bool,
 }
@@ -95,26 +97,32 @@ impl Hold {
 
     /// So many tokens of output passed. True while more may pass.
     pub(crate) async fn passed(&mut self, tokens: u64) -> bool {
-        if self.growing.as_ref().is_some_and(JoinHandle::is_finished) {
+        if self.growing.as_ref().is_some_and(|(growing, _)| growing.is_finished()) {
             self.grown().await;
         }
-        let ends = self.most.is_some_and(|most| self.covered >= most);
-        if self.growing.is_none()
-            && !self.refused
-            && !ends
-            && tokens > self.covered.saturating_sub(self.tranche / 2)
-        {
-            self.grow();
-        }
-        if tokens >= self.covered && self.growing.is_some() {
+        self.grow(tokens);
+        while tokens >= self.covered && self.growing.is_some() {
             self.grown().await;
+            self.grow(tokens);
         }
-        tokens < self.covered || ends || !self.hard || !self.refused
+        tokens < self.covered || self.is_bounded(tokens) || !self.hard || !self.refused
     }
 
-    /// Asks for the next tranche.
-    fn grow(&mut self) {
-        let tranche = Usage { output: self.tranche, ..Usage::default() };
+    /// Whether what is covered is all that can come. Tokens are counted about, so a provider is taken to keep to the bound
+    /// until it is far beyond it.
+    fn is_bounded(&self, tokens: u64) -> bool {
+        let far = |most: u64| most.saturating_add(most / 2).saturating_add(self.tranche);
+        self.most.is_some_and(|most| self.covered >= most && tokens < far(most))
+    }
+
+    /// Asks for the next tranche when it is time to.
+    fn grow(&mut self, tokens: u64) {
+        let early = tokens <= self.covered.saturating_sub(self.tranche / 2);
+        if early || self.growing.is_some() || self.refused || self.is_bounded(tokens) {
+            return;
+        }
+        let wanted = tokens.saturating_sub(self.covered).saturating_add(self.tranche);
+        let tranche = Usage { output: wanted, ..Usage::default() };
         let more = match (&self.quoted, &self.price) {
             (Some(quoted), Some(price)) if quoted.rates != price.rates => in_quoted(quoted, price, &tranche),
             _ => Some(tranche),
@@ -123,18 +131,19 @@ impl Hold {
         match more {
             Some(more) => {
                 let tasks = account.shared.tasks.clone();
-                self.growing = Some(tasks.spawn(async move { account.extend(more).await }));
+                let growing = tasks.spawn(async move { account.extend_patiently(more).await });
+                self.growing = Some((growing, wanted));
             }
             None => self.refused = true,
         }
     }
 
     async fn grown(&mut self) {
-        let Some(growing) = self.growing.take() else {
+        let Some((growing, tokens)) = self.growing.take() else {
             return;
         };
         match growing.await {
-            Ok(Ok(())) => self.covered = self.covered.saturating_add(self.tranche),
+            Ok(Ok(())) => self.covered = self.covered.saturating_add(tokens),
             Ok(Err(failure)) => {
                 tracing::debug!(execution = %self.account.id, %failure, "a hold is not extended");
                 self.refused = true;

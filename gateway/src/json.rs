@@ -3,6 +3,7 @@
 //! What a client sends for a provider is the client's: numbers keep their digits, members their order, strings their
 //! escapes. So a body is not parsed and written again; what has to change is cut out and put in.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -47,8 +48,9 @@ impl Object {
         let Members(found) = serde_json::from_str(read).map_err(|error| malformed(&error))?;
         let base = read.as_ptr().addr();
         let mut members: Vec<(String, Range<usize>)> = Vec::with_capacity(found.len());
+        let mut names = HashSet::with_capacity(found.len());
         for (name, value) in found {
-            if members.iter().any(|(other, _)| *other == name) {
+            if !names.insert(name.clone()) {
                 return Err(NotAnObject::Twice(name));
             }
             // A borrowed value is a part of the text it was read from.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use commands::{
     Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Rejection, Request, Resource,
 };
-use domain::execution::{Execution, ExecutionRejection, ExecutionStatus};
+use domain::execution::{Execution, ExecutionRejection};
 use domain::{ExecutionId, TenantId, Usage};
 use journal::Position;
 use tokio::task::JoinHandle;
@@ -52,6 +52,20 @@ impl Account {
         self.submit(command, None).await.map(drop)
     }
 
+    /// The same, tried again a few times where the ledger is only busy: a stream is not to end for that.
+    pub(crate) async fn extend_patiently(&self, more: Usage) -> Result<(), Failure> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.extend(more).await {
+                Err(Failure::Overloaded) if pause < LONGEST_PAUSE / 10 => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Whether it has ended. The ledger is asked to let it expire: it says so if it has, and does it if its time is over.
     pub(crate) async fn has_ended(&self) -> bool {
         let command = Command::ExpireExecution { id: self.id };
@@ -78,9 +92,7 @@ impl Account {
                 let command = Command::FinishExecution { id: account.id, finished };
                 match account.submit(command, None).await {
                     Ok(outcome) => return Some(outcome.position),
-                    Err(Failure::Rejected(Rejection::Execution(ExecutionRejection::Ended(status))))
-                        if doubtful && status != ExecutionStatus::Expired =>
-                    {
+                    Err(Failure::Rejected(Rejection::Execution(ExecutionRejection::Ended(_)))) if doubtful => {
                         // An earlier attempt was recorded after all.
                         return None;
                     }

@@ -104,7 +104,7 @@ impl Refusal {
     /// Whole seconds, rounded up, and never none.
     fn seconds(&self) -> Option<u64> {
         let wait = self.retry_after?;
-        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+        Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
     fn openai_type(&self) -> &'static str {

@@ -114,7 +114,7 @@ impl Parser {
 /// The event of a block of lines; `None` without data.
 fn parse(raw: Bytes) -> Option<Event> {
     let mut name = None;
-    let mut data: Option<Bytes> = None;
+    let mut lines: Vec<Bytes> = Vec::new();
     for line in raw.split(|byte| matches!(byte, b'\n' | b'\r')) {
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let (field, rest) = line.split_at(colon);
@@ -122,17 +122,15 @@ fn parse(raw: Bytes) -> Option<Event> {
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
             b"event" => name = Some(String::from_utf8_lossy(value).into_owned()),
-            b"data" => {
-                let value = raw.slice_ref(value);
-                data = Some(match data {
-                    None => value,
-                    Some(before) => [before.as_ref(), b"\n", value.as_ref()].concat().into(),
-                });
-            }
+            b"data" => lines.push(raw.slice_ref(value)),
             _ => {}
         }
     }
-    let data = data?;
+    let data = match lines.as_slice() {
+        [] => return None,
+        [only] => only.clone(),
+        _ => lines.join(&b"\n"[..]).into(),
+    };
     Some(Event { raw, name, data })
 }
 

@@ -5,6 +5,7 @@
 //! provider without a price is tried, and none whose price the hold cannot be made to cover.
 
 mod attempt;
+mod bill;
 mod choice;
 
 use std::collections::BTreeSet;
@@ -12,18 +13,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::execution::{Attempt, AttemptOutcome, Operation};
+use domain::execution::{Attempt, AttemptOutcome, MAX_ATTEMPTS, Operation};
 use domain::{ModelName, Usage, UsageSource};
 use tokio::time::Instant;
 
 pub(crate) use self::attempt::{Opened, Streaming};
+pub(crate) use self::bill::Bill;
 pub(crate) use self::choice::{Choice, Circuit};
 use crate::breaker::Passage;
 use crate::dialect::{self, Asked};
 use crate::gateway::Shared;
 use crate::hold::Hold;
 use crate::refusal::Refusal;
-use crate::upstream::Trouble;
+use crate::upstream::{Late, Trouble};
 
 /// The way of one call.
 pub(crate) struct Trip {
@@ -38,6 +40,7 @@ pub(crate) struct Trip {
     pub(crate) flying: Option<Flying>,
     /// Which of the choices was tried last.
     pub(crate) last: Option<usize>,
+    pub(crate) bill: Bill,
 }
 
 /// An attempt that goes on.
@@ -96,9 +99,10 @@ impl Trip {
                     _ => break,
                 }
             };
-            let spent = self.attempts.len() >= usize::try_from(options.attempts).unwrap_or(usize::MAX);
+            let spent = self.attempts.len() >= self.most();
             let nobody = out.len() == self.choices.len();
-            if spent || nobody || Instant::now() + wait >= self.deadline {
+            // A provider may ask for any time at all, so nothing is added to the present one.
+            if spent || nobody || wait >= self.deadline.duration_since(Instant::now()) {
                 break;
             }
             tokio::time::sleep(wait).await;
@@ -106,15 +110,19 @@ impl Trip {
         Err(last.map_or_else(|| Stranded::Refused(left_alone(Duration::from_secs(1))), Stranded::Trouble))
     }
 
+    /// How many attempts there may be: no more than an execution can record.
+    fn most(&self) -> usize {
+        usize::try_from(self.shared.options.retry.attempts).unwrap_or(usize::MAX).min(MAX_ATTEMPTS)
+    }
+
     /// Tries each provider that is not out, once.
     async fn round(&mut self, out: &mut BTreeSet<usize>) -> Round {
         let mut round = Round { opened: None, trouble: None, asked: None, shut: None, refused: None };
         for index in 0..self.choices.len() {
-            let most = usize::try_from(self.shared.options.retry.attempts).unwrap_or(usize::MAX);
             let Some(choice) = self.choices.get(index).filter(|_| !out.contains(&index)) else {
                 continue;
             };
-            if self.attempts.len() >= most {
+            if self.attempts.len() >= self.most() {
                 break;
             }
             let (circuit, price) = (choice.circuit(), choice.stop.price.clone());
@@ -137,7 +145,9 @@ impl Trip {
                     return round;
                 }
                 Err(trouble) => {
-                    self.landed(trouble.outcome(), trouble.status(), None);
+                    let quoted = self.present().and_then(Choice::quoted);
+                    let used = self.bill.failed(quoted);
+                    self.landed(trouble.outcome(), trouble.status(), used);
                     if !self.weigh(&circuit, index, trouble, out, &mut round) {
                         return round;
                     }
@@ -160,7 +170,8 @@ impl Trip {
         tracing::debug!(provider = %circuit.1, reason = trouble.reason().as_str(), %trouble, "an attempt failed");
         if trouble.is_failure() {
             if breakers.failed(circuit) {
-                tracing::warn!(provider = %circuit.1, reason = trouble.reason().as_str(), %trouble, "a provider is left alone");
+                // Not in its own words: they may tell a credential.
+                tracing::warn!(provider = %circuit.1, reason = trouble.reason().as_str(), "a provider is left alone");
             }
         } else {
             breakers.succeeded(circuit);
@@ -184,9 +195,11 @@ impl Trip {
         }
     }
 
-    /// Counts a failure in the middle of a stream against the provider.
+    /// Counts a failure in the middle of a stream against the provider. That the whole took too long may be the client's
+    /// doing, who read slowly: no client is to have a provider left alone.
     pub(crate) fn blame(&self, trouble: &Trouble) {
-        if let Some(choice) = self.present().filter(|_| trouble.is_failure()) {
+        let whose = trouble.is_failure() && !matches!(trouble, Trouble::TimedOut(Late::Total));
+        if let Some(choice) = self.present().filter(|_| whose) {
             self.shared.breakers.failed(&choice.circuit());
         }
     }

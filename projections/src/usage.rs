@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::execution::Operation;
+use domain::execution::{ExecutionEvent, ExecutionStatus, Operation};
 use domain::{Amount, Execution, MoneyError, ProviderName, TenantId, WalletId};
 use uuid::Uuid;
 
@@ -39,7 +39,28 @@ pub(crate) struct Tally {
 /// The rows that some calls count in.
 pub(crate) type Tallies = BTreeMap<Place, Tally>;
 
-/// Counts a call that has ended at `at`, with all that its last command said of it.
+/// What an event of a call says about when it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// It has ended.
+    Ended,
+    /// It had expired, and counted then; now it is known what it came to.
+    Late,
+}
+
+impl Counts {
+    /// After `said`: each end of a call is one of these, and the last event of its command. `call` is as it is behind it.
+    pub(crate) fn after(said: &ExecutionEvent, call: &Execution) -> Option<Self> {
+        match said {
+            ExecutionEvent::Settled(_) if call.status == ExecutionStatus::Expired => Some(Self::Late),
+            ExecutionEvent::Settled(_) | ExecutionEvent::Expired {} => Some(Self::Ended),
+            _ => None,
+        }
+    }
+}
+
+/// Counts a call that has ended at `at`, with all that its last command said of it; of one that had counted before, what it
+/// came to.
 ///
 /// # Errors
 /// [`MoneyError`] where the sum of a row is beyond any amount.
@@ -48,6 +69,7 @@ pub(crate) fn count(
     tenant: TenantId,
     call: &Execution,
     at: DateTime<Utc>,
+    counts: Counts,
 ) -> Result<(), MoneyError> {
     let body = &call.body;
     // What was made elsewhere counts at its own time.
@@ -71,7 +93,9 @@ pub(crate) fn count(
         first_token: Histogram::default(),
         total: Histogram::default(),
     });
-    tally.calls += 1;
+    if counts == Counts::Ended {
+        tally.calls += 1;
+    }
     if let Some(last) = call.attempts.last() {
         tally.total.record(last.total_ms);
         if let Some(first_token) = last.first_token_ms {

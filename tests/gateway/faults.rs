@@ -178,6 +178,39 @@ async fn a_wait_beyond_the_deadline_is_handed_to_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wait_beyond_all_measure_is_no_surprise() {
+    let never = u64::MAX.to_string();
+    let provider = Provider::new([with_header(429, &format!("retry-after: {never}"), "{}")]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let reply = world.gateway.call(world.streamed()).await;
+    assert_eq!(reply.status, 429);
+    assert_eq!(crate::world::header(&reply, "retry-after"), Some(never.as_str()));
+    assert!(world.settled().await.1.cost.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_filter_ended_is_not_asked_of_another_even_if_its_stream_is_cut() {
+    let filtered = STOP.replace("\"stop\"", "\"content_filter\"");
+    let cut = vec![head(), chunk(ROLE), chunk(&filtered), Step::Break];
+    let (strict, lax) = (Provider::new([cut]).await, Provider::new([good()]).await);
+    let world = World::new(&[openai("strict", &strict.address), openai("lax", &lax.address)]).await;
+    assert_eq!(read(world.gateway.call(world.streamed()).await).await.0, 400);
+    assert!(lax.asked().is_empty());
+    assert_eq!(world.settled().await.0.reason, Some(FailureReason::ContentFilter));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_reports_before_it_is_cut_is_paid_where_nobody_answers() {
+    let cut = || vec![head(), chunk(ROLE), chunk(&usage(10, 0)), Step::Break];
+    let provider = Provider::new([cut(), cut(), cut(), cut()]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert_eq!(read(world.gateway.call(world.streamed()).await).await.0, 502);
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.reason, Some(FailureReason::StreamCut));
+    assert_eq!((settled.cost, settled.usage.input), (amount("0.10"), 10), "once, whatever was tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filters_refusal_is_not_got_round() {
     let body =
         r#"{"error":{"message":"no","type":"invalid_request_error","param":null,"code":"content_filter"}}"#;

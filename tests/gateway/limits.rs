@@ -55,6 +55,40 @@ async fn a_hold_grows_while_tokens_flow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_up_with_an_event_of_many_tranches() {
+    let provider = Provider::new([stream(&[
+        &delta(&"some ".repeat(800)),
+        &delta("more"),
+        STOP,
+        &usage(10, 1_000),
+        DONE,
+    ])])
+    .await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert!(read(world.gateway.call(world.streamed()).await).await.1.ends_with(DONE));
+    let (execution, settled) = world.settled().await;
+    assert_eq!((settled.cost, settled.from_holds), (amount("20.10"), amount("20.10")));
+    assert!(execution.extensions <= 2, "all of it at once: {}", execution.extensions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_that_a_provider_does_not_keep_to_is_no_licence() {
+    let provider = Provider::new([long(500)]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    world.leave("5.00").await;
+    let body = r#"{"model":"m","messages":[],"max_tokens":20,"stream":true}"#;
+    let call = world.call(domain::execution::Operation::OpenAiChat, body);
+    let (_, text) = read(world.gateway.call(call).await).await;
+    assert!(text.contains("budget_exhausted"), "{text}");
+    let (_, settled) = world.settled().await;
+    assert!(
+        settled.debt.minor() <= 200,
+        "no more than what lies between the bound and the doubt: {}",
+        settled.debt
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn at_a_hard_limit_the_stream_ends_with_a_word_and_is_paid() {
     let provider = Provider::new([long(500)]).await;
     let world = World::new(&[openai("p", &provider.address)]).await;

@@ -147,6 +147,10 @@ impl User {
 
     /// Brings the allowance up to date. False where there was nothing to do.
     pub(super) fn renew(&mut self, workspace: &mut Workspace<'_>) -> Result<bool, Stop> {
+        // Nothing can be moved of a wallet that is frozen, and a grant must not end without its money: it ends once it is open.
+        if workspace.get::<Wallet>(self.wallet.0)?.status != WalletStatus::Open {
+            return Ok(false);
+        }
         let mut allowance = self.allowance(workspace)?;
         let policy = self.policy(&allowance);
         if !allowance.exists() {
@@ -172,6 +176,31 @@ impl User {
         }
         let available = self.available(workspace)?;
         self.decide(workspace, AllowanceCommand::Repay { available })
+    }
+
+    /// One of the tenant's own wallets, for the asset of this one: `@revenue`, or `@revenue:EUR` where that has another asset.
+    pub(super) fn system(
+        &self,
+        workspace: &mut Workspace<'_>,
+        name: &str,
+        bearer: Bearer,
+    ) -> Result<WalletPath, Stop> {
+        let path = |text: &str| WalletPath::new(text).map_err(|error| Stop::Broken(error.to_string()));
+        let (own, other) = (path(name)?, path(&format!("{name}:{}", self.asset))?);
+        let id = WalletId::of(self.deciding.tenant, &own);
+        let Some(wallet) = workspace.look::<Wallet>(id.0)?.filter(|wallet| wallet.exists()) else {
+            return Ok(own);
+        };
+        let bears = wallet.asset == self.asset
+            && match bearer {
+                Bearer::AsItIs => true,
+                Bearer::InAnyCase(amount) => {
+                    let room = wallet.minimum.is_none()
+                        || wallet.available().is_ok_and(|available| available.minor() >= amount.minor());
+                    wallet.status == WalletStatus::Open && room
+                }
+            };
+        Ok(if bears { own } else { other })
     }
 
     /// Makes sure that the allowance has begun.
@@ -222,7 +251,7 @@ impl User {
         self.made += 1;
         let id = TransactionId(Uuid::new_v5(&self.deciding.command_id, name.as_bytes()));
         workspace.fresh(id.0);
-        let (wallet, other) = (self.path.clone(), system(other)?);
+        let (wallet, other) = (self.path.clone(), self.system(workspace, other, Bearer::AsItIs)?);
         let (from, to) = if comes { (other, wallet) } else { (wallet, other) };
         let posting = Posting { from, to, amount, asset: self.asset.clone() };
         let request = TransactionRequest { postings: vec![posting], ..TransactionRequest::default() };
@@ -246,7 +275,11 @@ fn movement(event: &AllowanceEvent) -> Option<(&'static str, bool, Amount)> {
     }
 }
 
-/// One of the tenant's own wallets.
-pub(super) fn system(path: &str) -> Result<WalletPath, Stop> {
-    WalletPath::new(path).map_err(|error| Stop::Broken(error.to_string()))
+/// Whether one of the tenant's own wallets may refuse what it is asked to bear.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bearer {
+    /// It may: what was not done yet is not done then.
+    AsItIs,
+    /// It must bear this much, or another must: what a provider did is recorded whatever was done to the wallet.
+    InAnyCase(Amount),
 }

@@ -1,15 +1,18 @@
 //! Deciding about metered calls, together with what holds and pays for them.
 
+mod ending;
+
 use domain::allowance::{AllowanceCommand, AllowanceRejection};
 use domain::catalogue::Enforcement;
-use domain::execution::{ExecutionBody, ExecutionCommand, ExecutionRejection, Settled};
+use domain::execution::{ExecutionBody, ExecutionCommand, ExecutionRejection};
 use domain::transaction::Posting;
 use domain::{Amount, Execution, ExecutionId, Metadata, MoneyError, TransactionId, Usage, WalletPath};
 use serde_json::{Map, Value};
 
-use super::allowance::{DEBTS, User, system};
-use super::{Deciding, existing_tenant, transact, writable_tenant};
-use crate::request::{FinishedCall, NewCall, Rejection, Resource, TransactionRequest};
+pub(super) use self::ending::{expire, finish};
+use super::allowance::{Bearer, User};
+use super::{Deciding, transact, writable_tenant};
+use crate::request::{NewCall, Rejection, Resource, TransactionRequest};
 use crate::workspace::{Stop, Workspace};
 
 /// Who is paid for metered calls.
@@ -91,96 +94,6 @@ pub(super) fn extend(
     resource(workspace, id)
 }
 
-/// Ends a call and pays for it: from what is held, then from what the wallet has besides, and what is left is owed. What a
-/// provider did is recorded whatever has become of the tenant and the wallet since.
-pub(super) fn finish(
-    workspace: &mut Workspace<'_>,
-    deciding: Deciding,
-    id: ExecutionId,
-    finished: &FinishedCall,
-) -> Result<Resource, Stop> {
-    existing_tenant(workspace, deciding.tenant)?;
-    let execution = running(workspace, deciding, id)?;
-    let body = &execution.body;
-    let mut user = User::of(workspace, deciding, &body.wallet, body.user.clone())?;
-    if finished.paid.as_ref().is_some_and(|paid| paid.price.asset != body.asset) {
-        return Err(ExecutionRejection::AssetMismatch.into());
-    }
-    let cost = match &finished.paid {
-        Some(paid) => paid.price.cost(&finished.usage, user.scale).map_err(too_large)?,
-        None => Amount::zero(user.scale),
-    };
-    let mut left = cost;
-    let mut returned = Amount::zero(user.scale);
-    let mut used = Vec::with_capacity(execution.holds.len());
-    for tranche in &execution.holds {
-        let part = least(left, tranche.held);
-        left = left.checked_sub(part).map_err(too_large)?;
-        let rest = tranche.held.checked_sub(part).map_err(too_large)?;
-        returned = returned.checked_add(rest).map_err(too_large)?;
-        used.push((tranche.transaction, part));
-    }
-    let from_holds = cost.checked_sub(left).map_err(too_large)?;
-    let overdrawn = least(left, user.available_with(workspace, returned)?);
-    let debt = left.checked_sub(overdrawn).map_err(too_large)?;
-    let named = |amount: Amount, what| amount.is_positive().then(|| TransactionId::of_execution(id, what));
-    let settled = Box::new(Settled {
-        provider: finished.paid.as_ref().map(|paid| paid.provider.clone()),
-        model: finished.paid.as_ref().map(|paid| paid.model.clone()),
-        usage: finished.usage,
-        usage_source: finished.usage_source,
-        price_version: finished.paid.as_ref().map(|paid| paid.price.version),
-        cost,
-        from_holds,
-        overdrawn,
-        debt,
-        overdraw_transaction: named(overdrawn, "overdraw"),
-        debt_transaction: named(debt, "debt"),
-    });
-    let (overdraw, owed) = (settled.overdraw_transaction, settled.debt_transaction);
-    let attempts = finished.attempts.clone();
-    step(workspace, deciding, id, ExecutionCommand::Finish { attempts, end: finished.end, settled })?;
-    for (transaction, part) in used {
-        transact::use_up(workspace, deciding, transaction, part)?;
-    }
-    let revenue = system(REVENUE)?;
-    if let Some(transaction) = overdraw {
-        let posting = posting(&user, body.wallet.clone(), revenue.clone(), overdrawn);
-        pay(workspace, deciding, id, transaction, posting, false)?;
-    }
-    if let Some(transaction) = owed {
-        let posting = posting(&user, system(DEBTS)?, revenue, debt);
-        pay(workspace, deciding, id, transaction, posting, false)?;
-        user.begin(workspace)?;
-        user.decide(workspace, AllowanceCommand::Owe { execution: id, amount: debt })?;
-    }
-    if user.allowance(workspace)?.exists() {
-        let amount = from_holds.checked_add(overdrawn).map_err(too_large)?;
-        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
-    }
-    resource(workspace, id)
-}
-
-/// Ends a call whose time is over, and gives back what is held for it.
-pub(super) fn expire(
-    workspace: &mut Workspace<'_>,
-    deciding: Deciding,
-    id: ExecutionId,
-) -> Result<Resource, Stop> {
-    existing_tenant(workspace, deciding.tenant)?;
-    let execution = running(workspace, deciding, id)?;
-    let mut user = User::of(workspace, deciding, &execution.body.wallet, None)?;
-    step(workspace, deciding, id, ExecutionCommand::Expire)?;
-    for tranche in &execution.holds {
-        transact::use_up(workspace, deciding, tranche.transaction, Amount::zero(tranche.held.scale()))?;
-    }
-    if user.allowance(workspace)?.exists() {
-        let amount = Amount::zero(user.scale);
-        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
-    }
-    resource(workspace, id)
-}
-
 /// What is to be held for a call.
 struct Holding {
     id: ExecutionId,
@@ -220,7 +133,8 @@ fn reserve(
     &Holding { id, hold, held, needed }: &Holding,
 ) -> Result<(), Stop> {
     if let Some(transaction) = hold {
-        let posting = posting(user, wallet.clone(), system(REVENUE)?, held);
+        let revenue = user.system(workspace, REVENUE, Bearer::AsItIs)?;
+        let posting = posting(user, wallet.clone(), revenue, held);
         pay(workspace, deciding, id, transaction, posting, true)?;
         if user.allowance(workspace)?.exists() {
             user.decide(workspace, AllowanceCommand::Reserve { execution: id, amount: held })?;
@@ -256,12 +170,18 @@ fn pay(
     transact::make_as(workspace, deciding, id, &request).map(|_| ())
 }
 
-/// An execution of this tenant that goes on.
-fn running(workspace: &mut Workspace<'_>, deciding: Deciding, id: ExecutionId) -> Result<Execution, Stop> {
+/// An execution of this tenant.
+fn ours(workspace: &mut Workspace<'_>, deciding: Deciding, id: ExecutionId) -> Result<Execution, Stop> {
     let execution: Execution = workspace.get(id.0)?;
     if !workspace.belongs(id.0, deciding.tenant) {
         return Err(ExecutionRejection::NotFound.into());
     }
+    Ok(execution)
+}
+
+/// An execution of this tenant that goes on.
+fn running(workspace: &mut Workspace<'_>, deciding: Deciding, id: ExecutionId) -> Result<Execution, Stop> {
+    let execution = ours(workspace, deciding, id)?;
     execution.running()?;
     Ok(execution)
 }

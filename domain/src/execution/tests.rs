@@ -184,11 +184,26 @@ fn nothing_is_asked_of_an_execution_that_does_not_exist_or_has_ended() {
             .then_expect_error(ExecutionRejection::NotFound);
         for (end, status) in ends() {
             executions()
-                .given(vec![requested(body()), end])
+                .given(vec![requested(body()), end, ExecutionEvent::Settled(settled())])
                 .when(command.clone())
                 .then_expect_error(ExecutionRejection::Ended(status));
         }
     }
+}
+
+#[test]
+fn what_one_came_to_that_expired_can_be_said_once_and_it_stays_expired() {
+    let tried = attempt(1, AttemptOutcome::Answered);
+    let said = vec![ExecutionEvent::Attempted(tried.clone()), ExecutionEvent::Settled(settled())];
+    let history = vec![requested(body()), ExecutionEvent::Expired {}];
+    for end in [End::Completed, End::Failed(FailureReason::StreamCut), End::Cancelled] {
+        executions()
+            .given(history.clone())
+            .when(finish(vec![tried.clone()], end))
+            .then_expect_events(said.clone());
+    }
+    let execution = folded(history.into_iter().chain(said));
+    assert_eq!((execution.status, execution.settled), (ExecutionStatus::Expired, Some(settled())));
 }
 
 #[test]

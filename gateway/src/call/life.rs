@@ -176,7 +176,12 @@ impl Life<'_> {
     /// No provider answered.
     async fn stranded(mut self, client: &mut Client, stranded: Stranded) {
         let (reason, reply) = self.failure(stranded);
-        self.settle(Outcome::nothing(End::Failed(reason))).await;
+        let mut outcome = Outcome::nothing(End::Failed(reason));
+        if let Some((usage, source, quoted)) = self.trip.bill.last.take() {
+            // It came to nothing, but a provider said what it had used by then.
+            (outcome.usage, outcome.source, outcome.route) = (usage, source, Some(quoted));
+        }
+        self.settle(outcome).await;
         client.whole(reply);
     }
 

@@ -122,6 +122,11 @@ impl Meter {
         }
     }
 
+    /// What was reported of an answer that came to nothing: of all of it, or, where `partly` counts, of what there was.
+    pub(crate) fn reported(&self, partly: bool) -> Option<(Usage, UsageSource)> {
+        self.usage.filter(|_| self.complete || partly).map(|_| self.settled(0))
+    }
+
     pub(super) fn add_text(&mut self, bytes: u64) {
         self.text = self.text.saturating_add(bytes);
     }
@@ -181,7 +186,7 @@ pub(super) fn text_of(value: &Value) -> u64 {
         "encrypted_content",
     ];
     match value {
-        Value::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+        Value::String(text) => estimate::weight(text),
         Value::Array(items) => items.iter().map(text_of).sum(),
         Value::Object(members) => members
             .iter()

@@ -43,6 +43,11 @@ impl Reported {
         value.get("error").map(Self::of).unwrap_or_default()
     }
 
+    /// A filter's refusal that was told otherwise than by an error.
+    pub(crate) fn filtered() -> Self {
+        Self { code: "content_filter".to_owned(), ..Self::default() }
+    }
+
     /// Whether a filter refused the content: another provider must not be asked instead.
     pub(crate) fn is_content_filter(&self) -> bool {
         ["content_filter", "content_policy_violation", "content_policy"].contains(&self.code.as_str())

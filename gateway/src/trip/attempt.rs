@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Flying, Trip};
-use crate::dialect::{self, Meter, Sign};
+use crate::dialect::{self, Meter, Reported, Sign};
 use crate::sse::Event;
 use crate::upstream::{self, Head, Late, Outgoing, Source, Trouble};
 
@@ -83,7 +83,14 @@ impl Trip {
             between: millis(limits.between_tokens_ms),
             by,
         };
-        streaming.begin(first_by, options.most_event).await?;
+        if let Err(trouble) = streaming.begin(first_by, options.most_event).await {
+            if streaming.meter.is_refused() {
+                // What a filter has ended is at its end, and nobody else is asked, whatever becomes of the rest.
+                return Err(Trouble::Reported(Reported::filtered()));
+            }
+            self.bill.reported = streaming.meter.reported(!matches!(trouble, Trouble::Reported(_)));
+            return Err(trouble);
+        }
         if let Some(flying) = &mut self.flying {
             flying.first_token = Some(Instant::now());
         }

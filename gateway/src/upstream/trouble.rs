@@ -101,8 +101,11 @@ impl Trouble {
     /// Whether another provider may do better, or the same one later. What is wrong with the request is wrong everywhere,
     /// and a filter's refusal is not to be got round.
     pub(crate) fn is_passing(&self) -> bool {
-        !matches!(self.reason(), FailureReason::InvalidRequest | FailureReason::ContentFilter)
-            || self.status() == Some(404)
+        match self.reason() {
+            FailureReason::ContentFilter => false,
+            FailureReason::InvalidRequest => self.status() == Some(404),
+            _ => true,
+        }
     }
 
     /// Whether the same provider may do better in a moment.

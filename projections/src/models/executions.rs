@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Fault;
 use crate::decoded::{Body, Decoded};
-use crate::usage::{Tallies, count, provider};
+use crate::usage::{Counts, Tallies, count, provider};
 
 /// An execution as its row says it.
 struct Folded {
@@ -20,8 +20,6 @@ struct Folded {
     recorded_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
     state: Execution,
-    /// Where in this batch it ended.
-    ended: Option<(i64, DateTime<Utc>)>,
 }
 
 pub(super) async fn apply(
@@ -30,6 +28,7 @@ pub(super) async fn apply(
     batch: &[&Decoded],
 ) -> Result<(), Fault> {
     let mut folded = load(connection, partition, batch).await?;
+    let mut tallies = Tallies::new();
     for Decoded { event, body, .. } in batch {
         let Ok(Body::Execution(said)) = body else {
             continue;
@@ -42,7 +41,6 @@ pub(super) async fn apply(
             recorded_at: event.recorded_at,
             ended_at: None,
             state: Execution::default(),
-            ended: None,
         });
         if event.text.sequence != execution.sequence + 1 {
             let reason = format!("execution {id} is at sequence {}", execution.sequence);
@@ -52,24 +50,15 @@ pub(super) async fn apply(
         execution.state.apply((**said).clone());
         if execution.ended_at.is_none() && execution.state.status.is_final() {
             execution.ended_at = Some(event.recorded_at);
-            execution.ended = Some((event.position, event.recorded_at));
+        }
+        if let Some(counts) = Counts::after(said, &execution.state) {
+            let (tenant, at) = (TenantId(execution.tenant_id), event.recorded_at);
+            count(&mut tallies, tenant, &execution.state, at, counts)
+                .map_err(|error| Fault::poison(event.position, error))?;
         }
     }
     write(connection, partition, &folded).await?;
-    usage::add(connection, partition, &tallies(&folded)?).await
-}
-
-/// What the calls that ended in this batch came to. Only here, when all events of the commands are folded: a call ends
-/// and is settled in one command.
-fn tallies(folded: &BTreeMap<Uuid, Folded>) -> Result<Tallies, Fault> {
-    let mut tallies = Tallies::new();
-    for execution in folded.values() {
-        if let Some((position, at)) = execution.ended {
-            count(&mut tallies, TenantId(execution.tenant_id), &execution.state, at)
-                .map_err(|error| Fault::poison(position, error))?;
-        }
-    }
-    Ok(tallies)
+    usage::add(connection, partition, &tallies).await
 }
 
 /// The executions that began before this batch.
@@ -104,7 +93,6 @@ async fn load(
             recorded_at: row.recorded_at,
             ended_at: row.ended_at,
             state,
-            ended: None,
         };
         folded.insert(row.execution_id, execution);
     }

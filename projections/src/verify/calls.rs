@@ -1,4 +1,4 @@
-//! What metered calls come to, command by command. A call is kept only while it is running.
+//! What metered calls come to, command by command. A call is kept only until it is settled.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Difference;
 use crate::decoded::Decoded;
-use crate::usage::{Tallies, count};
+use crate::usage::{Counts, Tallies, count};
 
 /// The calls of a partition.
 #[derive(Default)]
@@ -19,31 +19,34 @@ pub(super) struct Calls {
     pub tallies: Tallies,
     running: HashMap<Uuid, Execution>,
     /// Those that have ended in the command that is being folded, and when.
-    ended: Vec<(TenantId, Uuid, DateTime<Utc>)>,
+    ended: Vec<(TenantId, Uuid, DateTime<Utc>, Counts)>,
 }
 
 impl Calls {
     pub(super) fn apply(&mut self, decoded: &Decoded, said: &ExecutionEvent) {
         let text = &decoded.event.text;
         let call = self.running.entry(text.aggregate_id).or_default();
-        let before = call.status.is_final();
         call.apply(said.clone());
-        if !before && call.status.is_final() {
-            self.ended.push((TenantId(text.tenant_id), text.aggregate_id, decoded.event.recorded_at));
+        if let Some(counts) = Counts::after(said, call) {
+            self.ended.push((TenantId(text.tenant_id), text.aggregate_id, decoded.event.recorded_at, counts));
         }
     }
 
     /// Counts what has ended: all that the command says of it has been folded.
     pub(super) fn end_command(&mut self, place: &str) -> Result<(), Difference> {
-        for (tenant, id, at) in std::mem::take(&mut self.ended) {
+        for (tenant, id, at, counts) in std::mem::take(&mut self.ended) {
             let Some(call) = self.running.remove(&id) else {
                 continue;
             };
-            count(&mut self.tallies, tenant, &call, at).map_err(|error| Difference {
+            count(&mut self.tallies, tenant, &call, at, counts).map_err(|error| Difference {
                 place: format!("execution {id} at {place}"),
                 expected: "a cost that can be summed up".to_owned(),
                 found: error.to_string(),
             })?;
+            if call.settled.is_none() {
+                // It expired, and may yet be settled.
+                self.running.insert(id, call);
+            }
         }
         Ok(())
     }

@@ -1,0 +1,134 @@
+//! How metered calls end: by what they came to, or by their time.
+
+use domain::allowance::AllowanceCommand;
+use domain::execution::{ExecutionCommand, ExecutionRejection, Settled, Tranche};
+use domain::transaction::TransactionStatus;
+use domain::{Amount, Execution, ExecutionId, Transaction, TransactionId};
+
+use super::super::allowance::{Bearer, DEBTS, User};
+use super::super::{Deciding, existing_tenant, transact};
+use super::{REVENUE, least, ours, pay, posting, resource, running, step, too_large};
+use crate::request::{FinishedCall, Resource};
+use crate::workspace::{Stop, Workspace};
+
+/// Ends a call and pays for it: from what is held, then from what the wallet has besides, and what is left is owed. What a
+/// provider did is recorded whatever has become of the tenant and the wallet since, also when the call has expired: its holds
+/// are released then, and it pays as far as the wallet has something.
+pub(in crate::execute) fn finish(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: ExecutionId,
+    finished: &FinishedCall,
+) -> Result<Resource, Stop> {
+    existing_tenant(workspace, deciding.tenant)?;
+    let execution = ours(workspace, deciding, id)?;
+    execution.finishable()?;
+    let body = &execution.body;
+    let mut user = User::of(workspace, deciding, &body.wallet, body.user.clone())?;
+    if finished.paid.as_ref().is_some_and(|paid| paid.price.asset != body.asset) {
+        return Err(ExecutionRejection::AssetMismatch.into());
+    }
+    let cost = match &finished.paid {
+        Some(paid) => paid.price.cost(&finished.usage, user.scale).map_err(too_large)?,
+        None => Amount::zero(user.scale),
+    };
+    let Shares { used, left, returned } = Shares::of(cost, &pending(workspace, &execution)?)?;
+    let from_holds = cost.checked_sub(left).map_err(too_large)?;
+    let overdrawn = least(left, user.available_with(workspace, returned)?);
+    let debt = left.checked_sub(overdrawn).map_err(too_large)?;
+    let named = |amount: Amount, what| amount.is_positive().then(|| TransactionId::of_execution(id, what));
+    let settled = Box::new(Settled {
+        provider: finished.paid.as_ref().map(|paid| paid.provider.clone()),
+        model: finished.paid.as_ref().map(|paid| paid.model.clone()),
+        usage: finished.usage,
+        usage_source: finished.usage_source,
+        price_version: finished.paid.as_ref().map(|paid| paid.price.version),
+        cost,
+        from_holds,
+        overdrawn,
+        debt,
+        overdraw_transaction: named(overdrawn, "overdraw"),
+        debt_transaction: named(debt, "debt"),
+    });
+    let (overdraw, owed) = (settled.overdraw_transaction, settled.debt_transaction);
+    let attempts = finished.attempts.clone();
+    step(workspace, deciding, id, ExecutionCommand::Finish { attempts, end: finished.end, settled })?;
+    for (transaction, part) in used {
+        transact::use_up(workspace, deciding, transaction, part)?;
+    }
+    if let Some(transaction) = overdraw {
+        let revenue = user.system(workspace, REVENUE, Bearer::InAnyCase(overdrawn))?;
+        let posting = posting(&user, body.wallet.clone(), revenue, overdrawn);
+        pay(workspace, deciding, id, transaction, posting, false)?;
+    }
+    if let Some(transaction) = owed {
+        let revenue = user.system(workspace, REVENUE, Bearer::InAnyCase(debt))?;
+        let debts = user.system(workspace, DEBTS, Bearer::InAnyCase(debt))?;
+        let posting = posting(&user, debts, revenue, debt);
+        pay(workspace, deciding, id, transaction, posting, false)?;
+        user.begin(workspace)?;
+        user.decide(workspace, AllowanceCommand::Owe { execution: id, amount: debt })?;
+    }
+    if user.allowance(workspace)?.exists() {
+        let amount = from_holds.checked_add(overdrawn).map_err(too_large)?;
+        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
+    }
+    resource(workspace, id)
+}
+
+/// What holds pay of a cost, in their order.
+struct Shares {
+    used: Vec<(TransactionId, Amount)>,
+    /// What they do not cover.
+    left: Amount,
+    /// What they give back.
+    returned: Amount,
+}
+
+impl Shares {
+    fn of(cost: Amount, holds: &[Tranche]) -> Result<Self, Stop> {
+        let mut shares =
+            Self { used: Vec::with_capacity(holds.len()), left: cost, returned: Amount::zero(cost.scale()) };
+        for tranche in holds {
+            let part = least(shares.left, tranche.held);
+            shares.left = shares.left.checked_sub(part).map_err(too_large)?;
+            let rest = tranche.held.checked_sub(part).map_err(too_large)?;
+            shares.returned = shares.returned.checked_add(rest).map_err(too_large)?;
+            shares.used.push((tranche.transaction, part));
+        }
+        Ok(shares)
+    }
+}
+
+/// Ends a call whose time is over, and gives back what is held for it.
+pub(in crate::execute) fn expire(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: ExecutionId,
+) -> Result<Resource, Stop> {
+    existing_tenant(workspace, deciding.tenant)?;
+    let execution = running(workspace, deciding, id)?;
+    let mut user = User::of(workspace, deciding, &execution.body.wallet, None)?;
+    step(workspace, deciding, id, ExecutionCommand::Expire)?;
+    for tranche in pending(workspace, &execution)? {
+        transact::use_up(workspace, deciding, tranche.transaction, Amount::zero(tranche.held.scale()))?;
+    }
+    if user.allowance(workspace)?.exists() {
+        let amount = Amount::zero(user.scale);
+        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
+    }
+    resource(workspace, id)
+}
+
+/// The holds of an execution that still hold something. Those of one that expired are released; and a hold is a transaction
+/// like any other, which whoever may end holds can end: the call is paid and ends all the same.
+fn pending(workspace: &mut Workspace<'_>, execution: &Execution) -> Result<Vec<Tranche>, Stop> {
+    workspace.require(execution.holds.iter().map(|tranche| tranche.transaction.0))?;
+    let mut pending = Vec::with_capacity(execution.holds.len());
+    for tranche in &execution.holds {
+        if workspace.get::<Transaction>(tranche.transaction.0)?.status == TransactionStatus::Pending {
+            pending.push(*tranche);
+        }
+    }
+    Ok(pending)
+}

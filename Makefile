@@ -39,9 +39,9 @@ bench-long: build-bench ## the same with ledgers of up to ten million wallets
 bench-publish: ## put the last run into docs/PERFORMANCE.md
 	@$(bench) --publish docs/PERFORMANCE.md
 
-test-faults: packages ## kill everything 1,000 times (FAULT_KILLS) under load, from FAULT_SEED on; half an hour
+test-faults: packages ## kill everything 1,000 times (FAULT_KILLS) under load, from FAULT_SEED on; half an hour, release build
 	env -u DATABASE_URL -u NATS_URL FAULT_KILLS=$(or $(FAULT_KILLS),1000) FAULT_SEED=$(FAULT_SEED) \
-	  cargo test --locked --test faults nothing_is_lost_whatever_is_killed -- --nocapture
+	  cargo test --locked --release --test faults nothing_is_lost_whatever_is_killed -- --nocapture
 
 mutants: packages ## break the program on purpose, and see that the tests notice
 	@scripts/mutants

@@ -7,7 +7,7 @@ program := $(target)/debug/counterfoil
 bench := $(target)/release/bench --out $(target)/bench
 
 .PHONY: help packages build run test test-faults simulate mutants build-bench bench bench-quick bench-long bench-publish \
-  check-openapi check-sql
+  check-openapi check-sql test-sdk
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: build ## run everything here, with a demo tenant and traffic; ctrl-C stops 
 
 test: packages ## run all tests, on private servers
 	env -u DATABASE_URL -u NATS_URL cargo test --locked
+
+test-sdk: build ## call the gateway with the SDKs of OpenAI, Anthropic and Google
+	@env -u DATABASE_URL -u NATS_URL scripts/test-sdk
 
 build-bench: packages
 	cargo build --locked --release -p counterfoil -p counterfoil-bench

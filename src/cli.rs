@@ -6,6 +6,8 @@ mod journal;
 mod keys;
 mod migrate;
 mod openapi;
+mod policies;
+mod prices;
 mod projections;
 mod reach;
 mod serve;
@@ -66,6 +68,10 @@ enum Command {
     #[command(subcommand)]
     Users(users::Arguments),
     Openapi(openapi::Arguments),
+    #[command(subcommand)]
+    Prices(prices::Arguments),
+    #[command(subcommand)]
+    Policies(policies::Arguments),
     /// Import usage that was recorded elsewhere
     #[command(subcommand)]
     Import(import::Import),
@@ -143,6 +149,8 @@ async fn run(command: Command, config: Config) -> Result<ExitCode, Failure> {
         Command::Admin(arguments) => admin::run(arguments, config).await,
         Command::Users(arguments) => users::run(arguments, config).await,
         Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Prices(arguments) => prices::run(arguments).await,
+        Command::Policies(arguments) => policies::run(arguments).await,
         Command::Import(arguments) => Ok(import::run(arguments).await),
     }
 }

@@ -3,6 +3,7 @@
 //! The embedded defaults name every key there is, so a key that is not in them is refused, whichever layer it comes
 //! from. Every error names the key and where its value came from.
 
+mod gateway;
 mod identity;
 mod layers;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use domain::Network;
 use serde::{Deserialize, Deserializer};
 
+pub use gateway::{ClientGone, Gateway};
 pub use identity::{Identity, Mail, Provider};
 pub use layers::{ConfigError, DEFAULTS, Flags};
 
@@ -30,6 +32,7 @@ pub struct Config {
     pub sweep: Sweep,
     pub projections: Projections,
     pub api: Api,
+    pub gateway: Gateway,
     pub identity: Identity,
     pub limits: Limits,
     pub access_log: AccessLog,

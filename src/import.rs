@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 mod charge;
 mod client;
+mod connection;
 mod flow;
 mod key;
 mod price;
@@ -30,8 +31,12 @@ use progress::Progress;
 use summary::{End, Summary, Tally};
 use trace::{Trace, TraceError};
 
+pub use connection::{Connection, PriceFile};
+
 /// Exit status of an import that was refused before its first row.
 const UNUSABLE: u8 = 2;
+/// Who is paid for executions.
+const REVENUE: &str = "@revenue";
 
 /// What can be imported.
 #[derive(Debug, clap::Subcommand)]
@@ -72,12 +77,24 @@ pub struct LlmTrace {
     /// The answer, in tokens, that a hold allows for; a row that generated more holds for what it generated.
     #[arg(long, default_value_t = 4096)]
     pub max_output_tokens: u64,
+    /// What each row becomes
+    #[arg(long = "as", value_enum, default_value_t = Form::Transactions)]
+    pub form: Form,
     /// Rows under way at a time.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
     /// How long to go on trying when the server does not answer, such as 60s or 5m.
     #[arg(long, default_value = "60s", value_parser = seconds)]
     pub retry_for: Duration,
+}
+
+/// What a row of a trace becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// A hold and its settlement
+    Transactions,
+    /// A call of a model, with its tokens, at its own time; what is paid goes to @revenue
+    Executions,
 }
 
 /// Why an import was refused before its first row.
@@ -97,6 +114,8 @@ enum Unusable {
     OtherAsset { option: &'static str, path: String, found: String, asked: String },
     #[error("--wallet and --revenue are the same wallet")]
     SameWallet,
+    #[error("--revenue: what executions cost goes to @revenue")]
+    OtherRevenue,
     #[error(transparent)]
     Tariff(#[from] TariffError),
 }
@@ -131,6 +150,9 @@ async fn llm_trace(
     if arguments.wallet == arguments.revenue {
         return Err(Unusable::SameWallet);
     }
+    if arguments.form == Form::Executions && arguments.revenue != REVENUE {
+        return Err(Unusable::OtherRevenue);
+    }
     let account = Account {
         wallet: arguments.wallet.clone(),
         revenue: arguments.revenue.clone(),
@@ -158,6 +180,7 @@ async fn llm_trace(
         account: &account,
         tariff: &tariff,
         max_output_tokens: arguments.max_output_tokens,
+        form: arguments.form,
     };
     let concurrency = usize::from(arguments.concurrency);
     let rows = flow::read_ahead(trace, 2 * concurrency).map_err(|error| file(error.into()))?;
@@ -204,6 +227,9 @@ async fn preflight(client: &Client, account: &Account, arguments: &LlmTrace) -> 
                 asked: account.asset.clone(),
             });
         }
+    }
+    if arguments.form == Form::Executions {
+        client.set_price(&account.asset, &arguments.input_price, &arguments.output_price).await?;
     }
     Ok(tariff)
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything the ledger itself consists of lives in the other crates of the workspace.
 
+mod backtest;
 pub mod cli;
 pub mod config;
 pub mod demo;

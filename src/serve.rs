@@ -1,10 +1,12 @@
 //! The ledger itself, on servers that answer: migrated, wired, and served until the end is asked for.
 
 mod app;
+mod gateway;
 mod greeting;
 mod health;
 mod people;
 mod pools;
+mod sweep;
 mod vault;
 mod walls;
 mod wiring;

@@ -23,6 +23,8 @@ pub enum Access {
     Audit,
     /// To move money.
     Transact,
+    /// To call models, at the expense of wallets.
+    Execute,
     /// To change what money moves between, and to adjust balances.
     Administer,
     /// To say who belongs to the tenant.
@@ -35,7 +37,7 @@ pub enum Access {
 
 impl Access {
     /// Every one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Public,
         Self::SignedIn,
         Self::Found,
@@ -43,6 +45,7 @@ impl Access {
         Self::Read,
         Self::Audit,
         Self::Transact,
+        Self::Execute,
         Self::Administer,
         Self::People,
         Self::Keys,
@@ -67,7 +70,7 @@ impl Access {
             Self::SignedIn => false,
             Self::Read => matches!(role, Viewer | Auditor | Member | Admin | Owner | Superadmin),
             Self::Audit => matches!(role, Auditor | Admin | Owner | Superadmin),
-            Self::Transact => matches!(role, Member | Admin | Owner | Superadmin),
+            Self::Transact | Self::Execute => matches!(role, Member | Admin | Owner | Superadmin),
             Self::Administer | Self::People | Self::Keys => matches!(role, Admin | Owner | Superadmin),
             Self::Owner => matches!(role, Owner | Superadmin),
             Self::Platform | Self::Found => matches!(role, Superadmin),
@@ -80,6 +83,7 @@ impl Access {
             Self::Read => Some(Scope::Read),
             Self::Audit => Some(Scope::Audit),
             Self::Transact => Some(Scope::Transact),
+            Self::Execute => Some(Scope::Execute),
             Self::Administer => Some(Scope::Administer),
             Self::Public
             | Self::SignedIn
@@ -107,24 +111,24 @@ mod tests {
 
     #[test]
     fn each_role_has_what_it_is_for_and_no_more() {
-        use Access::{Administer, Audit, Found, Keys, Owner, People, Platform, Read, Transact};
+        use Access::{Administer, Audit, Execute, Found, Keys, Owner, People, Platform, Read, Transact};
         let rights = |role| given(&Rights::Role(role));
         assert_eq!(rights(Role::Viewer), [Read]);
         assert_eq!(rights(Role::Auditor), [Read, Audit]);
-        assert_eq!(rights(Role::Member), [Read, Transact]);
-        assert_eq!(rights(Role::Admin), [Read, Audit, Transact, Administer, People, Keys]);
-        assert_eq!(rights(Role::Owner), [Read, Audit, Transact, Administer, People, Keys, Owner]);
-        let all = [Found, Platform, Read, Audit, Transact, Administer, People, Keys, Owner];
+        assert_eq!(rights(Role::Member), [Read, Transact, Execute]);
+        assert_eq!(rights(Role::Admin), [Read, Audit, Transact, Execute, Administer, People, Keys]);
+        assert_eq!(rights(Role::Owner), [Read, Audit, Transact, Execute, Administer, People, Keys, Owner]);
+        let all = [Found, Platform, Read, Audit, Transact, Execute, Administer, People, Keys, Owner];
         assert_eq!(rights(Role::Superadmin), all);
     }
 
     #[test]
     fn a_key_has_its_scopes_and_a_user_what_is_their_own() {
-        use Access::{Administer, Audit, Found, Read, SignedIn, Transact};
+        use Access::{Administer, Audit, Execute, Found, Read, SignedIn, Transact};
         let scopes = |scopes: &[Scope]| given(&Rights::Scopes(Arc::new(scopes.iter().copied().collect())));
         assert_eq!(scopes(&[]), []);
         assert_eq!(scopes(&[Scope::Transact]), [Transact]);
-        assert_eq!(scopes(Scope::ALL), [Read, Audit, Transact, Administer]);
+        assert_eq!(scopes(Scope::ALL), [Read, Audit, Transact, Execute, Administer]);
         assert_eq!(given(&Rights::Own), [SignedIn, Found]);
         assert_eq!(given(&Rights::Scopes(Arc::new(BTreeSet::new()))), []);
     }

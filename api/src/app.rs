@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::admission::Admission;
 use crate::auth::Directory;
+use crate::catalogues::Catalogues;
 use crate::credential::Verifier;
 use crate::people::People;
 use crate::walls::Walls;
@@ -44,6 +45,10 @@ pub struct App {
     pub access_log: Option<AccessLog>,
     /// Room for the bodies of commands.
     pub admission: Admission,
+    /// What each tenant offers to call.
+    pub catalogues: Arc<Catalogues>,
+    /// Makes the calls.
+    pub gateway: gateway::Gateway,
     /// Looks at what the program depends on.
     pub health: HealthCheck,
     /// What `/metrics` shows.
@@ -57,12 +62,16 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The largest body of a batch, in bytes.
     pub batch_bytes: usize,
+    /// The largest body of a call of a model, in bytes.
+    pub call_bytes: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
     /// The longest that a read waits for its read model.
     pub read_wait: Duration,
     /// The longest that an answer may take.
     pub answer_wait: Duration,
+    /// The longest until the answer to a call of a model begins.
+    pub call_wait: Duration,
 }
 
 impl Default for Limits {
@@ -70,9 +79,11 @@ impl Default for Limits {
         Self {
             body_bytes: 1024 * 1024,
             batch_bytes: 4 * 1024 * 1024,
+            call_bytes: 32 * 1024 * 1024,
             body_wait: Duration::from_secs(15),
             read_wait: Duration::from_secs(5),
             answer_wait: Duration::from_secs(30),
+            call_wait: Duration::from_secs(15 * 60),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::problem::{Problem, code};
 use crate::routes::Matched;
 
 pub use directory::Directory;
+pub use remembered::Remembered;
 
 use choice::Named;
 use presented::Presented;
@@ -209,7 +210,7 @@ fn enter(
     let reads = *method == Method::GET;
     match status {
         TenantStatus::Suspended
-            if !reads && matches!(access, Some(Access::Transact | Access::Administer)) =>
+            if !reads && matches!(access, Some(Access::Transact | Access::Execute | Access::Administer)) =>
         {
             Err(Problem::new(
                 code::TENANT_SUSPENDED,

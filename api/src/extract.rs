@@ -6,18 +6,20 @@ mod headers;
 mod path;
 mod query;
 mod read;
+pub mod sdk;
 mod visitor;
 mod write;
+mod writer;
 
 #[cfg(test)]
 pub use body::parse;
 pub use body::{Document, Nothing};
 pub use headers::{POSITION, REPLAYED, REQUEST_ID, RequestId, sane_request_id};
 pub use path::{
-    ApplicationAt, InvitationAt, KeyAt, MemberAt, ProviderAt, SessionAt, TenantAt, TransactionAt, UserAt,
+    ApplicationAt, ExecutionAt, GovernedAt, InvitationAt, KeyAt, MemberAt, Named, ProviderAt, SessionAt, TenantAt, TransactionAt, UserAt,
     WalletAt,
 };
 pub use query::{After, Limit, NoQuery, Parameters};
-pub use read::{Platform, Read};
+pub use read::{Platform, Read, View, state};
 pub use visitor::{Anonymous, AnonymousAsking, Asks, Operate, Person, PersonAsks};
 pub use write::{Write, Writer};

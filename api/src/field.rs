@@ -3,6 +3,8 @@
 //! Serde carries nothing but a message, so a field's message begins with its code; [`crate::problem`] reads it
 //! there.
 
+mod metering;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -18,6 +20,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::problem::{Code, Problem, code};
+
+pub use metering::{Credential, ModeWord, RolloverWord};
 
 /// A value of a request that has been checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -168,7 +172,7 @@ macro_rules! checked_word {
 checked_word! {
     Role INVALID_ROLE "a role is owner, admin, member, viewer or auditor"
     Environment INVALID_ENVIRONMENT "an environment is live or test"
-    Scope INVALID_SCOPE "a scope is read, audit, transact or administer"
+    Scope INVALID_SCOPE "a scope is read, audit, transact, administer or execute"
     Network INVALID_NETWORK "a network is an address or a range, such as \"192.0.2.0/24\""
 }
 

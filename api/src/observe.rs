@@ -14,6 +14,7 @@ use actix_web::{Error, HttpMessage};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 
+use crate::access::Access;
 use crate::app::App;
 use crate::extract::{REQUEST_ID, RequestId, sane_request_id};
 use crate::problem::{self, Problem, code};
@@ -44,9 +45,13 @@ pub async fn observe<B: MessageBody + 'static>(
         request_id = %id,
     );
     // The pattern and not the path: a label must not have as many values as there are wallets.
-    let route = Matched::of(request.request()).pattern;
+    let Matched { pattern: route, access } = Matched::of(request.request());
     let started = Instant::now();
-    let limit = app.as_ref().map_or(Duration::from_secs(30), |app| app.limits.answer_wait);
+    // A model takes its time; the gateway has limits of its own.
+    let limit = app.as_ref().map_or(Duration::from_secs(30), |app| match access {
+        Some(Access::Execute) => app.limits.call_wait,
+        _ => app.limits.answer_wait,
+    });
     let tls = app.as_ref().is_some_and(|app| app.walls.settings().tls);
     let page = request.path().starts_with("/docs");
     let answered = tokio::time::timeout(limit, next.call(request).instrument(span.clone())).await;

@@ -4,7 +4,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::problem::ProblemBody;
-use crate::{health, v1};
+use crate::{health, sdk, v1};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,6 +39,19 @@ use crate::{health, v1};
         v1::transactions::step::settle, v1::transactions::step::release, v1::transactions::step::reverse,
         v1::transactions::batch::batch,
         v1::balances::sums, v1::balances::trial_balance,
+        v1::levels::list, v1::levels::get, v1::levels::put, v1::levels::remove,
+        v1::policies::list, v1::policies::get, v1::policies::put, v1::policies::remove,
+        v1::metering::get, v1::metering::put,
+        v1::allowances::list, v1::allowances::get, v1::allowances::put, v1::allowances::grant,
+        v1::providers::list, v1::providers::get, v1::providers::put, v1::providers::remove,
+        v1::models::list, v1::models::get, v1::models::put, v1::models::remove,
+        v1::prices::list, v1::prices::put, v1::prices::import,
+        v1::executions::create::create, v1::executions::list::list, v1::executions::list::get,
+        v1::executions::cancel::cancel, v1::executions::import::import,
+        v1::analytics::usage::usage, v1::analytics::latency::latency, v1::analytics::top_spenders::top_spenders,
+        v1::analytics::burn_rate::burn_rate,
+        sdk::openai_chat, sdk::openai_responses, sdk::openai_embeddings, sdk::openai_models,
+        sdk::anthropic_messages, sdk::anthropic_count_tokens, sdk::gemini,
         v1::events::events, v1::audit::audit, v1::access_log::list,
         health::alive, health::ready, health::metrics,
     ),

@@ -2,9 +2,13 @@
 //! both give the same.
 
 mod access;
+mod allowance;
+mod analytics;
 mod application;
 mod asset;
 mod balance;
+mod catalogue;
+mod execution;
 mod journal;
 mod list;
 mod member;
@@ -14,9 +18,15 @@ mod transaction;
 mod wallet;
 
 pub use access::AccessBody;
+pub use allowance::AllowanceBody;
+pub use analytics::{AnalysisBody, BurnRateBody, LatencyRowBody, SpenderBody, UsageRowBody};
 pub use application::{ApplicationBody, IssuedKeyBody, KeyBody};
 pub use asset::AssetBody;
 pub use balance::{BalanceBody, SumBody, SumsBody, TrialBalanceBody, TrialBody};
+pub use catalogue::{
+    LevelBody, MeteringBody, ModelBody, PolicyBody, PriceBody, ProviderBody, catalogue_of,
+};
+pub use execution::ExecutionBody;
 pub use journal::{AuditBody, EntryBody, EventBody};
 pub use list::List;
 pub use member::{InvitationBody, MemberBody};

@@ -11,7 +11,7 @@ use actix_web::{HttpMessage as _, HttpRequest, Route};
 use crate::access::Access;
 use crate::answer::Answer;
 use crate::problem::{Problem, code};
-use crate::{health, v1};
+use crate::{health, sdk, v1};
 
 /// One line of the table.
 pub struct Line {
@@ -110,6 +110,47 @@ pub const TABLE: &[Line] = table! {
     POST "/v1/transactions/{id}/reverse" Transact v1::transactions::step::reverse;
     GET "/v1/balances" Read v1::balances::sums;
     GET "/v1/trial-balance" Read v1::balances::trial_balance;
+    GET "/v1/levels" Read v1::levels::list;
+    GET "/v1/levels/{name}" Read v1::levels::get;
+    PUT "/v1/levels/{name}" Administer v1::levels::put;
+    DELETE "/v1/levels/{name}" Administer v1::levels::remove;
+    GET "/v1/policies" Read v1::policies::list;
+    GET "/v1/policies/{kind}/{name}" Read v1::policies::get;
+    PUT "/v1/policies/{kind}/{name}" Administer v1::policies::put;
+    DELETE "/v1/policies/{kind}/{name}" Administer v1::policies::remove;
+    GET "/v1/metering" Read v1::metering::get;
+    PUT "/v1/metering" Administer v1::metering::put;
+    GET "/v1/allowances" Read v1::allowances::list;
+    GET "/v1/allowances/{path}" Read v1::allowances::get;
+    PUT "/v1/allowances/{path}" Administer v1::allowances::put;
+    POST "/v1/allowances/{path}/grants" Administer v1::allowances::grant;
+    GET "/v1/providers" Read v1::providers::list;
+    GET "/v1/providers/{name}" Read v1::providers::get;
+    PUT "/v1/providers/{name}" Administer v1::providers::put;
+    DELETE "/v1/providers/{name}" Administer v1::providers::remove;
+    GET "/v1/models" Read v1::models::list;
+    GET "/v1/models/{alias}" Read v1::models::get;
+    PUT "/v1/models/{alias}" Administer v1::models::put;
+    DELETE "/v1/models/{alias}" Administer v1::models::remove;
+    GET "/v1/prices" Read v1::prices::list;
+    PUT "/v1/prices" Administer v1::prices::put;
+    POST "/v1/prices/import" Administer v1::prices::import;
+    POST "/v1/executions/import" Administer v1::executions::import::import;
+    POST "/v1/executions" Execute v1::executions::create::create;
+    GET "/v1/executions" Read v1::executions::list::list;
+    GET "/v1/executions/{id}" Read v1::executions::list::get;
+    POST "/v1/executions/{id}/cancel" Execute v1::executions::cancel::cancel;
+    GET "/v1/analytics/usage" Read v1::analytics::usage::usage;
+    GET "/v1/analytics/latency" Read v1::analytics::latency::latency;
+    GET "/v1/analytics/top-spenders" Read v1::analytics::top_spenders::top_spenders;
+    GET "/v1/analytics/burn-rate" Read v1::analytics::burn_rate::burn_rate;
+    POST "/openai/v1/chat/completions" Execute sdk::openai_chat;
+    POST "/openai/v1/responses" Execute sdk::openai_responses;
+    POST "/openai/v1/embeddings" Execute sdk::openai_embeddings;
+    GET "/openai/v1/models" Execute sdk::openai_models;
+    POST "/anthropic/v1/messages" Execute sdk::anthropic_messages;
+    POST "/anthropic/v1/messages/count_tokens" Execute sdk::anthropic_count_tokens;
+    POST "/gemini/{version}/models/{call}" Execute sdk::gemini;
     GET "/v1/events" Audit v1::events::events;
     GET "/v1/audit" Audit v1::audit::audit;
     GET "/v1/access-log" Audit v1::access_log::list;
@@ -226,7 +267,7 @@ mod tests {
     fn only_what_lets_people_in_is_public_under_v1_and_no_write_is_a_readers() {
         for line in TABLE {
             let lets_in = line.pattern.starts_with("/v1/auth/") && line.pattern != "/v1/auth/sign-out";
-            let public = lets_in || !line.pattern.starts_with("/v1/");
+            let public = lets_in || !(line.pattern.starts_with("/v1/") || sdk::is_address(line.pattern));
             assert_eq!(public, line.access == Access::Public, "{}", line.pattern);
             let reads = matches!(line.access, Access::Read | Access::Audit);
             assert!(!(reads && line.method != Method::GET), "{} {}", line.method, line.pattern);

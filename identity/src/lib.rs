@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod accounts;
 mod chain;
 pub mod invited;
+pub mod kept;
 pub mod key_uses;
 pub mod mail;
 pub mod oidc;
@@ -20,6 +21,7 @@ pub mod totp;
 pub mod vault;
 
 pub use accounts::Accounts;
+pub use kept::KeptResponses;
 pub use mail::{Mail, Mailer};
 pub use oidc::Oidc;
 pub use one_time::{OneTime, OneTimeUse};

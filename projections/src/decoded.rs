@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
+use domain::allowance::AllowanceEvent;
 use domain::application::ApplicationEvent;
+use domain::catalogue::CatalogueEvent;
+use domain::execution::ExecutionEvent;
 use domain::tenant::TenantEvent;
 use domain::transaction::TransactionEvent;
 use domain::user::UserEvent;
 use domain::wallet::WalletEvent;
-use domain::{Application, DecodeError, Tenant, Transaction, User, Wallet, event};
+use domain::{
+    Allowance, Application, Catalogue, DecodeError, Execution, Tenant, Transaction, User, Wallet, event,
+};
 use journal::Recorded;
 
 /// What an event says, by the kind of its stream.
@@ -24,6 +29,12 @@ pub enum Body {
     User(UserEvent),
     /// Of an application.
     Application(Box<ApplicationEvent>),
+    /// Of a catalogue.
+    Catalogue(Box<CatalogueEvent>),
+    /// Of an allowance.
+    Allowance(Box<AllowanceEvent>),
+    /// Of an execution.
+    Execution(Box<ExecutionEvent>),
     /// Of a kind that no read model here is made of.
     Other,
 }
@@ -50,6 +61,15 @@ impl Decoded {
             User::TYPE => event::decode(kind, version, payload).map(Body::User),
             Application::TYPE => {
                 event::decode(kind, version, payload).map(|said| Body::Application(Box::new(said)))
+            }
+            Catalogue::TYPE => {
+                event::decode(kind, version, payload).map(|said| Body::Catalogue(Box::new(said)))
+            }
+            Allowance::TYPE => {
+                event::decode(kind, version, payload).map(|said| Body::Allowance(Box::new(said)))
+            }
+            Execution::TYPE => {
+                event::decode(kind, version, payload).map(|said| Body::Execution(Box::new(said)))
             }
             _ => Ok(Body::Other),
         };

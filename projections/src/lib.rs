@@ -9,6 +9,7 @@
 
 mod decoded;
 mod due;
+mod latency;
 mod models;
 mod names;
 mod progress;
@@ -16,18 +17,22 @@ mod reader;
 mod rebuild;
 mod runtime;
 mod status;
+mod usage;
 mod verify;
 
 pub use decoded::{Body, Decoded};
 pub use due::Due;
+pub use latency::Percentiles;
 pub use models::Fault;
 pub use names::InvitationStatus;
 pub use progress::{Kind, Mark, Progress, State};
 pub use reader::{
-    ApiKeyView, ApplicationView, AssetSum, AuditFilter, AuditView, BalanceView, EntryView, InvitationView,
-    Lagging, MemberView, Membership, PlatformReader, PointInTime, PresentedInvitation, PresentedKey,
-    ReadError, Reader, Reflected, TenantReader, TenantView, TransactionFilter, TransactionView, TrialBalance,
-    UserReader, UserView, WalletFilter, WalletView,
+    AllowanceFilter, AllowanceView, Analysis, ApiKeyView, ApplicationView, AssetSum, AuditFilter, AuditView,
+    BalanceView, BurnRate, CatalogueView, Consumption, Dimension, EntryView, ExecutionFilter, ExecutionView,
+    Granularity, Group, InvitationView, Lagging, LatencyRow, MemberView, Membership, PlatformReader,
+    PointInTime, PresentedInvitation, PresentedKey, ReadError, Reader, Reflected, Spender, TenantReader,
+    TenantView, TransactionFilter, TransactionView, TrialBalance, UsageFilter, UsageQuestion, UsageRow,
+    UserReader, UserView, WalletFilter, WalletView, Window, WindowError,
 };
 pub use rebuild::{RebuildError, RebuildProgress, RebuildReport, rebuild};
 pub use runtime::{

@@ -22,15 +22,38 @@ pub enum Kind {
     Users,
     /// Applications and their API keys.
     Applications,
+    /// What tenants offer.
+    Catalogues,
+    /// What wallets may use.
+    Allowances,
+    /// Metered calls, and what they came to.
+    Executions,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Tenants, Self::Balances, Self::Transactions, Self::Snapshots, Self::Users, Self::Applications];
+    pub const ALL: [Self; 9] = [
+        Self::Tenants,
+        Self::Balances,
+        Self::Transactions,
+        Self::Snapshots,
+        Self::Users,
+        Self::Applications,
+        Self::Catalogues,
+        Self::Allowances,
+        Self::Executions,
+    ];
     /// Those that answer questions, and so those a reader waits for.
-    pub const SERVED: [Self; 5] =
-        [Self::Tenants, Self::Balances, Self::Transactions, Self::Users, Self::Applications];
+    pub const SERVED: [Self; 8] = [
+        Self::Tenants,
+        Self::Balances,
+        Self::Transactions,
+        Self::Users,
+        Self::Applications,
+        Self::Catalogues,
+        Self::Allowances,
+        Self::Executions,
+    ];
 
     /// Its name, in checkpoints, metrics and on the command line.
     pub const fn name(self) -> &'static str {
@@ -41,6 +64,9 @@ impl Kind {
             Self::Snapshots => "snapshots",
             Self::Users => "users",
             Self::Applications => "applications",
+            Self::Catalogues => "catalogues",
+            Self::Allowances => "allowances",
+            Self::Executions => "executions",
         }
     }
 
@@ -57,6 +83,9 @@ impl Kind {
             Self::Snapshots => 3,
             Self::Users => 4,
             Self::Applications => 5,
+            Self::Catalogues => 6,
+            Self::Allowances => 7,
+            Self::Executions => 8,
         }
     }
 }

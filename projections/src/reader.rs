@@ -3,8 +3,12 @@
 //! Each question is one read-only transaction with one snapshot. It sees one tenant: row-level security
 //! hides the others, and every query filters by tenant and partition all the same.
 
+mod allowances;
+mod analytics;
 mod balances;
+mod catalogue;
 mod directory;
+mod executions;
 mod journal;
 mod members;
 mod presented;
@@ -20,8 +24,16 @@ use ::journal::Position;
 use domain::{Partition, TenantId, UserId};
 use sqlx::{PgPool, Postgres, Transaction};
 
+pub use self::allowances::{AllowanceFilter, AllowanceView};
+pub(crate) use self::analytics::quarter;
+pub use self::analytics::{
+    Analysis, BurnRate, Consumption, Dimension, Granularity, Group, LatencyRow, Spender, UsageFilter,
+    UsageQuestion, UsageRow, Window, WindowError,
+};
 pub use self::balances::{AssetSum, BalanceView, PointInTime, TrialBalance};
+pub use self::catalogue::CatalogueView;
 pub use self::directory::{PlatformReader, TenantView};
+pub use self::executions::{ExecutionFilter, ExecutionView};
 pub use self::journal::{AuditFilter, AuditView, EntryView};
 pub use self::members::{InvitationView, MemberView};
 pub use self::presented::{PresentedInvitation, PresentedKey};

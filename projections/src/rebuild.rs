@@ -70,7 +70,7 @@ pub enum RebuildError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The new read model contradicts the rules of double entry.
+    /// The new read model contradicts the rules of double entry, or itself.
     #[error("the new read model is not balanced: {0}")]
     Unbalanced(String),
     /// Readers or projectors never let go of the tables for long enough.

@@ -4,12 +4,16 @@
 //! time. Each read model is compared at its own checkpoint, in one snapshot of the database, so the ledger may be
 //! written to meanwhile. A rebuild cannot swap tables while a partition is being verified.
 
+mod calls;
 mod dated;
+mod executions;
 mod fold;
+mod metering;
 mod movement;
 mod people;
 mod programs;
 mod transactions;
+mod usage;
 mod views;
 
 use std::borrow::Cow;
@@ -43,6 +47,12 @@ pub struct VerifyReport {
     pub users: i64,
     /// Applications in the read model.
     pub applications: i64,
+    /// Catalogues in the read model.
+    pub catalogues: i64,
+    /// Allowances in the read model.
+    pub allowances: i64,
+    /// Executions in the read model.
+    pub executions: i64,
     /// Snapshots compared.
     pub snapshots: i64,
 }
@@ -135,12 +145,15 @@ impl Pass<'_> {
         let transactions = self.checkpoint(Kind::Transactions, head).await?;
         let users = self.checkpoint(Kind::Users, head).await?;
         let applications = self.checkpoint(Kind::Applications, head).await?;
+        let catalogues = self.checkpoint(Kind::Catalogues, head).await?;
+        let allowances = self.checkpoint(Kind::Allowances, head).await?;
+        let executions = self.checkpoint(Kind::Executions, head).await?;
         self.checkpoint(Kind::Snapshots, head).await?;
 
         let snapshots = views::snapshots(&mut self.tx, partition).await?;
         report.snapshots += i64::try_from(snapshots.len()).unwrap_or(i64::MAX);
         let mut fold = Fold::new(partition, snapshots);
-        let mut made = 0;
+        let (mut made, mut called) = (0, 0);
         loop {
             if fold.position == tenants {
                 report.tenants += views::tenants(&mut self.tx, &fold).await?;
@@ -157,11 +170,22 @@ impl Pass<'_> {
                 report.applications += programs::applications(&mut self.tx, &fold).await?;
                 programs::keys(&mut self.tx, &fold).await?;
             }
+            if fold.position == catalogues {
+                report.catalogues += metering::catalogues(&mut self.tx, &fold).await?;
+            }
+            if fold.position == allowances {
+                report.allowances += metering::allowances(&mut self.tx, &fold).await?;
+            }
+            if fold.position == executions {
+                // Checkpoints are at the ends of commands.
+                fold.end_command()?;
+                usage::usage(&mut self.tx, &fold).await?;
+            }
             if fold.position == head {
                 break;
             }
             // Never past a position at which something is compared.
-            let stops = [tenants, balances, users, applications, head]
+            let stops = [tenants, balances, users, applications, catalogues, allowances, executions, head]
                 .into_iter()
                 .filter(|stop| *stop > fold.position);
             let limit = stops.min().map_or(BATCH, |stop| (stop - fold.position).min(BATCH));
@@ -175,13 +199,16 @@ impl Pass<'_> {
                 fold.apply(event)?;
             }
             made += transactions::check(&mut self.tx, partition, &batch, transactions).await?;
+            called += executions::check(&mut self.tx, partition, &batch, executions).await?;
             report.events += i64::try_from(batch.len()).unwrap_or(i64::MAX);
             observer(report.events);
         }
         same(|| format!("the head of partition {partition}"), &fold.recorded_at, &recorded_at)?;
         fold.finish()?;
         transactions::none_more(&mut self.tx, partition, made).await?;
+        executions::none_more(&mut self.tx, partition, called).await?;
         report.transactions += made;
+        report.executions += called;
         report.partitions += 1;
         self.tx.commit().await?;
         Ok(())

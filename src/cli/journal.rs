@@ -54,7 +54,7 @@ async fn verify(config: &Config, reached: &Reached) -> Result<ExitCode, Failure>
         Ok(report) => {
             say(&format!(
                 "verified: {} events in {} partitions, {} tenants, {} wallets, {} transactions, {} users, {} applications, \
-                 {} snapshots; every read model equals the journal, and every trial balance is zero",
+                 {} catalogues, {} allowances, {} executions, {} snapshots; every read model equals the journal, and every trial balance is zero",
                 report.events,
                 report.partitions,
                 report.tenants,
@@ -62,6 +62,9 @@ async fn verify(config: &Config, reached: &Reached) -> Result<ExitCode, Failure>
                 report.transactions,
                 report.users,
                 report.applications,
+                report.catalogues,
+                report.allowances,
+                report.executions,
                 report.snapshots
             ))?;
             Ok(ExitCode::SUCCESS)

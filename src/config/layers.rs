@@ -207,10 +207,10 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
     let refuse = |key: &str, reason: String| {
         Err(ConfigError::Value { key: key.to_owned(), origin: origin(figment, key), reason })
     };
-    let bodies = config.api.bodies_bytes.get();
+    let (bodies, call) = (config.api.bodies_bytes.get(), config.gateway.body_limit_bytes.get());
     let (max_batch, body_limit) = (config.pipeline.max_batch_events.get(), config.api.body_limit_bytes.get());
     let body_limit_bytes = u64::try_from(body_limit).unwrap_or(u64::MAX);
-    let ranges: [(&str, u64, RangeInclusive<u64>); 9] = [
+    let ranges: [(&str, u64, RangeInclusive<u64>); 10] = [
         ("journal.partitions", u64::try_from(config.journal.partitions).unwrap_or(0), 1..=1024),
         ("database.reader_connections", config.database.reader_connections.get().into(), 1..=10_000),
         ("database.writer_connections", config.database.writer_connections.get().into(), 2..=10_000),
@@ -219,6 +219,7 @@ fn check_values(config: &Config, figment: &Figment) -> Result<(), ConfigError> {
         ("projections.batch_events", config.projections.batch_events.get().into(), 1..=50_000),
         ("api.body_limit_bytes", body_limit_bytes, 1_024..=256 * 1_024 * 1_024),
         ("api.bodies_bytes", u64::try_from(bodies).unwrap_or(u64::MAX), body_limit_bytes..=1 << 40),
+        ("gateway.body_limit_bytes", u64::try_from(call).unwrap_or(u64::MAX), 1_024..=u64::try_from(bodies).unwrap_or(0)),
         ("api.wait_ms_max", config.api.wait_ms_max, 0..=config.api.request_timeout_ms.get()),
     ];
     for (key, value, range) in ranges {

@@ -1,6 +1,7 @@
 //! One row of a trace: a hold for the most it could cost, then a settlement of what it did cost.
 
-use super::client::{Client, Failure, Hold, Problem};
+use super::Form;
+use super::client::{Client, Execution, Failure, Hold, Problem};
 use super::key::{Account, Keys};
 use super::price::Tariff;
 use super::trace::{BadRow, Row, Usage};
@@ -15,6 +16,8 @@ pub struct Charge<'a> {
     pub tariff: &'a Tariff,
     /// The answer a hold allows for, in tokens, where the real one was shorter.
     pub max_output_tokens: u64,
+    /// What a row becomes.
+    pub form: Form,
 }
 
 /// What became of a row.
@@ -68,6 +71,9 @@ impl Charge<'_> {
             return Outcome::Free { usage };
         }
         let keys = Keys::of(self.account, &row);
+        if self.form == Form::Executions {
+            return self.execution(&row, &keys, cost).await;
+        }
         let refused = |step| {
             move |failure| match failure {
                 Failure::Refused(problem) => Outcome::Refused { line: row.line, step, problem },
@@ -84,6 +90,16 @@ impl Charge<'_> {
         match self.client.settle(id, &keys.settle, &amount).await {
             Ok(replayed) => Outcome::Settled { usage, cost, replayed },
             Err(failure) => refused("settlement, the amount is still held")(failure),
+        }
+    }
+
+    /// Records one row as a call of a model. Doing so again has no further effect.
+    async fn execution(&self, row: &Row, keys: &Keys, cost: i128) -> Outcome {
+        let usage = row.usage;
+        match self.client.execution(&keys.execution, &Execution::new(self.account, &usage)).await {
+            Ok(replayed) => Outcome::Settled { usage, cost, replayed },
+            Err(Failure::Refused(problem)) => Outcome::Refused { line: row.line, step: "execution", problem },
+            Err(Failure::Stop(why)) => Outcome::Stop(why),
         }
     }
 }

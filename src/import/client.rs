@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+mod execution;
 mod outage;
+mod reading;
 mod retry;
 
+pub use execution::Execution;
 pub use outage::Notice;
 use outage::Outage;
 

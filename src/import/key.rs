@@ -30,6 +30,8 @@ pub struct Keys {
     pub hold: String,
     /// For its settlement.
     pub settle: String,
+    /// For both at once, where the row becomes an execution.
+    pub execution: String,
 }
 
 impl Keys {
@@ -56,7 +58,7 @@ impl Keys {
             // Writing to a String cannot fail.
             let _ = write!(prefix, "{byte:02x}");
         }
-        Self { hold: format!("trace-{prefix}-hold"), settle: format!("trace-{prefix}-settle") }
+        Self { hold: format!("trace-{prefix}-hold"), settle: format!("trace-{prefix}-settle"), execution: format!("trace-{prefix}-execution") }
     }
 }
 

@@ -73,6 +73,17 @@ impl std::str::FromStr for Price {
     }
 }
 
+impl std::fmt::Display for Price {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = self.scale as usize + 1;
+        let digits = format!("{:0>width$}", self.digits);
+        match digits.split_at(digits.len() - self.scale as usize) {
+            (whole, "") => f.write_str(whole),
+            (whole, fraction) => write!(f, "{whole}.{fraction}"),
+        }
+    }
+}
+
 impl Price {
     /// The digits after the point that an asset needs to hold the price of a single token.
     fn needed_scale(self) -> u32 {

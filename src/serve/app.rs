@@ -13,6 +13,9 @@ use crate::cli::Failure;
 use crate::config::Config;
 use crate::servers::make_data_dir;
 
+/// How much longer than the gateway itself a call is waited for.
+const CALL_WAIT: Duration = Duration::from_secs(30);
+
 impl Ledger {
     /// What the API is made with.
     pub async fn app(&self, config: &Config) -> Result<App, Failure> {
@@ -29,6 +32,7 @@ impl Ledger {
             verifier.trust_pem(id, &pem)?;
         }
         self.follow(self.identities.upkeep());
+        self.forget_answers();
         let (partitions, tasks) = (self.journal.partition_count(), (&self.followers, self.following.clone()));
         let access_log = self.identities.access_log(config, partitions, tasks).await?;
         let body = config.api.body_limit_bytes.get();
@@ -42,6 +46,8 @@ impl Ledger {
             limits: Limits {
                 body_bytes: body.min(Limits::default().body_bytes),
                 batch_bytes: body,
+                call_bytes: config.gateway.body_limit_bytes.get(),
+                call_wait: Duration::from_millis(config.gateway.total_ms.get()) + CALL_WAIT,
                 read_wait: Duration::from_millis(config.api.wait_ms_max),
                 answer_wait: Duration::from_millis(config.api.request_timeout_ms.get()),
                 ..Limits::default()
@@ -49,6 +55,8 @@ impl Ledger {
             directory: Directory::new(self.reader.clone(), self.identities.people.sessions.clone()),
             walls: self.walls(config),
             people: Arc::clone(&self.identities.people),
+            catalogues: Arc::clone(&self.catalogues),
+            gateway: self.gateway.clone(),
             access_log,
             admission: Admission::new(config.api.bodies_bytes.get()),
             health: health::check(self.journal.clone(), self.progress.clone(), self.nats.clone()),

@@ -39,8 +39,8 @@ pub(super) struct Identities {
     pub people: Arc<People>,
     /// What access tokens are signed with, kept up to date.
     pub keys: SessionKeys,
-    pool: PgPool,
-    vault: Vault,
+    pub(super) pool: PgPool,
+    pub(super) vault: Vault,
     signing: SigningKeys,
 }
 

@@ -5,22 +5,23 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::People;
+use ::gateway::Gateway;
+use api::{Catalogues, People};
 use api::credential::{Grant, Role, Signer};
 use chrono::TimeDelta;
 use commands::{Command, Context, Failure as CommandFailure, Pipeline, PipelineOptions, Relay, Request};
 use domain::{Clock, Ids, Slug, TenantId, TenantName};
 use journal::Journal;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use projections::{Due, Progress, Projectors, Reader, Settings};
-use sqlx::PgPool;
+use projections::{Progress, Projectors, Reader, Settings};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::gateway;
 use super::people::{Identities, Makings};
 use super::pools::Pools;
-use super::{Demo, greeting};
+use super::{Demo, greeting, sweep};
 use crate::cli::{Failure, say};
 use crate::config::Config;
 use crate::demo;
@@ -28,8 +29,6 @@ use crate::lifecycle::Lifecycle;
 use crate::servers::{Addresses, connect_nats};
 use crate::system::{SystemClock, SystemIds};
 
-/// How many due holds are swept at a time in a partition.
-const SWEEP: i64 = 500;
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -44,6 +43,8 @@ pub struct Ledger {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) identities: Identities,
+    pub(super) catalogues: Arc<Catalogues>,
+    pub(super) gateway: Gateway,
     writers: TaskTracker,
     sweeping: CancellationToken,
     pub(super) followers: TaskTracker,
@@ -87,7 +88,7 @@ impl Ledger {
             },
         };
         followers.spawn(projectors.run(following.clone()));
-        let sweep = sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
+        let sweep = sweep::sweep(config, &journal, writer, pipeline.clone(), Arc::clone(&clock), sweeping.clone());
         writers.spawn(sweep);
         followers.spawn(upkeep(metrics.clone(), following.clone()));
         let (read, partitions) = (reader.clone(), journal.partition_count());
@@ -103,7 +104,17 @@ impl Ledger {
             ids: Arc::clone(&ids),
         })
         .await?;
+        let catalogues = Arc::new(Catalogues::new(reader.clone(), identities.vault.clone()));
+        let makings = gateway::Makings {
+            pipeline: pipeline.clone(),
+            catalogues: Arc::clone(&catalogues),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
+        let gateway = gateway::gateway(config, &identities, makings);
         Ok(Self {
+            catalogues,
+            gateway,
             pipeline,
             reader,
             journal,
@@ -196,9 +207,11 @@ impl Ledger {
 
     /// Ends in order: what waits is written; what is not yet relayed or projected is found in the journal next time.
     pub async fn stop(self) {
-        let Self { pipeline, reader, identities, writers, sweeping, followers, following, .. } = self;
+        self.gateway.drain().await;
+        let Self { pipeline, reader, identities, catalogues, gateway, writers, sweeping, followers, following, .. } =
+            self;
         sweeping.cancel();
-        drop((pipeline, reader, identities));
+        drop((pipeline, reader, identities, catalogues, gateway));
         writers.close();
         writers.wait().await;
         following.cancel();
@@ -214,30 +227,6 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
         cache_aggregates: config.pipeline.cache_aggregates.get(),
         patience: Duration::from_millis(config.pipeline.patience_ms),
     }
-}
-
-fn sweep(
-    config: &Config,
-    journal: &Journal,
-    pool: PgPool,
-    pipeline: Pipeline,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let (journal, due) = (journal.clone(), Due::new(pool));
-    let interval = Duration::from_millis(config.sweep.interval_ms.get());
-    commands::sweep(pipeline, clock, interval, stop, move |now| {
-        let (journal, due) = (journal.clone(), due.clone());
-        async move {
-            let mut found = Vec::new();
-            for partition in journal.partitions() {
-                let more = due.due(partition, now, SWEEP).await;
-                let more = more.map_err(|error| error.to_string())?;
-                found.extend(more.into_iter().map(|(tenant, id)| (tenant, commands::Due::Hold(id))));
-            }
-            Ok(found)
-        }
-    })
 }
 
 /// Keeps the histograms from growing.

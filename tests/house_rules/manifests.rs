@@ -8,14 +8,15 @@ use crate::tree::{File, files};
 use crate::{caught, demand};
 
 /// Directory of a crate, the crates of this workspace that it may name.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("domain", &[]),
     ("journal", &["domain"]),
     ("commands", &["domain", "journal"]),
     ("projections", &["domain", "journal"]),
     ("identity", &["domain", "journal"]),
-    ("api", &["domain", "journal", "commands", "projections", "identity"]),
-    ("", &["domain", "journal", "commands", "projections", "identity", "api"]),
+    ("gateway", &["domain", "journal", "commands", "projections", "identity"]),
+    ("api", &["domain", "journal", "commands", "projections", "identity", "gateway"]),
+    ("", &["domain", "journal", "commands", "projections", "identity", "gateway", "api"]),
     ("bench", &["domain", "journal", "commands", "projections"]),
 ];
 
@@ -32,7 +33,7 @@ const RESERVED: [(&str, &[&str]); 6] = [
     ("warp", &[]),
 ];
 
-const ADVICE: &str = "The direction is domain <- journal <- {commands, projections, identity} <- api <- root <- bench. Move the \
+const ADVICE: &str = "The direction is domain <- journal <- {commands, projections, identity} <- gateway <- api <- root <- bench. Move the \
      code to the room that may do this; docs/ARCHITECTURE.md says what each room must not know.";
 
 #[test]

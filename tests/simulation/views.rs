@@ -8,7 +8,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::transaction::TransactionStatus;
-use domain::{Partition, Tenant, TenantId, Transaction, TransactionId, Wallet};
+use domain::{
+    Allowance, Catalogue, Execution, Partition, Tenant, TenantId, Transaction, TransactionId, Wallet,
+};
 use journal::{DatabaseError, SNAPSHOT_FORM, Snapshot};
 use projections::{Body, Decoded, Fault, Kind, Views};
 use sqlx::error::ErrorKind;
@@ -50,6 +52,9 @@ pub struct Tables {
     pub tenants: HashMap<Uuid, Row<Tenant>>,
     pub wallets: HashMap<Uuid, Row<Wallet>>,
     pub transactions: HashMap<Uuid, Row<Transaction>>,
+    pub catalogues: HashMap<Uuid, Row<Catalogue>>,
+    pub allowances: HashMap<Uuid, Row<Allowance>>,
+    pub executions: HashMap<Uuid, Row<Execution>>,
     /// Pending holds by the end of their time.
     due: BTreeMap<(DateTime<Utc>, Uuid), Uuid>,
     /// What the snapshots are taken from, and the snapshots.
@@ -124,6 +129,15 @@ impl Tables {
                     let row = self.grown.1.entry(id).or_default();
                     row.fold(decoded, said)?;
                     self.snapshots.extend(taken(id, row).map(|snapshot| (id, snapshot)));
+                }
+                (Kind::Catalogues, Body::Catalogue(said)) => {
+                    self.catalogues.entry(id).or_default().fold(decoded, said)?;
+                }
+                (Kind::Allowances, Body::Allowance(said)) => {
+                    self.allowances.entry(id).or_default().fold(decoded, said)?;
+                }
+                (Kind::Executions, Body::Execution(said)) => {
+                    self.executions.entry(id).or_default().fold(decoded, said)?;
                 }
                 _ => {}
             }

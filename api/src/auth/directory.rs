@@ -8,7 +8,9 @@ use chrono::{DateTime, Utc};
 use domain::application::{Environment, Scope};
 use domain::tenant::TenantStatus;
 use domain::user::UserStatus;
-use domain::{ApplicationId, Digest, KeyId, Network, PublicId, Role, SessionId, Slug, TenantId, UserId};
+use domain::{
+    ApplicationId, Digest, KeyId, Network, PublicId, Role, SessionId, Slug, TenantId, UserId, WalletPath,
+};
 use identity::Sessions;
 use projections::{PresentedKey, Reader, TenantView};
 
@@ -25,6 +27,7 @@ pub struct Directory {
     people: Remembered<SessionId, Option<Arc<Person>>>,
     keys: Remembered<PublicId, Arc<KnownKey>>,
     tenants: Remembered<Slug, Option<KnownTenant>>,
+    wallets: Remembered<(TenantId, ApplicationId), Option<WalletPath>>,
 }
 
 /// Somebody whose session goes on.
@@ -100,6 +103,7 @@ impl Directory {
             people: Remembered::new(REMEMBERED),
             keys: Remembered::new(REMEMBERED),
             tenants: Remembered::new(REMEMBERED),
+            wallets: Remembered::new(REMEMBERED),
         }
     }
 
@@ -143,6 +147,20 @@ impl Directory {
             Err(Absent::Unknown) => Ok(None),
             Err(Absent::Failed(problem)) => Err(problem),
         }
+    }
+
+    /// The wallet that pays for what an application calls, where its metadata names one.
+    pub async fn wallet_of(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+    ) -> Result<Option<WalletPath>, Problem> {
+        let look = async {
+            let found = self.reader.tenant(tenant).application(application).await?.value;
+            let named = found.as_ref().and_then(|found| found.details.metadata.as_map().get("wallet")?.as_str());
+            Ok::<_, Problem>(named.and_then(|path| WalletPath::new(path).ok()))
+        };
+        self.wallets.get(&(tenant, application), look).await
     }
 
     /// The tenant called so.

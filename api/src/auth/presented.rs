@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::credential::{ApiKey, api_key};
 use crate::problem::{Problem, code};
+use crate::sdk;
 
 /// The cookie that holds the token of a session. Its prefix has browsers take it from this host alone, over TLS.
 pub const COOKIE: &str = "__Host-counterfoil";
@@ -29,6 +30,9 @@ pub enum Presented<'a> {
 impl<'a> Presented<'a> {
     /// The credential of a request. A header says more than a cookie, which browsers send by themselves.
     pub fn of(request: &'a HttpRequest) -> Result<Self, Problem> {
+        if sdk::is_address(request.path()) {
+            return of_sdk(request);
+        }
         let mut headers = request.headers().get_all(header::AUTHORIZATION);
         let malformed = |detail: &str| Problem::new(code::TOKEN_MALFORMED, detail);
         let Some(value) = headers.next() else { return from_cookie(request) };
@@ -40,11 +44,27 @@ impl<'a> Presented<'a> {
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         };
         let token = bearer().ok_or_else(|| malformed("the Authorization header is not a bearer token"))?;
+        Self::token(token)
+    }
+
+    fn token(token: &'a str) -> Result<Self, Problem> {
         if !token.starts_with(api_key::PREFIX) {
             return Ok(Self::Token(token));
         }
-        ApiKey::parse(token).map(Self::Key).ok_or_else(|| malformed("the API key is not whole"))
+        let malformed = || Problem::new(code::TOKEN_MALFORMED, "the API key is not whole");
+        ApiKey::parse(token).map(Self::Key).ok_or_else(malformed)
     }
+}
+
+/// The credential of a request to an address that SDKs call, wherever they put it. No browser has one for them.
+fn of_sdk(request: &HttpRequest) -> Result<Presented<'_>, Problem> {
+    let mut given = sdk::credentials(request);
+    let missing = || Problem::new(code::TOKEN_MISSING, "give an API key as the key of the provider");
+    let first = given.next().ok_or_else(missing)?;
+    if given.any(|other| other != first) {
+        return Err(Problem::new(code::TOKEN_MALFORMED, "there are two credentials, and they differ"));
+    }
+    Presented::token(first)
 }
 
 fn from_cookie(request: &HttpRequest) -> Result<Presented<'static>, Problem> {

@@ -5,7 +5,11 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::web::Path;
 use actix_web::{FromRequest, HttpRequest};
-use domain::{ApplicationId, InvitationId, KeyId, SessionId, Slug, TransactionId, UserId, WalletPath};
+use domain::catalogue::Governed;
+use domain::{
+    ApplicationId, ExecutionId, InvitationId, KeyId, LevelName, SessionId, Slug, TransactionId, UserId, UserRef,
+    WalletPath,
+};
 use uuid::Uuid;
 
 use crate::field::Checked;
@@ -74,6 +78,44 @@ impl FromRequest for ProviderAt {
     }
 }
 
+/// What the address names, by a name of this kind.
+#[derive(Debug)]
+pub struct Named<T>(pub T);
+
+impl<T: Checked> FromRequest for Named<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let name = T::check(&segment(request).unwrap_or_default());
+        ready(name.map(Self).map_err(|wrong| Problem::from(wrong).at("name")))
+    }
+}
+
+/// The level, user or wallet that the address names.
+#[derive(Debug)]
+pub struct GovernedAt(pub Governed);
+
+impl FromRequest for GovernedAt {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let parts = Path::<(String, String)>::extract(request).into_inner().ok().map(Path::into_inner);
+        let (kind, name) = parts.unwrap_or_default();
+        let governed = match kind.as_str() {
+            "level" => LevelName::check(&name).map(Governed::Level),
+            "user" => UserRef::check(&name).map(Governed::User),
+            "wallet" => WalletPath::check(&name).map(Governed::Wallet),
+            _ => {
+                let detail = "a policy is for a level, a user or a wallet";
+                return ready(Err(Problem::new(code::POLICY_NOT_FOUND, detail)));
+            }
+        };
+        ready(governed.map(Self).map_err(|wrong| Problem::from(wrong).at("name")))
+    }
+}
+
 /// What is not an id is the id of nothing.
 fn id(text: Option<&str>, absent: Code) -> Result<Uuid, Problem> {
     let id = text.and_then(|text| Uuid::try_parse(text).ok());
@@ -108,6 +150,8 @@ at! {
     SessionAt SessionId "id" SESSION_NOT_FOUND;
     /// The invitation that the address names.
     InvitationAt InvitationId "id" INVITATION_NOT_FOUND;
+    /// The execution that the address names.
+    ExecutionAt ExecutionId "id" EXECUTION_NOT_FOUND;
     /// The application that the address names.
     ApplicationAt ApplicationId "id" APPLICATION_NOT_FOUND;
 }

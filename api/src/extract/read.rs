@@ -8,7 +8,8 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
-use domain::{Partition, TenantId};
+use chrono::{DateTime, Utc};
+use domain::{Catalogue, Partition, TenantId};
 use journal::Position;
 use projections::{PlatformReader, Reflected, TenantReader};
 use serde::Serialize;
@@ -41,9 +42,20 @@ impl View {
         self.app.reader.tenant(self.caller.tenant)
     }
 
+    /// What the caller's tenant offers, and the position that this reflects.
+    pub async fn catalogue(&self) -> Result<(Catalogue, Position), Problem> {
+        let found = self.ledger().catalogue().await?;
+        Ok((found.value.map(|view| view.state).unwrap_or_default(), found.position))
+    }
+
     /// The caller's tenant.
     pub fn tenant(&self) -> TenantId {
         self.caller.tenant
+    }
+
+    /// The moment.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.app.clock.now()
     }
 
     /// Opens what is personal.
@@ -138,7 +150,7 @@ impl<Q: Parameters> FromRequest for Platform<Q> {
 }
 
 /// What the program gave to every request.
-pub(super) fn state(request: &HttpRequest) -> Result<Data<App>, Problem> {
+pub fn state(request: &HttpRequest) -> Result<Data<App>, Problem> {
     request.app_data::<Data<App>>().cloned().ok_or_else(|| Problem::internal("the application has no state"))
 }
 

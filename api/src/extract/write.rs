@@ -31,10 +31,11 @@ pub struct Write<T> {
 
 /// Sends commands to the pipeline in the caller's name.
 pub struct Writer {
-    app: Data<App>,
-    caller: Caller,
+    pub(super) app: Data<App>,
+    pub(super) caller: Caller,
+    pub(super) request: HttpRequest,
+    pub(super) key: Option<IdempotencyKey>,
     context: Context,
-    key: Option<IdempotencyKey>,
     /// Held until there is an answer.
     _admitted: OwnedSemaphorePermit,
 }
@@ -73,6 +74,11 @@ impl Writer {
             }),
         });
         self.app.pipeline.submit_all(requests.collect()).await
+    }
+
+    /// By whom and from where it is asked.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The caller's tenant.
@@ -142,7 +148,7 @@ impl query::Parameters for NoParameters {
 }
 
 /// Refuses what could not be taken on anyway, before any of it is read.
-fn admit(
+pub(super) fn admit(
     app: &App,
     tenant: TenantId,
     request: &HttpRequest,
@@ -187,15 +193,20 @@ impl<T: Document> FromRequest for Write<T> {
                 }
                 None => None,
             };
-            let context = Context {
-                actor: caller.actor.name(),
-                role: caller.access.as_str().to_owned(),
-                source: source(&app, &caller, &request),
-                request_id: headers::request_id(&request),
-                traceparent: headers::traceparent(request.headers()),
-            };
-            Ok(Self { body, writer: Writer { app, caller, context, key, _admitted: admitted } })
+            let context = context(&app, &caller, &request);
+            Ok(Self { body, writer: Writer { app, caller, request, context, key, _admitted: admitted } })
         })
+    }
+}
+
+/// Who asks, from where.
+pub(super) fn context(app: &App, caller: &Caller, request: &HttpRequest) -> Context {
+    Context {
+        actor: caller.actor.name(),
+        role: caller.access.as_str().to_owned(),
+        source: source(app, caller, request),
+        request_id: headers::request_id(request),
+        traceparent: headers::traceparent(request.headers()),
     }
 }
 

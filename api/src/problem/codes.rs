@@ -65,6 +65,7 @@ codes! {
     USER_SUSPENDED "user_suspended" FORBIDDEN "The user is suspended"
     TENANT_SUSPENDED "tenant_suspended" FORBIDDEN "The tenant is suspended"
     TENANT_CLOSED "tenant_closed" FORBIDDEN "The tenant is closed"
+    WALLET_NOT_NAMED "wallet_not_named" BAD_REQUEST "Nothing says which wallet pays"
     RATE_LIMITED "rate_limited" TOO_MANY_REQUESTS "There were too many requests"
     // The form of what is asked.
     INVALID_BODY "invalid_body" UNPROCESSABLE_ENTITY "A field of the body has the wrong type"
@@ -102,6 +103,18 @@ codes! {
     INVALID_NETWORK "invalid_network" UNPROCESSABLE_ENTITY "A network does not have its form"
     WEAK_PASSWORD "weak_password" UNPROCESSABLE_ENTITY "The password is too easily guessed"
     ONE_TIME_TOKEN_INVALID "one_time_token_invalid" UNPROCESSABLE_ENTITY "The token is not known, was used, or has expired"
+    INVALID_LEVEL "invalid_level" UNPROCESSABLE_ENTITY "A level does not have its form"
+    INVALID_FEATURE "invalid_feature" UNPROCESSABLE_ENTITY "A feature does not have its form"
+    INVALID_PROVIDER "invalid_provider" UNPROCESSABLE_ENTITY "A provider does not have its form"
+    INVALID_CREDENTIAL "invalid_credential" UNPROCESSABLE_ENTITY "A credential does not have its form"
+    INVALID_DIALECT "invalid_dialect" UNPROCESSABLE_ENTITY "A dialect is openai, anthropic or gemini"
+    INVALID_MODEL "invalid_model" UNPROCESSABLE_ENTITY "A model does not have its form"
+    INVALID_USER "invalid_user" UNPROCESSABLE_ENTITY "A user does not have its form"
+    INVALID_TIME_ZONE "invalid_time_zone" UNPROCESSABLE_ENTITY "A time zone is not one of the IANA database"
+    INVALID_MODE "invalid_mode" UNPROCESSABLE_ENTITY "A mode is lifetime or monthly"
+    INVALID_ROLLOVER "invalid_rollover" UNPROCESSABLE_ENTITY "A rollover does not fit"
+    INVALID_ENFORCEMENT "invalid_enforcement" UNPROCESSABLE_ENTITY "Enforcement is monitor, warn or hard"
+    TOO_MANY_AT_ONCE "too_many_at_once" UNPROCESSABLE_ENTITY "More is given than is taken at once"
     BATCH_TOO_LARGE "batch_too_large" UNPROCESSABLE_ENTITY "A batch has 1 to 1,000 transactions"
     // What is not there.
     TENANT_NOT_FOUND "tenant_not_found" NOT_FOUND "The tenant does not exist"
@@ -114,6 +127,12 @@ codes! {
     APPLICATION_NOT_FOUND "application_not_found" NOT_FOUND "The application does not exist"
     KEY_NOT_FOUND "key_not_found" NOT_FOUND "The key does not exist"
     PROVIDER_NOT_FOUND "provider_not_found" NOT_FOUND "There is no such provider"
+    LEVEL_NOT_FOUND "level_not_found" NOT_FOUND "The level does not exist"
+    POLICY_NOT_FOUND "policy_not_found" NOT_FOUND "There is no such policy"
+    MODEL_NOT_FOUND "model_not_found" NOT_FOUND "The model does not exist"
+    UNKNOWN_MODEL "unknown_model" NOT_FOUND "The model is not offered"
+    ALLOWANCE_NOT_FOUND "allowance_not_found" NOT_FOUND "The wallet has no allowance"
+    EXECUTION_NOT_FOUND "execution_not_found" NOT_FOUND "The execution does not exist"
     // What the state does not allow.
     TENANT_EXISTS "tenant_exists" CONFLICT "The slug is taken"
     ASSET_EXISTS "asset_exists" CONFLICT "The asset is registered already"
@@ -156,6 +175,15 @@ codes! {
     TOO_MANY_KEYS "too_many_keys" CONFLICT "The application has as many keys as it can have"
     IDEMPOTENCY_KEY_REUSED "idempotency_key_reused" CONFLICT "The idempotency key was used for another request"
     EMAIL_TAKEN "email_taken" CONFLICT "There is an account with this address"
+    LEVEL_IN_USE "level_in_use" CONFLICT "A policy is for the level"
+    PROVIDER_IN_USE "provider_in_use" CONFLICT "A model is routed to the provider"
+    CATALOGUE_FULL "catalogue_full" CONFLICT "The catalogue has as many of these as it can have"
+    GRANT_EXISTS "grant_exists" CONFLICT "The grant exists already"
+    TOO_MANY_GRANTS "too_many_grants" CONFLICT "The wallet has as many grants as it can have"
+    EXECUTION_EXISTS "execution_exists" CONFLICT "The execution exists already"
+    EXECUTION_ENDED "execution_ended" CONFLICT "The execution has ended"
+    EXECUTION_NOT_DUE "execution_not_due" CONFLICT "The execution is not due to expire"
+    EXECUTION_ELSEWHERE "execution_elsewhere" CONFLICT "The call is not made by this instance"
     // What the amounts and postings do not allow.
     UNKNOWN_ASSET "unknown_asset" UNPROCESSABLE_ENTITY "The asset is not registered"
     ASSET_MISMATCH "asset_mismatch" UNPROCESSABLE_ENTITY "The wallet holds another asset"
@@ -172,6 +200,21 @@ codes! {
     NOTHING_TO_CHANGE "nothing_to_change" UNPROCESSABLE_ENTITY "The change changes nothing"
     NO_SCOPES "no_scopes" UNPROCESSABLE_ENTITY "A key needs a scope"
     TOO_MANY_ADDRESSES "too_many_addresses" UNPROCESSABLE_ENTITY "A key is bound to too many addresses"
+    NEGATIVE_POLICY "negative_policy" UNPROCESSABLE_ENTITY "The amounts of a policy must not be negative"
+    INVALID_TIMEOUT "invalid_timeout" UNPROCESSABLE_ENTITY "The times of a provider are not between a millisecond and an hour"
+    INVALID_ROUTES "invalid_routes" UNPROCESSABLE_ENTITY "A model has no routes, too many, or one twice"
+    NEGATIVE_RATE "negative_rate" UNPROCESSABLE_ENTITY "A rate must not be negative"
+    SYSTEM_WALLET "system_wallet" UNPROCESSABLE_ENTITY "A system wallet has no allowance"
+    MODEL_UNPRICED "model_unpriced" UNPROCESSABLE_ENTITY "The model has no price"
+    PRICE_ASSET_MISMATCH "price_asset_mismatch" UNPROCESSABLE_ENTITY "The price is in another asset than the wallet"
+    TOO_MANY_ATTEMPTS "too_many_attempts" UNPROCESSABLE_ENTITY "The execution has too many attempts"
+    // What a call of a model came to.
+    ALLOWANCE_IN_DEBT "allowance_in_debt" PAYMENT_REQUIRED "The wallet owes something, and may use nothing until that is paid"
+    ALLOWANCE_EXHAUSTED "allowance_exhausted" PAYMENT_REQUIRED "The wallet has too little for the call"
+    CALL_REFUSED "call_refused" UNPROCESSABLE_ENTITY "The provider refused the request"
+    PROVIDER_RATE_LIMITED "provider_rate_limited" TOO_MANY_REQUESTS "The provider is at its limit"
+    PROVIDER_FAILED "provider_failed" BAD_GATEWAY "The provider failed"
+    PROVIDER_TIMEOUT "provider_timeout" GATEWAY_TIMEOUT "The provider did not answer in time"
     // What is wrong on this side.
     HOLD_MISSING "hold_missing" INTERNAL_SERVER_ERROR "A hold is not where it should be"
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong here"
@@ -210,6 +253,9 @@ mod tests {
             include_str!("../../../domain/src/transaction/rejection.rs"),
             include_str!("../../../domain/src/user/rejection.rs"),
             include_str!("../../../domain/src/application/rejection.rs"),
+            include_str!("../../../domain/src/catalogue/rejection.rs"),
+            include_str!("../../../domain/src/allowance/rejection.rs"),
+            include_str!("../../../domain/src/execution/rejection.rs"),
             include_str!("../../../commands/src/request/rejection.rs"),
         ];
         let mut found = 0;

@@ -42,7 +42,7 @@ pub(super) fn request(
     let body = Box::new(ExecutionBody {
         wallet: call.wallet.clone(),
         asset: user.asset.clone(),
-        requested_at: workspace.now,
+        requested_at: call.requested_at.map_or(workspace.now, |at| at.min(workspace.now)),
         application: call.application,
         user: call.user.clone(),
         model: call.model.clone(),

@@ -253,6 +253,8 @@ pub struct NewCall {
     pub estimate: Usage,
     /// Where, and at which price.
     pub quoted: Option<Quoted>,
+    /// When it was asked for, where that was before now; what is yet to come is now.
+    pub requested_at: Option<DateTime<Utc>>,
     /// When it ends by itself.
     pub expires_at: DateTime<Utc>,
 }

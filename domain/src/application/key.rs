@@ -125,6 +125,8 @@ words! {
         Transact "transact",
         /// Register assets, open and freeze wallets, make adjustments.
         Administer "administer",
+        /// Call models, at the expense of wallets.
+        Execute "execute",
     }
 }
 

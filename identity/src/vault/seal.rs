@@ -43,6 +43,8 @@ pub enum Purpose {
     OneTime,
     OidcSubject,
     OidcSecret,
+    ProviderCredential,
+    KeptResponse,
 }
 
 impl Purpose {
@@ -61,6 +63,8 @@ impl Purpose {
             Self::OneTime => "one_time",
             Self::OidcSubject => "oidc_subject",
             Self::OidcSecret => "oidc_secret",
+            Self::ProviderCredential => "provider_credential",
+            Self::KeptResponse => "kept_response",
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cqrs_es::Aggregate;
-use domain::{Application, Event, Partition, Tenant, User, Wallet, event};
+use domain::{Allowance, Application, Catalogue, Event, Partition, Tenant, User, Wallet, event};
 use journal::SNAPSHOT_FORM;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -57,6 +57,8 @@ pub(super) async fn apply(
     taken.extend(take::<Tenant>(connection, partition, &streams).await?);
     taken.extend(take::<User>(connection, partition, &streams).await?);
     taken.extend(take::<Application>(connection, partition, &streams).await?);
+    taken.extend(take::<Catalogue>(connection, partition, &streams).await?);
+    taken.extend(take::<Allowance>(connection, partition, &streams).await?);
     keep(connection, partition, &taken).await
 }
 

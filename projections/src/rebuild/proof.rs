@@ -19,11 +19,41 @@ pub(super) async fn rows(
     Ok(rows)
 }
 
-/// Checks that what the tenants' wallets have sums up to zero, asset by asset.
+/// Checks what must hold within a read model: what the tenants' wallets have sums up to zero, asset by asset; and
+/// executions and the quarters of an hour in which they ended have the same number and cost, tenant by tenant.
 pub(super) async fn balanced(connection: &mut PgConnection, kind: Kind) -> Result<(), RebuildError> {
-    if kind != Kind::Balances {
-        return Ok(());
+    match kind {
+        Kind::Balances => wallets(connection).await,
+        Kind::Executions => calls(connection).await,
+        _ => Ok(()),
     }
+}
+
+async fn calls(connection: &mut PgConnection) -> Result<(), RebuildError> {
+    let wrong = sqlx::query!(
+        r#"SELECT tenant_id, coalesce(e.ended, 0) AS "ended!", coalesce(e.cost, 0)::text AS "cost!",
+               coalesce(u.calls, 0)::text AS "calls!", coalesce(u.spent, 0)::text AS "spent!"
+           FROM (
+               SELECT tenant_id, count(ended_at) AS ended, coalesce(sum(cost), 0) AS cost
+               FROM executions GROUP BY tenant_id
+           ) AS e FULL JOIN (
+               SELECT tenant_id, sum(calls) AS calls, sum(cost) AS spent FROM usage_quarters GROUP BY tenant_id
+           ) AS u USING (tenant_id)
+           WHERE coalesce(e.ended, 0) <> coalesce(u.calls, 0) OR coalesce(e.cost, 0) <> coalesce(u.spent, 0)
+           ORDER BY tenant_id LIMIT 1"#
+    )
+    .fetch_optional(connection)
+    .await?;
+    match wrong {
+        None => Ok(()),
+        Some(row) => Err(RebuildError::Unbalanced(format!(
+            "{:?} has {} executions that cost {}, and {} that cost {} by quarters of an hour",
+            row.tenant_id, row.ended, row.cost, row.calls, row.spent
+        ))),
+    }
+}
+
+async fn wallets(connection: &mut PgConnection) -> Result<(), RebuildError> {
     let wrong = sqlx::query!(
         r#"SELECT tenant_id, asset, sum(posted)::text AS "sum!" FROM balances
            GROUP BY tenant_id, asset HAVING sum(posted) <> 0 ORDER BY tenant_id, asset LIMIT 1"#
@@ -69,6 +99,25 @@ fn figures(kind: Kind, schema: &str) -> String {
              UNION ALL SELECT 'API keys of tenant ' || tenant_id,
                  concat_ws(' ', count(*), 'revoked', count(revoked_at), 'that expire', count(expires_at))
              FROM {schema}.api_keys GROUP BY tenant_id"
+        ),
+        Kind::Catalogues => format!(
+            "SELECT 'the catalogue of tenant ' || tenant_id, concat_ws(' ', sequence, md5(state::text))
+             FROM {schema}.catalogues"
+        ),
+        Kind::Allowances => format!(
+            "SELECT 'allowances of tenant ' || tenant_id, concat_ws(' ', count(*), 'events', sum(sequence), 'debt',
+                 sum(debt), 'in debt', count(*) FILTER (WHERE debt > 0), 'due', count(due_at))
+             FROM {schema}.allowances GROUP BY tenant_id"
+        ),
+        Kind::Executions => format!(
+            "SELECT 'executions ' || status || ' of tenant ' || tenant_id,
+                 concat_ws(' ', count(*), 'events', sum(sequence), 'cost', sum(cost))
+             FROM {schema}.executions GROUP BY tenant_id, status
+             UNION ALL SELECT 'usage in ' || asset || ' of tenant ' || tenant_id, concat_ws(' ', count(*), 'calls',
+                 sum(calls), 'tokens', sum(input), sum(cache_read), sum(cache_write), sum(cache_write_long),
+                 sum(output), sum(reasoning), 'cost', sum(cost), 'measured',
+                 sum(cardinality(first_token)), sum(cardinality(total)))
+             FROM {schema}.usage_quarters GROUP BY tenant_id, asset"
         ),
     }
 }

@@ -3,10 +3,14 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::wallet::WalletEvent;
-use domain::{Application, AssetCode, Partition, Tenant, TenantId, TransactionId, User, Wallet, WalletId};
+use domain::{
+    Allowance, Application, AssetCode, Catalogue, Partition, Tenant, TenantId, TransactionId, User, Wallet,
+    WalletId,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::calls::Calls;
 use super::dated::Dated;
 use super::movement::{after, change};
 use super::{Difference, same};
@@ -40,6 +44,9 @@ pub(super) struct Fold {
     pub wallets: HashMap<Uuid, Tracked<Wallet>>,
     pub users: HashMap<Uuid, Tracked<User>>,
     pub applications: HashMap<Uuid, Tracked<Application>>,
+    pub catalogues: HashMap<Uuid, Tracked<Catalogue>>,
+    pub allowances: HashMap<Uuid, Tracked<Allowance>>,
+    pub calls: Calls,
     pub dated: Dated,
     snapshots: HashMap<Uuid, Kept>,
     /// The command whose events are being folded, and what they add to `posted` and to the promises, by
@@ -58,6 +65,9 @@ impl Fold {
             wallets: HashMap::new(),
             users: HashMap::new(),
             applications: HashMap::new(),
+            catalogues: HashMap::new(),
+            allowances: HashMap::new(),
+            calls: Calls::default(),
             dated: Dated::default(),
             snapshots,
             command: Uuid::nil(),
@@ -111,9 +121,22 @@ impl Fold {
                 let tracked = self.applications.entry(event.text.aggregate_id).or_default();
                 advance(tracked, decoded, (**said).clone(), &place, &mut self.snapshots)
             }
+            Body::Catalogue(said) => {
+                let tracked = self.catalogues.entry(event.text.aggregate_id).or_default();
+                advance(tracked, decoded, (**said).clone(), &place, &mut self.snapshots)
+            }
+            Body::Allowance(said) => {
+                let tracked = self.allowances.entry(event.text.aggregate_id).or_default();
+                advance(tracked, decoded, (**said).clone(), &place, &mut self.snapshots)
+            }
+            // Executions, too, are folded by their streams; here only for what they come to.
+            Body::Execution(said) => {
+                self.calls.apply(decoded, said);
+                Ok(())
+            }
             Body::Other => Err(Difference {
                 place,
-                expected: "a tenant, a wallet, a transaction, a user or an application".to_owned(),
+                expected: "an event of a kind of stream that is known".to_owned(),
                 found: event.text.aggregate_type.clone(),
             }),
         }
@@ -149,8 +172,9 @@ impl Fold {
         Ok(())
     }
 
-    /// Checks double entry over the events of a command.
-    fn end_command(&mut self) -> Result<(), Difference> {
+    /// Checks double entry over the events of a command, and counts the calls that it ended.
+    pub(super) fn end_command(&mut self) -> Result<(), Difference> {
+        self.calls.end_command(&format!("p{}:{}", self.partition, self.position))?;
         for ((transaction, asset), sums) in std::mem::take(&mut self.sums) {
             let place =
                 || format!("the {asset} moved and promised by transaction {transaction} at {}", self.place());

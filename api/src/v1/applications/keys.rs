@@ -36,7 +36,7 @@ pub struct IssueKey {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "live")]
     pub environment: Option<Field<Environment>>,
-    /// What it may do: `read`, `audit`, `transact`, `administer`. None includes another.
+    /// What it may do: `read`, `audit`, `transact`, `administer`, `execute`. None includes another.
     #[schema(value_type = Vec<String>, example = json!(["read", "transact"]))]
     pub scopes: Vec<Field<Scope>>,
     /// When it ends by itself.

@@ -1,0 +1,69 @@
+//! What commands about metering and calls of models need besides the pipeline.
+
+use domain::{
+    ApplicationId, Catalogue, ExecutionId, ProviderName, Sealed, UserRef, WalletPath,
+};
+use gateway::{Call, Reply};
+use journal::Position;
+
+use super::Writer;
+use crate::problem::Problem;
+use crate::sdk;
+
+impl Writer {
+    /// What the caller's tenant offers at present.
+    pub async fn catalogue(&self) -> Result<Catalogue, Problem> {
+        let found = self.ledger().catalogue().await?.value;
+        Ok(found.map(|view| view.state).unwrap_or_default())
+    }
+
+    /// The sealed credential of a provider, where it has one.
+    pub async fn credential_of(&self, provider: &ProviderName) -> Result<Option<Sealed>, Problem> {
+        let catalogue = self.catalogue().await?;
+        Ok(catalogue.providers.get(provider).and_then(|provider| provider.credential.clone()))
+    }
+
+    /// Seals a credential for a provider of the caller's tenant.
+    pub async fn seal_credential(
+        &self,
+        provider: &ProviderName,
+        credential: &str,
+    ) -> Result<Sealed, Problem> {
+        self.app.catalogues.seal(self.tenant(), provider, credential).await
+    }
+
+    /// Waits a moment until the next call here finds what has changed.
+    pub async fn catalogue_changed(&self, position: Position) {
+        self.app.people.settle(position).await;
+        self.app.catalogues.forget(self.tenant());
+    }
+
+    /// Who pays, and for whom.
+    pub async fn wallet_and_user(
+        &self,
+        wallet: Option<WalletPath>,
+        user: Option<UserRef>,
+    ) -> Result<(WalletPath, Option<UserRef>), Problem> {
+        sdk::wallet_and_user(&self.app, &self.request, &self.caller, wallet, user).await
+    }
+
+    /// The application that asks, where it is one.
+    pub fn application(&self) -> Option<ApplicationId> {
+        sdk::application(&self.caller)
+    }
+
+    /// The caller's idempotency key.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(|given| given.key.as_str())
+    }
+
+    /// Makes a call of a model.
+    pub async fn call(&self, call: Call) -> Reply {
+        self.app.gateway.call(call).await
+    }
+
+    /// Ends a call that is made here; whether it is.
+    pub fn cancel(&self, id: ExecutionId) -> bool {
+        self.app.gateway.cancel(self.tenant(), id)
+    }
+}

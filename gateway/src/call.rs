@@ -1,0 +1,280 @@
+//! The life of a call.
+
+mod life;
+mod repeat;
+
+use std::sync::Arc;
+
+use commands::NewCall;
+use domain::catalogue::Enforcement;
+use domain::execution::{Execution, Operation};
+use domain::{Digest, ExecutionId, ModelName, Scale, Usage};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::life::Life;
+use crate::client::Client;
+use crate::dialect::{self, Asked};
+use crate::flow::Signals;
+use crate::gateway::{Call, Shared};
+use crate::hold::Hold;
+use crate::ledger::Account;
+use crate::offer::Offer;
+use crate::record::{Place, Record, Run};
+use crate::refusal::Refusal;
+use crate::route::{self, Stop};
+use crate::translate::{self, Frame};
+use crate::trip::{Choice, Trip};
+
+/// Makes a call and sees to it that the client gets an answer.
+pub(crate) async fn run(shared: Arc<Shared>, call: Call, mut client: Client) {
+    let operation = call.operation;
+    if let Err(refusal) = lead(&shared, call, &mut client).await {
+        metrics::counter!("counterfoil_gateway_refused_total", "code" => refusal.code.clone()).increment(1);
+        client.whole(refusal.reply(operation));
+    }
+}
+
+/// Leads a call to its answer. What it refuses costs nothing and leaves nothing in the ledger.
+async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(), Refusal> {
+    let asked = dialect::read(call.operation, &call.model, call.stream, call.body.clone())?;
+    if dialect::is_free(call.operation) {
+        let (choices, _) = choices(shared, &call, &asked).await?;
+        let trip = trip(shared, &call, asked, choices);
+        return Life { trip, account: None, signals: signals(shared, CancellationToken::new()), frame: None, call: &call, extra: Vec::new() }
+            .free(client)
+            .await;
+    }
+    let fingerprint = fingerprint(&call);
+    let id = match &call.key {
+        Some(key) => ExecutionId::of(call.tenant, key),
+        None => ExecutionId(shared.ids.next()),
+    };
+    let Some(place) = enter(shared, &call, id, fingerprint, client).await? else {
+        return Ok(());
+    };
+    client.remember(place.run.record.clone());
+    let account = Account { shared: Arc::clone(shared), tenant: call.tenant, context: call.context.clone(), id };
+    let made = make(shared, &call, asked, account, client, &place).await;
+    if let Err(refusal) = &made {
+        // Those who joined meanwhile are told the same; nothing is kept, and the key is free again.
+        client.whole(refusal.reply(call.operation));
+    }
+    made
+}
+
+/// Enters the call among those that run; nothing when its answer was there already, or was given by one that runs.
+async fn enter(
+    shared: &Arc<Shared>,
+    call: &Call,
+    id: ExecutionId,
+    fingerprint: [u8; 32],
+    client: &mut Client,
+) -> Result<Option<Place>, Refusal> {
+    loop {
+        let record = call.key.is_some().then(|| Arc::new(Record::new(shared.options.most_kept)));
+        let run = Run { cancel: CancellationToken::new(), fingerprint, record };
+        let other = match shared.running.enter(call.tenant, id, run) {
+            Ok(place) if call.key.is_none() => return Ok(Some(place)),
+            Ok(place) => match repeat::kept(shared, call, id, fingerprint).await? {
+                Some(reply) => {
+                    client.whole(reply);
+                    return Ok(None);
+                }
+                None => return Ok(Some(place)),
+            },
+            Err(other) => other,
+        };
+        if other.fingerprint != fingerprint {
+            return Err(crate::ledger::key_reused());
+        }
+        let Some(record) = other.record.clone() else {
+            return Err(Refusal::new(500, "internal", "a new id is taken"));
+        };
+        drop(other);
+        if let Some(reply) = record.join(call.operation).await {
+            client.whole(reply);
+            return Ok(None);
+        }
+    }
+}
+
+/// Records the request, and makes the call.
+async fn make(
+    shared: &Arc<Shared>,
+    call: &Call,
+    asked: Asked,
+    account: Account,
+    client: &mut Client,
+    place: &Place,
+) -> Result<(), Refusal> {
+    let (mut choices, most) = choices(shared, call, &asked).await?;
+    let tranche = shared.options.tranche.max(1);
+    let bound = asked.most_output.or(most);
+    let output = match (outputs(call.operation), asked.stream) {
+        (false, _) => 0,
+        (true, true) => bound.unwrap_or(u64::MAX).min(tranche),
+        (true, false) => bound.unwrap_or(shared.options.whole),
+    };
+    let estimate = Usage { input: asked.input, output, ..Usage::default() };
+    let quoted = choices.iter().find_map(Choice::quoted);
+    let model = ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
+    let lasts = shared.options.total.saturating_add(shared.options.grace);
+    let fingerprint = place.run.fingerprint;
+    let request = NewCall {
+        wallet: call.wallet.clone(),
+        application: call.application,
+        user: call.user.clone(),
+        model,
+        operation: call.operation,
+        fingerprint: hex(fingerprint)?,
+        estimate,
+        quoted: quoted.clone(),
+        requested_at: None,
+        expires_at: shared.clock.now() + lasts,
+    };
+    let (execution, replayed) = account.request(request, fingerprint).await?;
+    if replayed {
+        client.whole(repeat::earlier(shared, call, account.id, fingerprint, &execution).await?);
+        return Ok(());
+    }
+    for choice in &mut choices {
+        // What is priced in another asset cannot be paid from this wallet.
+        choice.stop.price = choice.stop.price.take().filter(|price| price.asset == execution.body.asset);
+    }
+    let hard = execution.body.enforcement == Enforcement::Hard;
+    let price = quoted.map(|quoted| quoted.price);
+    let hold = Hold::new(account.clone(), price, estimate, tranche, hard).bounded(bound);
+    let frame = Frame {
+        id: account.id.0.simple().to_string(),
+        model: asked.model.clone(),
+        created: shared.clock.now().timestamp(),
+        usage: asked.usage_asked,
+    };
+    let extra = headers(&execution, account.id);
+    let mut trip = trip(shared, call, asked, choices);
+    trip.hold = Some(hold);
+    let signals = signals(shared, place.run.cancel.clone());
+    let life = Life { trip, account: Some(account.clone()), signals, frame: Some(frame), call, extra };
+    life.live(client).await;
+    repeat::keep(shared, call, account.id, &place.run).await;
+    Ok(())
+}
+
+/// Whether an operation has an output.
+fn outputs(operation: Operation) -> bool {
+    !matches!(operation, Operation::OpenAiEmbeddings | Operation::GeminiEmbed)
+}
+
+/// The providers that can be asked, each with the body in its dialect, and the most that the model gives.
+async fn choices(
+    shared: &Arc<Shared>,
+    call: &Call,
+    asked: &Asked,
+) -> Result<(Vec<Choice>, Option<u64>), Refusal> {
+    let offer: Arc<Offer> = shared.offers.offer(call.tenant).await.map_err(|error| {
+        tracing::error!(%error, "what a tenant can call is not known");
+        let refusal = Refusal::new(503, "unavailable", "what can be called is not known at the moment");
+        refusal.after(std::time::Duration::from_secs(1))
+    })?;
+    let stops = route::stops(&offer, &asked.model, &shared.chance)?;
+    let named = ModelName::new(&asked.model).ok();
+    let most = named.and_then(|name| offer.models.get(&name)?.max_output_tokens);
+    let mut refused = None;
+    let mut choices = Vec::with_capacity(stops.len());
+    for stop in stops {
+        match choice(call.operation, asked, stop, most) {
+            Ok(choice) => choices.push(choice),
+            Err(refusal) => refused = refused.or(Some(refusal)),
+        }
+    }
+    match refused {
+        Some(refusal) if choices.is_empty() => Err(refusal),
+        _ => Ok((choices, most)),
+    }
+}
+
+fn choice(operation: Operation, asked: &Asked, stop: Stop, most: Option<u64>) -> Result<Choice, Refusal> {
+    let dialect = stop.supplier.provider.dialect;
+    let spoken = translate::counterpart(operation, dialect).ok_or_else(|| {
+        let message = format!("the model is had in the dialect `{}` alone, which has nothing like it", dialect.as_str());
+        Refusal::invalid("untranslatable", message)
+    })?;
+    let translated = if spoken == operation {
+        None
+    } else {
+        Some(translate::request(operation, spoken, asked, stop.model.as_str(), most)?)
+    };
+    Ok(Choice { stop, spoken, translated })
+}
+
+fn trip(shared: &Arc<Shared>, call: &Call, asked: Asked, choices: Vec<Choice>) -> Trip {
+    Trip {
+        shared: Arc::clone(shared),
+        asked,
+        headers: call.headers.clone(),
+        choices,
+        hold: None,
+        deadline: Instant::now() + shared.options.total,
+        attempts: Vec::new(),
+        flying: None,
+        last: None,
+    }
+}
+
+fn signals(shared: &Arc<Shared>, cancel: CancellationToken) -> Signals {
+    Signals { cancel, ending: shared.ending.clone(), departure: shared.options.departure }
+}
+
+/// The headers that tell a client about the execution: its id, and what a policy that lets calls pass would have it know.
+fn headers(execution: &Execution, id: ExecutionId) -> Vec<(String, String)> {
+    let mut headers = vec![("counterfoil-execution".to_owned(), id.to_string())];
+    let body = &execution.body;
+    let warning = match &body.quoted {
+        None => Some("model_unpriced"),
+        Some(_) if is_short(execution) => Some("allowance_exceeded"),
+        Some(_) => None,
+    };
+    if let Some(warning) = warning {
+        tracing::warn!(execution = %id, wallet = %body.wallet, warning, "a call is made that a hard limit would refuse");
+        if body.enforcement == Enforcement::Warn {
+            headers.push(("counterfoil-warning".to_owned(), warning.to_owned()));
+        }
+    }
+    headers
+}
+
+/// Whether less is held than the estimate costs.
+fn is_short(execution: &Execution) -> bool {
+    let Some(quoted) = &execution.body.quoted else {
+        return false;
+    };
+    let scale = execution.holds.first().map_or(Scale::FINEST, |tranche| tranche.held.scale());
+    let held: i128 = execution.holds.iter().map(|tranche| tranche.held.minor()).sum();
+    quoted.price.cost(&execution.body.estimate, scale).is_ok_and(|cost| cost.minor() > held)
+}
+
+/// What tells one request from another: all that decides what is called and who pays.
+fn fingerprint(call: &Call) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    let application = call.application.map(|application| application.to_string()).unwrap_or_default();
+    let user = call.user.as_ref().map_or("", |user| user.as_str());
+    let stream = if call.stream { "stream" } else { "" };
+    let names =
+        [call.operation.as_str(), call.wallet.as_str(), application.as_str(), user, call.model.as_str(), stream];
+    for part in names.map(str::as_bytes).into_iter().chain([call.body.as_ref()]) {
+        digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
+fn hex(digest: [u8; 32]) -> Result<Digest, Refusal> {
+    let text: String = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect();
+    Digest::new(&text).map_err(|error| Refusal::new(500, "internal", error.to_string()))
+}
+
+fn digit(nibble: u8) -> Option<char> {
+    char::from_digit(nibble.into(), 16)
+}

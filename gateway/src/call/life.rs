@@ -1,0 +1,257 @@
+//! From the first attempt to the settlement.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use commands::FinishedCall;
+use domain::execution::{AttemptOutcome, End, FailureReason, Quoted};
+use domain::{Usage, UsageSource};
+use journal::Position;
+use tokio::time::Instant;
+
+use crate::client::Client;
+use crate::dialect::Meter;
+use crate::flow::{Ending, Flow, Signals, Stopped};
+use crate::gateway::Call;
+use crate::ledger::Account;
+use crate::outlet::Outlet;
+use crate::refusal::Refusal;
+use crate::reply::{Reply, ReplyBody};
+use crate::translate::{self, Frame};
+use crate::trip::{Opened, Stranded, Streaming, Trip};
+use crate::upstream::{Head, Trouble};
+
+/// For how long the end of an answer waits for a slow reader.
+const LAST: Duration = Duration::from_secs(10);
+/// For how long the rest of a connection is read, so that it can be used again.
+const REST: Duration = Duration::from_secs(1);
+
+/// A call that was recorded.
+pub(super) struct Life<'a> {
+    pub(super) trip: Trip,
+    /// Its execution; none where it costs nothing.
+    pub(super) account: Option<Account>,
+    pub(super) signals: Signals,
+    pub(super) frame: Option<Frame>,
+    pub(super) call: &'a Call,
+    /// Headers of ours.
+    pub(super) extra: Vec<(String, String)>,
+}
+
+/// What a call came to.
+struct Outcome {
+    end: End,
+    usage: Usage,
+    source: UsageSource,
+    route: Option<Quoted>,
+}
+
+impl Outcome {
+    /// Nothing was used.
+    fn nothing(end: End) -> Self {
+        Self { end, usage: Usage::default(), source: UsageSource::Reported, route: None }
+    }
+}
+
+impl Life<'_> {
+    /// Lives it: the client has its answer, and the ledger the end.
+    pub(super) async fn live(mut self, client: &mut Client) {
+        let opened = tokio::select! {
+            biased;
+            stopped = self.signals.stop(client) => Err(stopped),
+            opened = self.trip.open() => Ok(opened),
+        };
+        match opened {
+            Ok(Ok(Opened::Whole { head, body, meter })) => self.whole(client, head, body, &meter).await,
+            Ok(Ok(Opened::Stream(streaming))) => self.stream(client, *streaming).await,
+            Ok(Err(stranded)) => self.stranded(client, stranded).await,
+            Err(stopped) => self.stopped(client, stopped).await,
+        }
+    }
+
+    /// The life of a call that costs nothing.
+    pub(super) async fn free(mut self, client: &mut Client) -> Result<(), Refusal> {
+        let opened = tokio::select! {
+            biased;
+            stopped = self.signals.stop(client) => return Err(stopped.refusal()),
+            opened = self.trip.open() => opened,
+        };
+        match opened {
+            Ok(Opened::Whole { head, body, .. }) => client.whole(self.reply(head, body)),
+            Ok(Opened::Stream(_)) => return Err(Refusal::new(500, "internal", "a count is no stream")),
+            Err(stranded) => {
+                self.trip.landed(AttemptOutcome::ProviderError, None, None);
+                client.whole(self.failure(stranded).1);
+            }
+        }
+        Ok(())
+    }
+
+    /// An answer that came whole.
+    async fn whole(mut self, client: &mut Client, head: Head, body: Bytes, meter: &Meter) {
+        let (usage, source) = meter.settled(self.trip.asked.input);
+        let Some((spoken, route)) = self.trip.present().map(|choice| (choice.spoken, choice.quoted())) else {
+            return;
+        };
+        let status = head.status;
+        let said = match &self.frame {
+            Some(frame) if spoken != self.call.operation => {
+                translate::answer(spoken, self.call.operation, &body, meter, frame)
+            }
+            _ => Ok(body),
+        };
+        let (mut outcome, mut end) = answered(meter);
+        let reply = match said {
+            Ok(body) => self.reply(head, body),
+            Err(malformed) => {
+                // It was answered and is paid for; only it cannot be told.
+                let trouble = Trouble::from(malformed);
+                outcome = trouble.outcome();
+                end = End::Failed(trouble.reason());
+                self.refusal(&trouble.refusal())
+            }
+        };
+        self.trip.landed(outcome, Some(status), Some((usage, source)));
+        let position = self.settle(Outcome { end, usage, source, route }).await;
+        client.whole(match position {
+            Some(position) => reply.with("counterfoil-position", position.to_string()),
+            None => reply,
+        });
+    }
+
+    /// An answer that comes as a stream.
+    async fn stream(mut self, client: &mut Client, streaming: Streaming) {
+        let Some((spoken, route)) = self.trip.present().map(|choice| (choice.spoken, choice.quoted())) else {
+            return;
+        };
+        let Some(frame) = self.frame.clone() else {
+            return;
+        };
+        let operation = self.call.operation;
+        let mut outlet = Outlet::new(spoken, operation, self.trip.asked.usage_asked, frame);
+        let mut headers = vec![
+            ("content-type".to_owned(), "text/event-stream".to_owned()),
+            ("cache-control".to_owned(), "no-cache".to_owned()),
+        ];
+        headers.append(&mut self.extra);
+        client.open(200, headers);
+        let mut flow = Flow {
+            client: &mut *client,
+            hold: self.trip.hold.as_mut(),
+            outlet: &mut outlet,
+            signals: &self.signals,
+            deadline: self.trip.deadline,
+            sent: 0,
+        };
+        let (ending, meter, rest) = flow.run(streaming).await;
+        let sent = flow.sent;
+        let (usage, source) = meter.settled(self.trip.asked.input);
+        let (outcome, end, last, status) = match ending {
+            Ending::Whole(event) => {
+                let tasks = &self.trip.shared.tasks;
+                tasks.spawn(rest.drain(Instant::now() + REST));
+                let (outcome, end) = answered(&meter);
+                (outcome, end, outlet.end(event.as_ref(), &meter), Some(200))
+            }
+            Ending::Trouble(trouble) => {
+                tracing::debug!(reason = trouble.reason().as_str(), %trouble, "a stream failed");
+                self.trip.blame(&trouble);
+                let last = trouble.refusal().in_band(operation, sent);
+                (trouble.outcome(), End::Failed(trouble.reason()), last, Some(200))
+            }
+            Ending::Stopped(stopped) => {
+                let last = stopped.refusal().in_band(operation, sent);
+                (AttemptOutcome::Stopped, ended(stopped), last, Some(200))
+            }
+        };
+        self.trip.landed(outcome, status, Some((usage, source)));
+        self.settle(Outcome { end, usage, source, route }).await;
+        client.send(last, Instant::now() + LAST).await;
+    }
+
+    /// No provider answered.
+    async fn stranded(mut self, client: &mut Client, stranded: Stranded) {
+        let (reason, reply) = self.failure(stranded);
+        self.settle(Outcome::nothing(End::Failed(reason))).await;
+        client.whole(reply);
+    }
+
+    /// It was ended from our side before a provider answered. Who had been asked is paid for the input.
+    async fn stopped(mut self, client: &mut Client, stopped: Stopped) {
+        let mut outcome = Outcome::nothing(ended(stopped));
+        if let Some(choice) = self.trip.present() {
+            outcome.route = choice.quoted();
+            outcome.usage = Usage { input: self.trip.asked.input, ..Usage::default() };
+            outcome.source = UsageSource::Estimated;
+        }
+        self.trip.landed(AttemptOutcome::Stopped, None, Some((outcome.usage, outcome.source)));
+        self.settle(outcome).await;
+        client.whole(self.refusal(&stopped.refusal()));
+    }
+
+    /// What a failure is recorded as, and what the client gets: the provider's own words where it refused the request in
+    /// the shape that was asked for.
+    fn failure(&mut self, stranded: Stranded) -> (FailureReason, Reply) {
+        let trouble = match stranded {
+            Stranded::Trouble(trouble) => trouble,
+            Stranded::Refused(refusal) => {
+                let empty = refusal.status == 402;
+                let reason =
+                    if empty { FailureReason::BudgetExhausted } else { FailureReason::ProviderUnreachable };
+                return (reason, self.refusal(&refusal));
+            }
+        };
+        let reason = trouble.reason();
+        let own = self.trip.spoken() == Some(self.call.operation);
+        let concerns_it = matches!(reason, FailureReason::InvalidRequest | FailureReason::ContentFilter);
+        let reply = match trouble {
+            Trouble::Answered { head, body, .. } if own && concerns_it && !body.is_empty() => self.reply(head, body),
+            trouble => self.refusal(&trouble.refusal()),
+        };
+        (reason, reply)
+    }
+
+    fn reply(&mut self, head: Head, body: Bytes) -> Reply {
+        let mut headers = head.headers;
+        if !headers.iter().any(|(name, _)| name == "content-type") {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        headers.append(&mut self.extra);
+        Reply { status: head.status, headers, body: ReplyBody::Whole(body) }
+    }
+
+    fn refusal(&mut self, refusal: &Refusal) -> Reply {
+        let mut reply = refusal.reply(self.call.operation);
+        reply.headers.append(&mut self.extra);
+        reply
+    }
+
+    /// Records the end, and waits until that is done, within bounds: after them it goes on by itself.
+    async fn settle(&mut self, outcome: Outcome) -> Option<Position> {
+        let account = self.account.as_ref()?;
+        let Outcome { end, usage, source, route: paid } = outcome;
+        metrics::counter!("counterfoil_gateway_calls_total", "end" => named(end)).increment(1);
+        let attempts = std::mem::take(&mut self.trip.attempts);
+        let finishing = account.finish(FinishedCall { attempts, end, usage, usage_source: source, paid });
+        let waited = tokio::time::timeout(self.trip.shared.options.settle, finishing).await;
+        waited.ok()?.ok()?
+    }
+}
+
+/// An answer that is whole. One that a filter ended is whole too, and paid for.
+fn answered(meter: &Meter) -> (AttemptOutcome, End) {
+    let outcome = if meter.is_refused() { AttemptOutcome::ContentFilter } else { AttemptOutcome::Answered };
+    (outcome, End::Completed)
+}
+
+fn ended(stopped: Stopped) -> End {
+    stopped.reason().map_or(End::Cancelled, End::Failed)
+}
+
+fn named(end: End) -> &'static str {
+    match end {
+        End::Completed => "completed",
+        End::Cancelled => "cancelled",
+        End::Failed(reason) => reason.as_str(),
+    }
+}

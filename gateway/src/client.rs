@@ -1,0 +1,147 @@
+//! The side of a call that the answer goes to.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::record::{Begun, Record, WAITING};
+use crate::reply::{Reply, ReplyBody};
+
+/// Who waits for the answer: the client, as long as it is there, and the record of a call with a key.
+#[derive(Debug)]
+pub(crate) struct Client {
+    answer: Option<oneshot::Sender<Reply>>,
+    stream: Option<mpsc::Sender<Bytes>>,
+    record: Option<Arc<Record>>,
+}
+
+impl Client {
+    pub(crate) fn new(answer: oneshot::Sender<Reply>) -> Self {
+        Self { answer: Some(answer), stream: None, record: None }
+    }
+
+    pub(crate) fn remember(&mut self, record: Option<Arc<Record>>) {
+        self.record = record;
+    }
+
+    /// Comes when the client has gone. Never for a call with a key: whoever asks again is to find it running.
+    pub(crate) async fn departed(&mut self) {
+        match (&mut self.answer, &self.stream) {
+            _ if self.record.is_some() => pending().await,
+            (Some(answer), _) => answer.closed().await,
+            (None, Some(stream)) => stream.closed().await,
+            (None, None) => pending().await,
+        }
+    }
+
+    /// Gives an answer that is whole.
+    pub(crate) fn whole(&mut self, reply: Reply) {
+        if let (Some(record), ReplyBody::Whole(body)) = (&self.record, &reply.body) {
+            record.begin(Begun { status: reply.status, headers: reply.headers.clone(), stream: false });
+            record.push(body);
+        }
+        if let Some(answer) = self.answer.take() {
+            // A client that is gone does not need it.
+            let _ = answer.send(reply);
+        }
+    }
+
+    /// Begins a stream.
+    pub(crate) fn open(&mut self, status: u16, headers: Vec<(String, String)>) {
+        if let Some(record) = &self.record {
+            record.begin(Begun { status, headers: headers.clone(), stream: true });
+        }
+        let (sender, receiver) = mpsc::channel(WAITING);
+        if let Some(answer) = self.answer.take() {
+            let reply = Reply { status, headers, body: ReplyBody::Stream(receiver) };
+            self.stream = answer.send(reply).is_ok().then_some(sender);
+        }
+    }
+
+    /// Sends a part of the stream, and waits for a slow reader until `by`; who has not read by then counts as gone. False
+    /// when nobody reads any more.
+    pub(crate) async fn send(&mut self, chunk: Bytes, by: Instant) -> bool {
+        if chunk.is_empty() {
+            return self.is_there();
+        }
+        if let Some(record) = &self.record {
+            record.push(&chunk);
+        }
+        if let Some(stream) = &self.stream {
+            let sent = tokio::time::timeout_at(by, stream.send(chunk)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                self.stream = None;
+            }
+        }
+        self.is_there()
+    }
+
+    /// Whether anybody still wants the answer.
+    pub(crate) fn is_there(&self) -> bool {
+        self.record.is_some() || self.stream.is_some() || self.answer.is_some()
+    }
+
+    /// Lets go of a client that has gone.
+    pub(crate) fn let_go(&mut self) {
+        self.answer = None;
+        self.stream = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_waited_for_within_bounds() {
+        let (answer, answered) = oneshot::channel();
+        let mut client = Client::new(answer);
+        client.open(200, Vec::new());
+        let ReplyBody::Stream(mut chunks) = answered.await.unwrap().body else { panic!("it is a stream") };
+        for _ in 0..WAITING {
+            assert!(client.send(Bytes::from_static(b"x"), soon()).await);
+        }
+        let reading = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            chunks.recv().await
+        };
+        let (sent, read) = tokio::join!(client.send(Bytes::from_static(b"y"), soon()), reading);
+        assert!(sent && read.is_some(), "the next one waits until there is room");
+        assert!(!client.send(Bytes::from_static(b"z"), soon()).await, "and not for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_is_noticed_before_and_after_the_answer_begins() {
+        let (answer, answered) = oneshot::channel();
+        let mut client = Client::new(answer);
+        drop(answered);
+        client.departed().await;
+
+        let (answer, answered) = oneshot::channel();
+        let mut client = Client::new(answer);
+        client.open(200, Vec::new());
+        drop(answered.await.unwrap());
+        client.departed().await;
+        assert!(!client.send(Bytes::from_static(b"x"), soon()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_with_a_key_outlives_its_client() {
+        let (answer, answered) = oneshot::channel();
+        let mut client = Client::new(answer);
+        client.remember(Some(Arc::new(Record::new(10))));
+        drop(answered);
+        assert!(tokio::time::timeout(Duration::from_secs(60), client.departed()).await.is_err());
+        client.open(200, Vec::new());
+        assert!(client.send(Bytes::from_static(b"x"), soon()).await);
+    }
+}

@@ -1,0 +1,68 @@
+//! Gemini: contents generated whole or as a stream, embeddings, counts.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::meter::{object, text_of};
+use super::usage::gemini;
+use super::{Asked, Malformed, Meter, Reported, Sign};
+use crate::json::Object;
+use crate::sse::Event;
+
+/// The reasons to end that are those of a filter.
+pub(crate) const FILTERS: [&str; 7] =
+    ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"];
+
+pub(super) fn read(asked: &mut Asked) {
+    let written = asked.body.get("generationConfig").or_else(|| asked.body.get("generation_config"));
+    let config = written.and_then(|text| Object::parse(Bytes::copy_from_slice(text.as_bytes())).ok());
+    let number = |one: &str, other: &str| {
+        config.as_ref().and_then(|config| config.read::<u64>(one).or_else(|| config.read(other)))
+    };
+    let answers = number("candidateCount", "candidate_count").unwrap_or(1);
+    asked.most_output =
+        number("maxOutputTokens", "max_output_tokens").map(|most| most.saturating_mul(answers));
+}
+
+pub(super) fn event(meter: &mut Meter, event: &Event) -> Result<Sign, Malformed> {
+    let data = object(&event.data)?;
+    if let Some(error) = data.get("error").filter(|error| !error.is_null()) {
+        return Ok(Sign::Fault(Reported::of(error)));
+    }
+    let before = meter.passed();
+    chunk(meter, &data);
+    let calls = |candidate: &Value| {
+        let parts = candidate.get("content").and_then(|content| content.get("parts")).and_then(Value::as_array);
+        parts.is_some_and(|parts| parts.iter().any(|part| part.get("functionCall").is_some()))
+    };
+    let called = candidates(&data).any(calls);
+    Ok(if called || meter.passed() > before { Sign::Content } else { Sign::Quiet })
+}
+
+/// A chunk of a stream, which has the form of a whole answer.
+pub(super) fn chunk(meter: &mut Meter, data: &Value) {
+    for candidate in candidates(data) {
+        meter.add_text(candidate.get("content").map_or(0, text_of));
+        let reason = candidate.get("finishReason").and_then(Value::as_str);
+        if reason.is_some_and(|reason| reason != "FINISH_REASON_UNSPECIFIED") {
+            meter.finish();
+        }
+        if reason.is_some_and(|reason| FILTERS.contains(&reason)) {
+            meter.refuse();
+        }
+    }
+    let blocked = data.get("promptFeedback").and_then(|feedback| feedback.get("blockReason"));
+    if blocked.is_some_and(|reason| !reason.is_null()) {
+        meter.finish();
+        meter.refuse();
+    }
+    // Each chunk reports what there was so far, and the last one all of it.
+    if let Some(report) = data.get("usageMetadata").filter(|report| !report.is_null()) {
+        let complete = meter.is_finished();
+        meter.report(gemini(report), complete);
+    }
+}
+
+fn candidates(data: &Value) -> impl Iterator<Item = &Value> {
+    data.get("candidates").and_then(Value::as_array).into_iter().flatten()
+}

@@ -1,0 +1,185 @@
+//! What an answer came to, watched while it passes.
+
+use domain::execution::Operation;
+use domain::{Usage, UsageSource};
+use serde_json::{Map, Value};
+
+use super::usage::Odd;
+use super::{Reported, chat, embeddings, gemini, messages, responses};
+use crate::estimate;
+use crate::sse::Event;
+
+/// What is not what the dialect says it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the provider sent what is no JSON object: {0}")]
+pub(crate) struct Malformed(String);
+
+impl Malformed {
+    pub(crate) fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
+/// What an event of a stream means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// No part of the answer itself: a ping, a role, a usage.
+    Quiet,
+    /// A part of the answer.
+    Content,
+    /// The answer is at its end.
+    End,
+    /// The provider reports an error instead of going on.
+    Fault(Reported),
+}
+
+/// Watches one answer of one provider.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    operation: Operation,
+    /// What was reported so far.
+    usage: Option<Usage>,
+    /// Whether that is of the whole answer.
+    complete: bool,
+    /// The newest of each count, where a dialect reports them piece by piece.
+    counts: Map<String, Value>,
+    /// Bytes of text, arguments and thoughts that passed.
+    text: u64,
+    finished: bool,
+    refused: bool,
+}
+
+impl Meter {
+    /// For an answer in the shape of `operation`.
+    pub(crate) fn new(operation: Operation) -> Self {
+        Self {
+            operation,
+            usage: None,
+            complete: false,
+            counts: Map::new(),
+            text: 0,
+            finished: false,
+            refused: false,
+        }
+    }
+
+    /// Looks at the next event of a stream.
+    pub(crate) fn event(&mut self, event: &Event) -> Result<Sign, Malformed> {
+        match self.operation {
+            Operation::OpenAiChat | Operation::OpenAiEmbeddings | Operation::Imported => chat::event(self, event),
+            Operation::OpenAiResponses => responses::event(self, event),
+            Operation::AnthropicMessages | Operation::AnthropicCountTokens => messages::event(self, event),
+            Operation::GeminiGenerate | Operation::GeminiEmbed | Operation::GeminiCountTokens => {
+                gemini::event(self, event)
+            }
+        }
+    }
+
+    /// Looks at a whole answer.
+    pub(crate) fn whole(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        let answer = object(body)?;
+        self.finished = true;
+        match self.operation {
+            Operation::OpenAiChat | Operation::Imported => chat::whole(self, &answer),
+            Operation::OpenAiEmbeddings => embeddings::whole(self, &answer),
+            Operation::OpenAiResponses => responses::whole(self, &answer),
+            Operation::AnthropicMessages => messages::whole(self, &answer),
+            Operation::GeminiGenerate | Operation::GeminiEmbed => gemini::chunk(self, &answer),
+            Operation::AnthropicCountTokens | Operation::GeminiCountTokens => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a stream that was closed had come to its end. Gemini's has no event that says so.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.finished && self.operation == Operation::GeminiGenerate
+    }
+
+    /// Whether a filter ended the answer.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// About how many tokens of output passed.
+    pub(crate) fn passed(&self) -> u64 {
+        let reported = self.usage.map_or(0, |usage| usage.output.saturating_add(usage.reasoning));
+        estimate::output(self.text).max(reported)
+    }
+
+    /// What was used and how that is known. Where the report is missing or of a part only, the input is the estimate
+    /// `input` and the output what passed.
+    pub(crate) fn settled(&self, input: u64) -> (Usage, UsageSource) {
+        match self.usage {
+            Some(usage) if self.complete => (usage, UsageSource::Reported),
+            Some(known) => {
+                let output = self.passed().saturating_sub(known.reasoning);
+                let source = if self.passed() == 0 { UsageSource::InputOnly } else { UsageSource::Estimated };
+                (Usage { output, ..known }, source)
+            }
+            None => (Usage { input, output: self.passed(), ..Usage::default() }, UsageSource::Estimated),
+        }
+    }
+
+    /// The usage as it was reported, where it was reported in full.
+    pub(crate) fn reported(&self) -> Option<Usage> {
+        self.usage.filter(|_| self.complete)
+    }
+
+    pub(super) fn add_text(&mut self, bytes: u64) {
+        self.text = self.text.saturating_add(bytes);
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// Takes a report. A later one replaces an earlier one; nothing is added up.
+    pub(super) fn report(&mut self, usage: Result<Usage, Odd>, complete: bool) {
+        match usage {
+            Ok(usage) => {
+                self.usage = Some(usage);
+                self.complete = complete;
+            }
+            Err(error) => tracing::warn!(%error, operation = ?self.operation, "a usage is not believed"),
+        }
+    }
+
+    /// Keeps the newest count of each name that is not null, and gives them all.
+    pub(super) fn merged(&mut self, report: &Value) -> Value {
+        for (name, count) in report.as_object().into_iter().flatten().filter(|(_, count)| !count.is_null()) {
+            self.counts.insert(name.clone(), count.clone());
+        }
+        Value::Object(self.counts.clone())
+    }
+}
+
+/// The object in a piece of data.
+pub(super) fn object(data: &[u8]) -> Result<Value, Malformed> {
+    match serde_json::from_slice(data) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Malformed("something else".to_owned())),
+        Err(error) => Err(Malformed(error.to_string())),
+    }
+}
+
+/// The bytes of the texts in a part of an answer: of all strings, but for those that only say what they belong to.
+pub(super) fn text_of(value: &Value) -> u64 {
+    const LABELS: [&str; 9] =
+        ["role", "id", "type", "name", "call_id", "signature", "thoughtSignature", "mimeType", "encrypted_content"];
+    match value {
+        Value::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+        Value::Array(items) => items.iter().map(text_of).sum(),
+        Value::Object(members) => {
+            members.iter().filter(|(name, _)| !LABELS.contains(&name.as_str())).map(|(_, value)| text_of(value)).sum()
+        }
+        _ => 0,
+    }
+}

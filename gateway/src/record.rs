@@ -1,0 +1,334 @@
+//! What a call with an idempotency key was answered, told again to whoever asks with the same key: while it runs, from the
+//! beginning and then as it goes on; afterwards, from where it is kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use domain::execution::Operation;
+use domain::{ExecutionId, TenantId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::refusal::Refusal;
+use crate::reply::{Reply, ReplyBody};
+
+/// How many chunks wait for a slow reader.
+pub(crate) const WAITING: usize = 16;
+
+/// The beginning of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) stream: bool,
+}
+
+/// An answer as far as it was given.
+#[derive(Debug, Default)]
+struct Told {
+    begun: Option<Begun>,
+    chunks: Vec<Bytes>,
+    bytes: usize,
+    done: bool,
+    /// It grew beyond what is remembered.
+    lost: bool,
+}
+
+/// Remembers one answer while it is given.
+#[derive(Debug)]
+pub(crate) struct Record {
+    told: Mutex<Told>,
+    changed: watch::Sender<()>,
+    most: usize,
+}
+
+impl Record {
+    /// Remembers an answer of `most` bytes at the most.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { told: Mutex::default(), changed: watch::Sender::new(()), most }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn begin(&self, begun: Begun) {
+        self.told().begun = Some(begun);
+        self.changed.send_replace(());
+    }
+
+    pub(crate) fn push(&self, chunk: &Bytes) {
+        let mut told = self.told();
+        told.bytes = told.bytes.saturating_add(chunk.len());
+        if told.bytes > self.most {
+            told.lost = true;
+            told.chunks = Vec::new();
+        }
+        if !told.lost {
+            told.chunks.push(chunk.clone());
+        }
+        drop(told);
+        self.changed.send_replace(());
+    }
+
+    pub(crate) fn finish(&self) {
+        self.told().done = true;
+        self.changed.send_replace(());
+    }
+
+    /// The answer in the form in which it is kept; nothing when there is none or it is too long.
+    pub(crate) fn sealable(&self) -> Option<Vec<u8>> {
+        let told = self.told();
+        let begun = told.begun.as_ref().filter(|_| !told.lost)?;
+        let lengths: Vec<usize> = told.chunks.iter().map(Bytes::len).collect();
+        let mut text = serde_json::to_vec(&(begun, lengths)).ok()?;
+        text.push(b'\n');
+        told.chunks.iter().for_each(|chunk| text.extend_from_slice(chunk));
+        Some(text)
+    }
+
+    /// An answer from the form in which it was kept.
+    pub(crate) fn opened(text: &[u8]) -> Option<Reply> {
+        let line = text.iter().position(|byte| *byte == b'\n')?;
+        let (begun, lengths): (Begun, Vec<usize>) = serde_json::from_slice(text.get(..line)?).ok()?;
+        let mut body = Bytes::copy_from_slice(text.get(line + 1..)?);
+        let record = Self::new(usize::MAX);
+        record.begin(begun);
+        for length in lengths {
+            if length > body.len() {
+                return None;
+            }
+            record.push(&body.split_to(length));
+        }
+        record.finish();
+        Arc::new(record).at_once()
+    }
+
+    /// The answer of a record that is at its end.
+    fn at_once(self: Arc<Self>) -> Option<Reply> {
+        let begun = self.told().begun.clone()?;
+        let chunks = self.told().chunks.clone();
+        Some(reply(begun, |stream| {
+            if !stream {
+                return ReplyBody::Whole(chunks.concat().into());
+            }
+            let (sender, receiver) = mpsc::channel(WAITING);
+            tokio::spawn(async move {
+                for chunk in chunks {
+                    if sender.send(chunk).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            ReplyBody::Stream(receiver)
+        }))
+    }
+
+    /// Joins the call: the answer from its beginning, and the rest of it as it comes. Nothing when the call ends without an
+    /// answer that was remembered.
+    pub(crate) async fn join(self: Arc<Self>, operation: Operation) -> Option<Reply> {
+        let mut changes = self.changed.subscribe();
+        loop {
+            let (begun, ready, lost) = {
+                let told = self.told();
+                let stream = told.begun.as_ref().is_some_and(|begun| begun.stream);
+                (told.begun.clone(), told.done || stream, told.lost)
+            };
+            if lost {
+                return Some(gone().reply(operation));
+            }
+            if let Some(begun) = begun.filter(|_| ready) {
+                return Some(Arc::clone(&self).followed(begun, operation));
+            }
+            if self.told().done || changes.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    fn followed(self: Arc<Self>, begun: Begun, operation: Operation) -> Reply {
+        if !begun.stream {
+            let chunks = self.told().chunks.clone();
+            return reply(begun, |_| ReplyBody::Whole(chunks.concat().into()));
+        }
+        let (sender, receiver) = mpsc::channel(WAITING);
+        tokio::spawn(self.follow(sender, operation));
+        reply(begun, |_| ReplyBody::Stream(receiver))
+    }
+
+    async fn follow(self: Arc<Self>, sender: mpsc::Sender<Bytes>, operation: Operation) {
+        let mut changes = self.changed.subscribe();
+        let mut next = 0;
+        loop {
+            let (chunk, done, lost) = {
+                let told = self.told();
+                (told.chunks.get(next).cloned(), told.done, told.lost)
+            };
+            let sent = match chunk {
+                _ if lost => {
+                    let _ = sender.send(gone().in_band(operation, 0)).await;
+                    return;
+                }
+                Some(chunk) => {
+                    next += 1;
+                    sender.send(chunk).await.is_ok()
+                }
+                None if done => return,
+                None => changes.changed().await.is_ok(),
+            };
+            if !sent {
+                return;
+            }
+        }
+    }
+}
+
+/// An answer that was given before.
+fn reply(begun: Begun, body: impl FnOnce(bool) -> ReplyBody) -> Reply {
+    let reply = Reply { status: begun.status, headers: begun.headers, body: body(begun.stream) };
+    reply.with("counterfoil-replayed", "true")
+}
+
+/// The call was made, and its answer is no more.
+pub(crate) fn gone() -> Refusal {
+    let message = "the call with this key was made, and its answer is not kept any more; it is billed once";
+    Refusal::new(409, "answer_not_kept", message)
+}
+
+/// A call that runs in this program.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) cancel: CancellationToken,
+    pub(crate) fingerprint: [u8; 32],
+    /// Of a call with a key.
+    pub(crate) record: Option<Arc<Record>>,
+}
+
+/// The calls that run in this program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Running(Arc<Mutex<HashMap<(TenantId, ExecutionId), Arc<Run>>>>);
+
+/// Takes its call out of the running ones when it is dropped, and closes its record.
+#[derive(Debug)]
+pub(crate) struct Place {
+    running: Running,
+    key: (TenantId, ExecutionId),
+    pub(crate) run: Arc<Run>,
+}
+
+impl Running {
+    fn all(&self) -> MutexGuard<'_, HashMap<(TenantId, ExecutionId), Arc<Run>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a call, or gives the one that runs under this id.
+    pub(crate) fn enter(&self, tenant: TenantId, id: ExecutionId, run: Run) -> Result<Place, Arc<Run>> {
+        let mut all = self.all();
+        if let Some(run) = all.get(&(tenant, id)) {
+            return Err(Arc::clone(run));
+        }
+        let run = Arc::new(run);
+        all.insert((tenant, id), Arc::clone(&run));
+        drop(all);
+        Ok(Place { running: self.clone(), key: (tenant, id), run })
+    }
+
+    /// Cancels a call; false when it does not run here.
+    pub(crate) fn cancel(&self, tenant: TenantId, id: ExecutionId) -> bool {
+        self.all().get(&(tenant, id)).map(|run| run.cancel.cancel()).is_some()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.running.all().remove(&self.key);
+        if let Some(record) = &self.run.record {
+            record.finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(stream: bool) -> Begun {
+        Begun { status: 200, headers: vec![("content-type".into(), "text/event-stream".into())], stream }
+    }
+
+    async fn all(reply: Reply) -> Vec<Bytes> {
+        assert!(reply.headers.contains(&("counterfoil-replayed".into(), "true".into())));
+        match reply.body {
+            ReplyBody::Whole(body) => vec![body],
+            ReplyBody::Stream(mut chunks) => {
+                let mut all = Vec::new();
+                while let Some(chunk) = chunks.recv().await {
+                    all.push(chunk);
+                }
+                all
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_joins_hears_it_from_the_beginning_and_to_the_end() {
+        let record = Arc::new(Record::new(100));
+        record.begin(begun(true));
+        record.push(&Bytes::from_static(b"a"));
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap();
+        let hearing = tokio::spawn(all(joined));
+        tokio::task::yield_now().await;
+        record.push(&Bytes::from_static(b"b"));
+        record.finish();
+        assert_eq!(hearing.await.unwrap(), ["a", "b"]);
+        let kept = record.sealable().unwrap();
+        assert_eq!(all(Record::opened(&kept).unwrap()).await, ["a", "b"], "chunk by chunk, as it was");
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer_is_waited_for() {
+        let record = Arc::new(Record::new(100));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat));
+        tokio::task::yield_now().await;
+        record.begin(begun(false));
+        record.push(&Bytes::from_static(b"{}"));
+        tokio::task::yield_now().await;
+        record.finish();
+        assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_beyond_the_bound_is_neither_told_again_nor_kept() {
+        let record = Arc::new(Record::new(3));
+        record.begin(begun(true));
+        record.push(&Bytes::from_static(b"abc"));
+        let hearing = tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap()));
+        tokio::task::yield_now().await;
+        record.push(&Bytes::from_static(b"d"));
+        let heard = hearing.await.unwrap();
+        assert!(String::from_utf8_lossy(heard.last().unwrap()).contains("answer_not_kept"), "{heard:?}");
+        assert_eq!(record.sealable(), None);
+        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap().status, 409);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_ends_without_an_answer_lets_nobody_wait() {
+        let running = Running::default();
+        let run = || Run {
+            cancel: CancellationToken::new(),
+            fingerprint: [0; 32],
+            record: Some(Arc::new(Record::new(3))),
+        };
+        let (tenant, id) = (TenantId::PLATFORM, ExecutionId::default());
+        let place = running.enter(tenant, id, run()).unwrap();
+        let other = running.enter(tenant, id, run()).unwrap_err();
+        let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat));
+        tokio::task::yield_now().await;
+        drop(place);
+        assert!(joining.await.unwrap().is_none());
+        assert!(!running.cancel(tenant, id));
+        assert!(running.enter(tenant, id, run()).is_ok());
+    }
+}

@@ -1,0 +1,39 @@
+//! What goes back to the client.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, `content-type` among them.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: ReplyBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// All of it.
+    Whole(Bytes),
+    /// A stream, which is at its end when the channel closes. Dropping the receiver says that the client is gone. The
+    /// channel is bounded: who reads slowly slows the provider.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Reply {
+    /// A whole answer of JSON.
+    pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Self {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        Self { status, headers, body: ReplyBody::Whole(body.into()) }
+    }
+
+    /// The same with one more header.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}

@@ -1,0 +1,305 @@
+//! From provider to provider until one begins to answer.
+//!
+//! All providers of the model are tried once, in their order, without a pause; then, after a pause, those that may have
+//! recovered. Nothing is tried again once a part of an answer has come: then it is the client's. Under a hard limit no
+//! provider without a price is tried, and none whose price the hold cannot be made to cover.
+
+mod attempt;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::execution::{Attempt, AttemptOutcome, Operation, Quoted};
+use domain::{ModelName, ProviderName, TenantId, Usage, UsageSource};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+pub(crate) use self::attempt::{Opened, Streaming};
+use crate::breaker::Passage;
+use crate::dialect::{self, Asked};
+use crate::gateway::Shared;
+use crate::hold::Hold;
+use crate::refusal::Refusal;
+use crate::route::Stop;
+use crate::upstream::Trouble;
+
+/// What a circuit breaker is for: a provider under a credential.
+pub(crate) type Circuit = (TenantId, ProviderName, [u8; 32]);
+
+/// A provider that can be asked, and how.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) stop: Stop,
+    /// What it is asked for: the client's operation, or its counterpart in the provider's dialect.
+    pub(crate) spoken: Operation,
+    /// The body in the provider's dialect, where that is another one.
+    pub(crate) translated: Option<Bytes>,
+}
+
+impl Choice {
+    /// Who is paid for.
+    pub(crate) fn quoted(&self) -> Option<Quoted> {
+        let Stop { supplier, model, price } = &self.stop;
+        let price = price.clone()?;
+        Some(Quoted { provider: supplier.provider.name.clone(), model: model.clone(), price })
+    }
+
+    fn circuit(&self) -> Circuit {
+        let supplier = &self.stop.supplier;
+        let mut digest = Sha256::new();
+        digest.update(supplier.provider.base_url.as_str());
+        digest.update([0]);
+        digest.update(supplier.credential.as_ref().map_or("", |credential| credential.as_str()));
+        (supplier.owner, supplier.provider.name.clone(), digest.finalize().into())
+    }
+}
+
+/// The way of one call.
+pub(crate) struct Trip {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) asked: Asked,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) hold: Option<Hold>,
+    /// When the whole call ends.
+    pub(crate) deadline: Instant,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) flying: Option<Flying>,
+    /// Which of the choices was tried last.
+    pub(crate) last: Option<usize>,
+}
+
+/// An attempt that goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flying {
+    /// Which of the choices.
+    pub(crate) choice: usize,
+    since: Instant,
+    first_token: Option<Instant>,
+}
+
+/// Why no provider answered.
+#[derive(Debug)]
+pub(crate) enum Stranded {
+    /// The last of them said this.
+    Trouble(Trouble),
+    /// None could be asked.
+    Refused(Refusal),
+}
+
+/// What came of trying all of them once.
+struct Round {
+    opened: Option<Opened>,
+    trouble: Option<Trouble>,
+    /// The soonest that somebody wants to be asked again.
+    asked: Option<Duration>,
+    /// The soonest that a circuit may close.
+    shut: Option<Duration>,
+    refused: Option<Refusal>,
+}
+
+impl Trip {
+    /// Tries until a provider begins to answer.
+    pub(crate) async fn open(&mut self) -> Result<Opened, Stranded> {
+        let mut out = BTreeSet::new();
+        let mut last = None;
+        for number in 0_u32.. {
+            let round = self.round(&mut out).await;
+            if let Some(opened) = round.opened {
+                return Ok(opened);
+            }
+            let tried = round.trouble.is_some();
+            last = round.trouble.or(last);
+            if last.as_ref().is_some_and(|trouble| !trouble.is_passing()) {
+                break;
+            }
+            let options = &self.shared.options.retry;
+            let wait = if tried {
+                let pause = options.pause(number, round.asked, &self.shared.chance);
+                round.shut.map_or(pause, |shut| if out.len() == self.choices.len() { shut } else { pause })
+            } else {
+                match (round.shut, round.refused) {
+                    (Some(shut), _) if last.is_some() => shut,
+                    (Some(shut), _) => return Err(Stranded::Refused(left_alone(shut))),
+                    (None, Some(refused)) if last.is_none() => return Err(Stranded::Refused(refused)),
+                    _ => break,
+                }
+            };
+            let spent = self.attempts.len() >= usize::try_from(options.attempts).unwrap_or(usize::MAX);
+            let nobody = out.len() == self.choices.len();
+            if spent || nobody || Instant::now() + wait >= self.deadline {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Err(last.map_or_else(|| Stranded::Refused(left_alone(Duration::from_secs(1))), Stranded::Trouble))
+    }
+
+    /// Tries each provider that is not out, once.
+    async fn round(&mut self, out: &mut BTreeSet<usize>) -> Round {
+        let mut round = Round { opened: None, trouble: None, asked: None, shut: None, refused: None };
+        for index in 0..self.choices.len() {
+            let most = usize::try_from(self.shared.options.retry.attempts).unwrap_or(usize::MAX);
+            let Some(choice) = self.choices.get(index).filter(|_| !out.contains(&index)) else {
+                continue;
+            };
+            if self.attempts.len() >= most {
+                break;
+            }
+            let (circuit, price) = (choice.circuit(), choice.stop.price.clone());
+            if let Passage::Shut(wait) = self.shared.breakers.enter(&circuit) {
+                round.shut = Some(round.shut.map_or(wait, |other| other.min(wait)));
+                continue;
+            }
+            if let Some(hold) = &mut self.hold
+                && let Err(refused) = covered(hold, price.as_ref()).await
+            {
+                self.shared.breakers.abandoned(&circuit);
+                round.refused = Some(refused);
+                out.insert(index);
+                continue;
+            }
+            match self.attempt(index).await {
+                Ok(opened) => {
+                    self.shared.breakers.succeeded(&circuit);
+                    round.opened = Some(opened);
+                    return round;
+                }
+                Err(trouble) => {
+                    self.landed(trouble.outcome(), trouble.status(), None);
+                    if !self.weigh(&circuit, index, trouble, out, &mut round) {
+                        return round;
+                    }
+                }
+            }
+        }
+        round
+    }
+
+    /// What follows from a failed attempt. False when nobody else is to be asked.
+    fn weigh(
+        &self,
+        circuit: &Circuit,
+        index: usize,
+        trouble: Trouble,
+        out: &mut BTreeSet<usize>,
+        round: &mut Round,
+    ) -> bool {
+        let breakers = &self.shared.breakers;
+        tracing::debug!(provider = %circuit.1, reason = trouble.reason().as_str(), %trouble, "an attempt failed");
+        if trouble.is_failure() {
+            if breakers.failed(circuit) {
+                tracing::warn!(provider = %circuit.1, reason = trouble.reason().as_str(), %trouble, "a provider is left alone");
+            }
+        } else {
+            breakers.succeeded(circuit);
+        }
+        if let Some(asked) = trouble.retry_after() {
+            breakers.pause(circuit, asked);
+            round.asked = Some(round.asked.map_or(asked, |other| other.min(asked)));
+        }
+        if !trouble.may_heal() {
+            out.insert(index);
+        }
+        let passing = trouble.is_passing();
+        round.trouble = Some(trouble);
+        passing
+    }
+
+    /// Counts a failure in the middle of a stream against the provider.
+    pub(crate) fn blame(&self, trouble: &Trouble) {
+        if let Some(choice) = self.present().filter(|_| trouble.is_failure()) {
+            self.shared.breakers.failed(&choice.circuit());
+        }
+    }
+
+    /// Closes the present attempt with what became of it.
+    pub(crate) fn landed(
+        &mut self,
+        outcome: AttemptOutcome,
+        status: Option<u16>,
+        used: Option<(Usage, UsageSource)>,
+    ) {
+        let Some(flying) = self.flying.take() else {
+            return;
+        };
+        self.last = Some(flying.choice);
+        let Some(choice) = self.choices.get(flying.choice) else {
+            return;
+        };
+        let now = Instant::now();
+        let millis = |to: Instant| u64::try_from((to - flying.since).as_millis()).unwrap_or(u64::MAX);
+        let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let provider = choice.stop.supplier.provider.name.clone();
+        metrics::counter!(
+            "counterfoil_gateway_attempts_total",
+            "provider" => provider.to_string(), "outcome" => named(outcome)
+        )
+        .increment(1);
+        self.attempts.push(Attempt {
+            number,
+            provider,
+            model: choice.stop.model.clone(),
+            outcome,
+            status,
+            first_token_ms: flying.first_token.map(millis),
+            total_ms: millis(now),
+            usage: used.map(|(usage, _)| usage),
+            usage_source: used.map(|(_, source)| source),
+            price_version: choice.stop.price.as_ref().map(|price| price.version),
+        });
+    }
+
+    /// The provider that is asked or answers.
+    pub(crate) fn present(&self) -> Option<&Choice> {
+        self.flying.and_then(|flying| self.choices.get(flying.choice))
+    }
+
+    /// The operation that the provider was asked for which was tried last.
+    pub(crate) fn spoken(&self) -> Option<Operation> {
+        self.last.and_then(|last| self.choices.get(last)).map(|choice| choice.spoken)
+    }
+
+    /// The body for a provider.
+    fn body(&self, choice: &Choice) -> Bytes {
+        let model: &ModelName = &choice.stop.model;
+        match &choice.translated {
+            Some(body) => body.clone(),
+            None => dialect::forwarded(choice.spoken, &self.asked, model.as_str()),
+        }
+    }
+}
+
+/// Makes the hold cover a provider's price.
+async fn covered(hold: &mut Hold, price: Option<&domain::Price>) -> Result<(), Refusal> {
+    if price.is_none() && hold.is_hard() {
+        return Err(Refusal::new(422, "model_unpriced", "the model has no price at a provider that is left"));
+    }
+    if hold.cover(price).await {
+        return Ok(());
+    }
+    let message = "the provider that is left is dearer, and not enough is available for it";
+    Err(Refusal::new(402, "allowance_exhausted", message))
+}
+
+fn left_alone(wait: Duration) -> Refusal {
+    let message = "the providers of the model fail and are left alone for a moment";
+    Refusal::new(503, "provider_unavailable", message).after(wait)
+}
+
+fn named(outcome: AttemptOutcome) -> &'static str {
+    match outcome {
+        AttemptOutcome::Answered => "answered",
+        AttemptOutcome::Unreachable => "unreachable",
+        AttemptOutcome::TimedOut => "timed_out",
+        AttemptOutcome::RateLimited => "rate_limited",
+        AttemptOutcome::ProviderError => "provider_error",
+        AttemptOutcome::InvalidRequest => "invalid_request",
+        AttemptOutcome::ContentFilter => "content_filter",
+        AttemptOutcome::Cut => "cut",
+        AttemptOutcome::Malformed => "malformed",
+        AttemptOutcome::Stopped => "stopped",
+    }
+}

@@ -1,0 +1,110 @@
+//! One attempt: a request to one provider, until a part of the answer is there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Flying, Trip};
+use crate::dialect::{self, Meter, Sign};
+use crate::sse::Event;
+use crate::upstream::{self, Head, Late, Outgoing, Source, Trouble};
+
+/// How many events may come before the first part of an answer.
+const MOST_EARLY: usize = 1_000;
+
+/// A provider answers.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// It has answered.
+    Whole { head: Head, body: Bytes, meter: Meter },
+    /// It began to.
+    Stream(Box<Streaming>),
+}
+
+/// A stream that began.
+#[derive(Debug)]
+pub(crate) struct Streaming {
+    pub(crate) source: Source,
+    pub(crate) meter: Meter,
+    /// What came up to the first part of the answer.
+    pub(crate) early: Vec<Event>,
+    /// Whether that was the whole answer already.
+    pub(crate) ended: bool,
+    /// The longest pause between two tokens.
+    pub(crate) between: Duration,
+    /// When the attempt has to be at its end.
+    pub(crate) by: Instant,
+}
+
+impl Trip {
+    /// Asks one provider.
+    pub(super) async fn attempt(&mut self, index: usize) -> Result<Opened, Trouble> {
+        let Some(choice) = self.choices.get(index) else {
+            return Err(Trouble::Address("there is no such provider".to_owned()));
+        };
+        let since = Instant::now();
+        self.flying = Some(Flying { choice: index, since, first_token: None });
+        let provider = &choice.stop.supplier.provider;
+        let limits = provider.timeouts;
+        let millis = |limit: u32| Duration::from_millis(limit.into());
+        let by = self.deadline.min(since + millis(limits.total_ms));
+        let stream = self.asked.stream;
+        // An answer that comes whole begins when it is ready.
+        let first_by = if stream { by.min(since + millis(limits.first_token_ms)) } else { by };
+        let outgoing = Outgoing {
+            supplier: &choice.stop.supplier,
+            address: dialect::address(choice.spoken, provider.base_url.as_str(), choice.stop.model.as_str(), stream),
+            headers: &self.headers,
+            body: self.body(choice),
+            stream,
+        };
+        let now = self.shared.clock.now();
+        let late = if stream { Late::FirstToken } else { Late::Total };
+        let (head, response) = self.shared.upstreams.send(outgoing, first_by, late, now).await?;
+        let mut meter = Meter::new(choice.spoken);
+        let options = self.shared.upstreams.options();
+        if !stream {
+            let body = upstream::read(response, options.most_answer, by).await?;
+            meter.whole(&body)?;
+            return Ok(Opened::Whole { head, body, meter });
+        }
+        let source = Source::new(response, options.most_event);
+        let mut streaming =
+            Streaming { source, meter, early: Vec::new(), ended: false, between: millis(limits.between_tokens_ms), by };
+        streaming.begin(first_by, options.most_event).await?;
+        if let Some(flying) = &mut self.flying {
+            flying.first_token = Some(Instant::now());
+        }
+        Ok(Opened::Stream(Box::new(streaming)))
+    }
+}
+
+impl Streaming {
+    /// Reads up to the first part of the answer, so that another provider can still be asked if none comes.
+    async fn begin(&mut self, by: Instant, most: usize) -> Result<(), Trouble> {
+        let mut bytes = 0;
+        loop {
+            let Some(event) = self.source.next(by, Late::FirstToken).await? else {
+                self.ended = true;
+                let cut = || Trouble::Cut("the stream ended before it began".to_owned());
+                return if self.meter.is_whole() { Ok(()) } else { Err(cut()) };
+            };
+            let sign = self.meter.event(&event)?;
+            bytes += event.raw.len();
+            self.early.push(event);
+            match sign {
+                Sign::Content => return Ok(()),
+                Sign::End => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                Sign::Fault(reported) => return Err(Trouble::Reported(reported)),
+                Sign::Quiet if self.early.len() > MOST_EARLY || bytes > most => {
+                    return Err(Trouble::Malformed("a stream without an answer".to_owned()));
+                }
+                Sign::Quiet => {}
+            }
+        }
+    }
+}

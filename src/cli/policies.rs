@@ -1,0 +1,126 @@
+//! `counterfoil policies`: who may use how much.
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::{Subcommand, ValueEnum};
+use domain::Amount;
+use domain::catalogue::{Mode, Rollover};
+
+use super::{Failure, say};
+use crate::backtest::{Backtest, Call};
+use crate::import::Connection;
+
+/// Look into policies
+#[derive(Debug, Subcommand)]
+pub enum Arguments {
+    /// Replay past calls under another policy, and say what would have been refused
+    ///
+    /// Each wallet is given what the policy allocates, and nothing else; its calls follow in the order in which they were
+    /// asked for. A call is refused where less is left than was held for it; what it cost is taken from what is left.
+    #[command(after_help = "Examples:
+  counterfoil policies backtest --mode monthly --amount 20 --level pro
+  counterfoil policies backtest --mode monthly --rollover capped --rollover-most 5 --amount 20 --from 2026-01-01T00:00:00Z")]
+    Backtest(BacktestArguments),
+}
+
+/// Which policy, and which calls.
+#[derive(Debug, clap::Args)]
+pub struct BacktestArguments {
+    /// How often something is allocated
+    #[arg(long, value_enum)]
+    mode: ModeWord,
+    /// How much is allocated, in the wallets' asset
+    #[arg(long)]
+    amount: Amount,
+    /// What becomes of the rest of a month
+    #[arg(long, value_enum, default_value_t = RolloverWord::None)]
+    rollover: RolloverWord,
+    /// With `capped`: the most that is carried into the next month
+    #[arg(long)]
+    rollover_most: Option<Amount>,
+    /// Only calls that were recorded at this time or later
+    #[arg(long)]
+    from: Option<DateTime<Utc>>,
+    /// Only calls that were recorded before this time
+    #[arg(long)]
+    to: Option<DateTime<Utc>>,
+    /// Only calls that this wallet paid for
+    #[arg(long)]
+    wallet: Option<String>,
+    /// Only calls for this user
+    #[arg(long)]
+    user: Option<String>,
+    /// Only calls of wallets that are at this level now
+    #[arg(long)]
+    level: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModeWord {
+    /// Once
+    Lifetime,
+    /// Each month of the tenant's time zone
+    Monthly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RolloverWord {
+    /// It expires
+    None,
+    /// Some of it is carried over
+    Capped,
+    /// All of it is
+    Full,
+}
+
+impl BacktestArguments {
+    fn mode(&self) -> Result<Mode, Failure> {
+        let rollover = match (self.rollover, self.rollover_most) {
+            (RolloverWord::Capped, Some(most)) => Rollover::Capped { most },
+            (RolloverWord::Capped, None) => return Err("--rollover capped needs --rollover-most".into()),
+            (_, Some(_)) => return Err("--rollover-most goes with --rollover capped".into()),
+            (RolloverWord::None, None) => Rollover::None,
+            (RolloverWord::Full, None) => Rollover::Full,
+        };
+        Ok(match self.mode {
+            ModeWord::Lifetime => Mode::Lifetime,
+            ModeWord::Monthly => Mode::Monthly { rollover },
+        })
+    }
+
+    /// The filters, as the API takes them.
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        let time = |time: DateTime<Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let given = [
+            ("wallet", self.wallet.clone()),
+            ("user", self.user.clone()),
+            ("from", self.from.map(time)),
+            ("to", self.to.map(time)),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Arguments::Backtest(arguments) = arguments;
+    let mode = arguments.mode()?;
+    let client = arguments.connection.client()?;
+    let zone = client.time_zone().await?;
+    let wallets = match &arguments.level {
+        Some(level) => Some(client.wallets_at(level).await?),
+        None => None,
+    };
+    let mut backtest = Backtest::new(mode, arguments.amount, &zone)?;
+    let mut calls: Vec<Call> = client.calls(&arguments.filters()).await?;
+    calls.retain(|call| wallets.as_ref().is_none_or(|wallets| wallets.contains(&call.wallet)));
+    calls.sort_by_key(|call| call.requested_at);
+    for call in &calls {
+        backtest.call(call)?;
+    }
+    say(&backtest.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}

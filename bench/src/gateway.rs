@@ -16,8 +16,8 @@ pub mod wire;
 
 use hdrhistogram::Histogram;
 
-pub use self::provider::provide;
 use self::provider::Provider;
+pub use self::provider::provide;
 use self::shop::Shop;
 use crate::load::{self, CREDENTIAL, Chat, Plan, Side, Target, What};
 use crate::measure::{Case, Failure, Sample};
@@ -178,7 +178,11 @@ impl Turns {
 
 /// Without what follows the point.
 fn whole_number(rate: f64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is small and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate is small and not negative"
+    )]
     let whole = rate as u64;
     whole
 }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::rc::Rc;
@@ -85,13 +85,10 @@ async fn serve(answered: Answered) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
     let said = Rc::new(Said::new());
-    let mut nothing = Vec::new();
-    let mut input = tokio::io::stdin();
-    let end = input.read_to_end(&mut nothing);
-    tokio::pin!(end);
+    let mut end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     loop {
         let (stream, _) = tokio::select! {
-            ended = &mut end => return ended.map(drop).map_err(Failure::from),
+            ended = &mut end => return Ok(ended?.map(drop)?),
             accepted = listener.accept() => accepted?,
         };
         stream.set_nodelay(true)?;

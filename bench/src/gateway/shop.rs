@@ -36,7 +36,12 @@ impl Shop {
     ///
     /// # Errors
     /// What the servers say.
-    pub async fn open(world: &World, name: &str, provider: &Provider, thinks: &[u64]) -> Result<Self, Failure> {
+    pub async fn open(
+        world: &World,
+        name: &str,
+        provider: &Provider,
+        thinks: &[u64],
+    ) -> Result<Self, Failure> {
         let server = Server::start(world, name, 1).await?;
         let mut owner = Owner::of(&server).await?;
         owner.ask("POST", "/v1/assets", &json!({"code": ASSET, "scale": DIGITS})).await?;

@@ -1,4 +1,4 @@
-//! What the provider of the benchmark says: always the same, in OpenAI's shape.
+//! What the provider of the benchmark says: always the same, in `OpenAI`'s shape.
 
 /// The tokens of what is asked, as the provider counts them.
 pub const INPUT: u64 = 1_000;

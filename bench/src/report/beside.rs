@@ -21,21 +21,26 @@ pub struct Beside {
     pub added_ms: Added,
 }
 
-/// For half of the calls, for nine in ten, and for all but one in a hundred.
+/// Differences of quantiles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Added {
+    /// The median.
     pub p50: f64,
+    /// Nine in ten take no longer.
     pub p90: f64,
+    /// All but one in a hundred take no longer.
     pub p99: f64,
 }
 
 /// Everything that was measured on both sides.
 pub fn beside(report: &Report) -> Vec<Beside> {
-    Setup::all().flat_map(|setup| [false, true].map(|first| (setup, first))).filter_map(|(setup, first)| {
-        let entry = |side| report.entry(&setup.case(side, first));
-        compared(entry(Side::Direct)?, entry(Side::Gateway)?)
-    }).collect()
+    Setup::all()
+        .flat_map(|setup| [false, true].map(|first| (setup, first)))
+        .filter_map(|(setup, first)| {
+            let entry = |side| report.entry(&setup.case(side, first));
+            compared(entry(Side::Direct)?, entry(Side::Gateway)?)
+        })
+        .collect()
 }
 
 fn compared(direct: &Entry, gateway: &Entry) -> Option<Beside> {

@@ -87,14 +87,24 @@ pub fn targets_markdown(verdicts: &[Verdict]) -> String {
 /// What the gateway adds to direct calls; nothing where it was not measured.
 pub fn beside_markdown(report: &Report) -> String {
     let mut rows = vec![
-        ["through the gateway", "connections", "direct", "gateway", "ratio", "added, p50", "added, p90", "added, p99"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "through the gateway",
+            "connections",
+            "direct",
+            "gateway",
+            "ratio",
+            "added, p50",
+            "added, p90",
+            "added, p99",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     rows.extend(beside(report).into_iter().map(|row| {
         let [direct, gateway] = row.per_second.map(|rate| format!("{} calls/s", grouped(rate)));
         let added = row.added_ms;
-        let mut cells = vec![row.name, row.connections.to_string(), direct, gateway, format!("{:.3}", row.ratio)];
+        let mut cells =
+            vec![row.name, row.connections.to_string(), direct, gateway, format!("{:.3}", row.ratio)];
         cells.extend([added.p50, added.p90, added.p99].map(|added| time(Some(added))));
         cells
     }));

@@ -1,4 +1,4 @@
-//! A call of a model, in OpenAI's shape, directly or through the gateway.
+//! A call of a model, in `OpenAI`'s shape, directly or through the gateway.
 
 use std::io::Write;
 

@@ -6,8 +6,8 @@ target := $(or $(CARGO_TARGET_DIR),target)
 program := $(target)/debug/counterfoil
 bench := $(target)/release/bench --out $(target)/bench
 
-.PHONY: help packages build run test test-faults simulate mutants build-bench bench bench-quick bench-long bench-publish \
-  check-openapi check-sql test-sdk
+.PHONY: help packages build run test test-api test-faults test-sdk test-trace simulate mutants build-bench bench bench-quick \
+  bench-long bench-publish check-openapi check-sql
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,13 @@ test: packages ## run all tests, on private servers
 
 test-sdk: build ## call the gateway with the SDKs of OpenAI, Anthropic and Google
 	@env -u DATABASE_URL -u NATS_URL scripts/test-sdk
+
+test-trace: packages ## import 50,000 calls, and compare what the analytics say with the file; some minutes
+	env -u DATABASE_URL -u NATS_URL cargo test --locked --test calls published -- --ignored --nocapture
+
+test-api: build ## ask the served API all that its description allows and more, with Schemathesis, in three minutes
+	@scripts/test-tools
+	@env -u DATABASE_URL -u NATS_URL scripts/test-api
 
 build-bench: packages
 	cargo build --locked --release -p counterfoil -p counterfoil-bench

@@ -153,6 +153,8 @@ pub struct Limits {
     pub address_burst: u32,
     pub sign_in_per_minute: u32,
     pub sign_in_burst: u32,
+    pub mail_per_hour: u32,
+    pub mail_burst: u32,
     pub header_bytes: NonZeroUsize,
     pub query_bytes: NonZeroUsize,
 }

@@ -6,7 +6,7 @@
     clippy::panic,
     reason = "a test stops at the first surprise"
 )]
-#![expect(clippy::format_collect, clippy::large_futures, reason = "a test is written to be read")]
+#![expect(clippy::large_futures, reason = "a test is written to be read")]
 
 mod support;
 
@@ -20,6 +20,9 @@ mod bad_input;
 mod flow;
 #[path = "http/idempotency.rs"]
 mod idempotency;
+#[expect(dead_code, reason = "other tests use more of it")]
+#[path = "support/injection.rs"]
+mod injection;
 #[path = "http/isolation.rs"]
 mod isolation;
 #[path = "support/routes.rs"]
@@ -27,6 +30,8 @@ mod routes;
 #[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
+#[path = "http/slow.rs"]
+mod slow;
 #[path = "http/tls.rs"]
 mod tls;
 

@@ -58,6 +58,7 @@ fn tokens(input: u64, output: u64) -> Usage {
 
 fn call(ledger: &Ledger, id: ExecutionId, wallet: &str, estimate: Usage) -> Command {
     let call = NewCall {
+        requested_at: None,
         wallet: path(wallet),
         application: None,
         user: None,

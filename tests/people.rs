@@ -15,10 +15,16 @@ mod accounts;
 mod cut_off;
 #[path = "people/erasure.rs"]
 mod erasure;
+#[path = "people/forged.rs"]
+mod forged;
+#[path = "support/injection.rs"]
+mod injection;
 #[path = "people/operators.rs"]
 mod operators;
 #[path = "people/provider.rs"]
 mod provider;
+#[path = "people/rotation.rs"]
+mod rotation;
 #[path = "support/routes.rs"]
 mod routes;
 #[expect(dead_code, reason = "other tests use more of it")]

@@ -41,8 +41,8 @@ pub struct App {
     pub directory: Directory,
     /// Who may ask how often, from where.
     pub walls: Arc<Walls>,
-    /// Where it is written down who read what; nowhere if there is none.
-    pub access_log: Option<AccessLog>,
+    /// Where it is written down who read what.
+    pub access_log: AccessLog,
     /// Room for the bodies of commands.
     pub admission: Admission,
     /// What each tenant offers to call.

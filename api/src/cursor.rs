@@ -51,6 +51,8 @@ impl Checked for Cursor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -66,6 +68,30 @@ mod tests {
         let other = URL_SAFE_NO_PAD.encode("2 wallets a");
         for bad in ["", "a", "!!!!", "MQ", "////", &other, &format!("{other}=")] {
             assert!(Cursor::check(bad).is_err(), "{bad}");
+        }
+    }
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused_and_what_is_read_was_made_here(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), inside in "[12]? ?[a-z]{0,9} ?\\PC{0,40}",
+        ) {
+            let forged = URL_SAFE_NO_PAD.encode(&inside);
+            for text in [String::from_utf8_lossy(&bytes).as_ref(), &URL_SAFE_NO_PAD.encode(&bytes), &forged] {
+                if let Ok(cursor) = Cursor::check(text) {
+                    prop_assert_eq!(Cursor::encode(&cursor.list, &cursor.last), text);
+                    // Another list refuses it, and a place that is no id is none.
+                    let other = cursor.last::<String>(&format!("{}x", cursor.list));
+                    prop_assert!(other.is_err());
+                    let place = cursor.last::<uuid::Uuid>(&cursor.list);
+                    prop_assert_eq!(place.is_ok(), uuid::Uuid::parse_str(&cursor.last).is_ok());
+                }
+            }
+        }
+
+        #[test]
+        fn a_cursor_carries_whatever_was_seen_last(list in "[a-z]{1,12}", last in any::<String>()) {
+            let cursor = Cursor::check(&Cursor::encode(&list, &last)).unwrap();
+            prop_assert_eq!(cursor.last::<String>(&list).unwrap(), last);
         }
     }
 }

@@ -1,6 +1,13 @@
 //! The description of the API, generated from the code.
 
+mod forms;
+mod problems;
+
+use std::collections::BTreeSet;
+
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, RefOr, Required, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::problem::ProblemBody;
@@ -57,7 +64,7 @@ use crate::{health, sdk, v1};
     ),
     components(schemas(ProblemBody)),
     security(("bearer" = [])),
-    modifiers(&Bearer)
+    modifiers(&Bearer, &Details)
 )]
 struct Description;
 
@@ -70,6 +77,47 @@ impl Modify for Bearer {
         let components = description.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
+}
+
+/// What handlers say in a word, spelled out.
+struct Details;
+
+impl Modify for Details {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        forms::explain(description);
+        let optional = bodies_without_needs(description);
+        for (path, item) in &mut description.paths.paths {
+            for (method, operation) in problems::operations(item) {
+                forms::explain_parameters(operation);
+                problems::spell_out(path, &method, operation);
+                let body = operation.request_body.as_mut().filter(|body| names(body, &optional));
+                if let Some(RefOr::T(body)) = body {
+                    body.required = Some(Required::False);
+                }
+            }
+        }
+        problems::describe(description.components.get_or_insert_default());
+    }
+}
+
+/// The bodies that need no field. No body at all is one without fields.
+fn bodies_without_needs(description: &utoipa::openapi::OpenApi) -> BTreeSet<String> {
+    let schemas = description.components.iter().flat_map(|components| &components.schemas);
+    schemas
+        .filter(|(_, schema)| matches!(schema, RefOr::T(Schema::Object(body)) if body.required.is_empty()))
+        .map(|(name, _)| format!("#/components/schemas/{name}"))
+        .collect()
+}
+
+/// Whether the schema of a body is one of these.
+fn names(body: &RefOr<RequestBody>, references: &BTreeSet<String>) -> bool {
+    let RefOr::T(body) = body else { return false };
+    body.content.values().any(|content| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+            references.contains(&schema.ref_location)
+        }
+        _ => false,
+    })
 }
 
 /// The description of the API, OpenAPI 3.1.
@@ -89,14 +137,41 @@ mod tests {
     }
 
     #[test]
-    fn every_route_describes_its_problems() {
+    fn every_route_describes_its_problems_status_by_status() {
         let description = serde_json::to_value(super::openapi()).unwrap();
         for (path, item) in description["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
-                let problem = &operation["responses"]["default"]["content"]["application/problem+json"];
+                let responses = operation["responses"].as_object().unwrap();
                 let ours = path.starts_with("/v1/") || path.starts_with("/.well-known/");
-                assert_eq!(problem.is_object(), ours, "{method} {path}");
+                assert_eq!(responses.contains_key("500"), ours, "{method} {path}");
+                assert!(!responses.contains_key("default"), "{method} {path}: anything would be described");
             }
         }
+    }
+
+    #[test]
+    fn a_body_of_which_nothing_is_needed_can_be_left_out() {
+        let description = serde_json::to_value(super::openapi()).unwrap();
+        let required = |path: &str| description["paths"][path]["post"]["requestBody"]["required"].clone();
+        assert_eq!(required("/v1/transactions/{id}/settle"), false);
+        assert_eq!(required("/v1/applications/{id}/keys/{key}/rotate"), false);
+        assert_eq!(required("/v1/transactions"), true);
+    }
+
+    #[test]
+    fn what_comes_of_a_sign_in_is_one_thing_and_not_two() {
+        let description = serde_json::to_value(super::openapi()).unwrap();
+        let schema = |name: &str| description["components"]["schemas"][name].clone();
+        let has_more = |name: &str| {
+            let (known, all) = (schema("CookieSession"), schema(name));
+            let known = known["properties"].as_object().unwrap().clone();
+            all["required"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|field| !known.contains_key(field.as_str().unwrap()))
+        };
+        assert!(has_more("Tokens") && has_more("SecondFactorDue"));
+        assert_eq!(schema("CookieSession")["additionalProperties"], false);
     }
 }

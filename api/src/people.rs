@@ -160,6 +160,13 @@ impl People {
         Ok(self.vault.blind(Purpose::Email, email.as_str()).await?)
     }
 
+    /// A digest that nobody makes without the key of the blind indexes, of one that everybody makes.
+    pub async fn blinded(&self, digest: &[u8]) -> Result<Vec<u8>, Problem> {
+        // No address has a blank, so this is the index of none.
+        let text = digest.iter().fold("request ".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+        Ok(self.vault.blind(Purpose::Email, &text).await?.to_vec())
+    }
+
     /// Has something recorded about a user. With `once`, a repetition finds the first.
     async fn act(
         &self,

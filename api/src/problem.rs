@@ -151,3 +151,19 @@ pub struct FieldError {
     /// What is wrong with it.
     pub detail: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_inside_is_not_told_to_strangers() {
+        let problem =
+            Problem::internal("error returned from postgres://ledger:secret@db: relation views.users");
+        let told = serde_json::to_string(&problem.body(Some("request"))).unwrap() + &problem.to_string();
+        for word in ["postgres", "secret", "views"] {
+            assert!(!told.contains(word), "{told}");
+        }
+        assert_eq!(problem.code.status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

@@ -4,7 +4,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::{HttpMessage as _, HttpRequest};
-use domain::SubjectId;
+use domain::{SubjectId, TenantId};
 use identity::access_log::{Access, AccessLog, ActorKind};
 
 use crate::app::App;
@@ -14,25 +14,35 @@ use crate::problem::{Problem, code};
 /// The most bytes of a path that are kept.
 const LONGEST: usize = 1024;
 
+/// The tenants of which an answer to an operator of the platform tells, besides the one that they asked in.
+#[derive(Debug, Clone)]
+pub struct Concerned(pub Vec<TenantId>);
+
 /// Logs the request that is being answered, where it is one to be logged: what was read in a tenant, and everything that
-/// an operator of the platform did in a tenant that is not their own.
+/// an operator of the platform did in a tenant that is not their own, or was told of it.
 ///
 /// The former costs no more than a place in a queue. The latter is written before it is answered: what cannot be written
 /// is not shown. A command that was done stands in the tenant's audit log in any case.
 pub async fn log(app: &App, response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
-    let Some(log) = &app.access_log else { return response };
+    let log = &app.access_log;
     let caller = response.request().extensions().get::<Caller>().cloned();
     let Some(caller) = caller.filter(|caller| caller.access != Rights::Own) else { return response };
     let reads = response.request().method() == Method::GET;
-    if !reads && !caller.crossing {
-        return response;
-    }
     let access = access(app, &caller, response.request(), response.status().as_u16(), id);
-    if !caller.crossing {
+    let concerned = response.request().extensions().get::<Concerned>().cloned();
+    let others = concerned.into_iter().flat_map(|Concerned(tenants)| tenants);
+    let others = others.filter(|tenant| *tenant != caller.tenant);
+    let mut crossing: Vec<_> =
+        others.map(|tenant| Access { tenant, crossing: true, ..access.clone() }).collect();
+    if caller.crossing {
+        crossing.push(access);
+    } else if reads {
         log.append(access);
+    }
+    if crossing.is_empty() {
         return response;
     }
-    match written(log, access).await {
+    match written(log, crossing).await {
         Err(problem) if reads => {
             let (request, _) = response.into_parts();
             ServiceResponse::new(request, problem.response(Some(id)))
@@ -41,8 +51,8 @@ pub async fn log(app: &App, response: ServiceResponse<BoxBody>, id: &str) -> Ser
     }
 }
 
-async fn written(log: &AccessLog, access: Access) -> Result<(), Problem> {
-    log.record(access).await.map_err(|error| {
+async fn written(log: &AccessLog, crossing: Vec<Access>) -> Result<(), Problem> {
+    log.record(crossing).await.map_err(|error| {
         tracing::error!(%error, "what an operator of the platform did in a tenant could not be logged");
         Problem::new(code::UNAVAILABLE, "the access log cannot be written at the moment").retry(2)
     })

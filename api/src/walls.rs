@@ -6,6 +6,7 @@ mod guard;
 mod headers;
 mod origin;
 mod rate;
+mod sign_in;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ pub use rate::{Gate, Standing};
 
 use crate::problem::{Problem, code};
 use origin::{Place, client_address};
+use sign_in::SignIns;
 
 /// How often: `burst` requests at once, and one more after each `every`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +42,11 @@ pub struct WallSettings {
     pub user: Option<Pace>,
     /// How often one address may ask with credentials that are refused.
     pub address: Option<Pace>,
-    /// How often one address may try to sign in, to sign up, or to have mail sent; and how often all addresses together
-    /// may do so for one account.
+    /// How often one address may try to sign in, to sign up, or to have mail sent; how often all addresses together may
+    /// do so for one account; and how often somebody who is signed in may try to show once more who they are.
     pub sign_in: Option<Pace>,
+    /// How often mail may be sent to one address because somebody who is not signed in asked for it.
+    pub mail: Option<Pace>,
     /// The most bytes of a request's headers.
     pub header_bytes: usize,
     /// The most bytes of a request's path and query.
@@ -63,8 +67,8 @@ pub struct Walls {
     keys: Option<Gate<KeyId>>,
     users: Option<Gate<UserId>>,
     strangers: Option<Gate<Place>>,
-    sign_ins: Option<Gate<Place>>,
-    accounts: Option<Gate<[u8; 32]>>,
+    sign_ins: Option<SignIns>,
+    letters: Option<Gate<[u8; 32]>>,
     settings: WallSettings,
 }
 
@@ -75,8 +79,8 @@ impl Walls {
             keys: settings.key.map(Gate::new),
             users: settings.user.map(Gate::new),
             strangers: settings.address.map(Gate::new),
-            sign_ins: settings.sign_in.map(Gate::new),
-            accounts: settings.sign_in.map(Gate::new),
+            sign_ins: settings.sign_in.map(SignIns::new),
+            letters: settings.mail.map(Gate::new),
             settings,
         }
     }
@@ -88,28 +92,46 @@ impl Walls {
 
     /// Counts a request of a program.
     pub fn pass_key(&self, request: &HttpRequest, key: KeyId) -> Result<(), Problem> {
-        pass(self.keys.as_ref(), request, &key)
+        self.keys.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(&key)))
     }
 
     /// Counts a request of a user.
     pub fn pass_user(&self, request: &HttpRequest, user: UserId) -> Result<(), Problem> {
-        pass(self.users.as_ref(), request, &user)
+        self.users.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(&user)))
     }
 
     /// Counts a request whose credential was refused.
     pub fn pass_stranger(&self, request: &HttpRequest) -> Result<(), Problem> {
-        pass(self.strangers.as_ref(), request, &self.place(request))
+        self.strangers.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(&self.place(request))))
     }
 
     /// Counts a request that tries to get in, by where it comes from.
     pub fn pass_sign_in(&self, request: &HttpRequest) -> Result<(), Problem> {
-        pass(self.sign_ins.as_ref(), request, &self.place(request))
+        self.sign_ins.as_ref().map_or(Ok(()), |gates| judge(request, gates.pass_place(self.place(request))))
     }
 
     /// Counts an attempt on one account, wherever it comes from. `account` is the blind index of its email, whether
     /// there is such an account or not.
     pub fn pass_account(&self, request: &HttpRequest, account: &[u8; 32]) -> Result<(), Problem> {
-        pass(self.accounts.as_ref(), request, account)
+        let gates = self.sign_ins.as_ref();
+        gates.map_or(Ok(()), |gates| judge(request, gates.pass_account(account, self.place(request))))
+    }
+
+    /// Counts an attempt of somebody who is signed in to show once more who they are.
+    pub fn pass_proof(&self, request: &HttpRequest, user: UserId) -> Result<(), Problem> {
+        self.sign_ins.as_ref().map_or(Ok(()), |gates| judge(request, gates.pass_proof(user)))
+    }
+
+    /// Counts a request that may send mail to the address of this blind index, whether it has an account or not.
+    pub fn pass_letter(&self, request: &HttpRequest, address: &[u8; 32]) -> Result<(), Problem> {
+        self.letters.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(address)))
+    }
+
+    /// Remembers that the owner of an account got in from where this request comes from.
+    pub fn welcome(&self, request: &HttpRequest, account: &[u8; 32]) {
+        if let Some(gates) = &self.sign_ins {
+            gates.welcome(account, self.place(request));
+        }
     }
 
     /// Forgets those whose rates are as if they had never asked. To be called every second or so.
@@ -120,10 +142,13 @@ impl Walls {
         if let Some(gate) = &self.users {
             gate.upkeep();
         }
-        for gate in [&self.strangers, &self.sign_ins].into_iter().flatten() {
+        if let Some(gate) = &self.strangers {
             gate.upkeep();
         }
-        if let Some(gate) = &self.accounts {
+        if let Some(gates) = &self.sign_ins {
+            gates.upkeep();
+        }
+        if let Some(gate) = &self.letters {
             gate.upkeep();
         }
     }
@@ -138,15 +163,9 @@ impl Walls {
     }
 }
 
-/// Counts a request of `who`. How they stand is kept for the answer's headers; where several gates are passed, the one
+/// Lets a request through or not. How it stands is kept for the answer's headers; where several gates are passed, the one
 /// with the least room left.
-fn pass<K: std::hash::Hash + Eq + Clone>(
-    gate: Option<&Gate<K>>,
-    request: &HttpRequest,
-    who: &K,
-) -> Result<(), Problem> {
-    let Some(gate) = gate else { return Ok(()) };
-    let standing = gate.pass(who);
+fn judge(request: &HttpRequest, standing: Standing) -> Result<(), Problem> {
     let mut extensions = request.extensions_mut();
     let before = extensions.get::<Standing>().copied();
     extensions.insert(before.map_or(standing, |before| before.tighter(standing)));
@@ -172,6 +191,7 @@ pub(crate) mod tests {
             user: None,
             address: None,
             sign_in: None,
+            mail: None,
             header_bytes: 16 * 1024,
             query_bytes: 8 * 1024,
             cors_origins: Vec::new(),

@@ -1,15 +1,21 @@
 //! Random commands to each aggregate, judged by a model of a few lines: the same decisions with the same codes, the
 //! same state afterwards; and whatever was decided, its events alone, or a snapshot and the events behind it, give
-//! the same state again, both in the form in which the database keeps them.
+//! the same state again, both in the form in which the database keeps them. And texts of strangers, read or refused.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 #[path = "properties/members.rs"]
 mod members;
+#[path = "properties/programs.rs"]
+mod programs;
 #[path = "properties/tenant.rs"]
 mod tenant;
+#[path = "properties/texts.rs"]
+mod texts;
 #[path = "properties/transaction.rs"]
 mod transaction;
+#[path = "properties/users.rs"]
+mod users;
 #[path = "properties/wallet.rs"]
 mod wallet;
 

@@ -42,9 +42,16 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
     if dialect::is_free(call.operation) {
         let (choices, _) = choices(shared, &call, &asked).await?;
         let trip = trip(shared, &call, asked, choices);
-        return Life { trip, account: None, signals: signals(shared, CancellationToken::new()), frame: None, call: &call, extra: Vec::new() }
-            .free(client)
-            .await;
+        return Life {
+            trip,
+            account: None,
+            signals: signals(shared, CancellationToken::new()),
+            frame: None,
+            call: &call,
+            extra: Vec::new(),
+        }
+        .free(client)
+        .await;
     }
     let fingerprint = fingerprint(&call);
     let id = match &call.key {
@@ -55,7 +62,8 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
         return Ok(());
     };
     client.remember(place.run.record.clone());
-    let account = Account { shared: Arc::clone(shared), tenant: call.tenant, context: call.context.clone(), id };
+    let account =
+        Account { shared: Arc::clone(shared), tenant: call.tenant, context: call.context.clone(), id };
     let made = make(shared, &call, asked, account, client, &place).await;
     if let Err(refusal) = &made {
         // Those who joined meanwhile are told the same; nothing is kept, and the key is free again.
@@ -119,7 +127,8 @@ async fn make(
     };
     let estimate = Usage { input: asked.input, output, ..Usage::default() };
     let quoted = choices.iter().find_map(Choice::quoted);
-    let model = ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
+    let model =
+        ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
     let lasts = shared.options.total.saturating_add(shared.options.grace);
     let fingerprint = place.run.fingerprint;
     let request = NewCall {
@@ -198,7 +207,10 @@ async fn choices(
 fn choice(operation: Operation, asked: &Asked, stop: Stop, most: Option<u64>) -> Result<Choice, Refusal> {
     let dialect = stop.supplier.provider.dialect;
     let spoken = translate::counterpart(operation, dialect).ok_or_else(|| {
-        let message = format!("the model is had in the dialect `{}` alone, which has nothing like it", dialect.as_str());
+        let message = format!(
+            "the model is had in the dialect `{}` alone, which has nothing like it",
+            dialect.as_str()
+        );
         Refusal::invalid("untranslatable", message)
     })?;
     let translated = if spoken == operation {
@@ -261,8 +273,14 @@ fn fingerprint(call: &Call) -> [u8; 32] {
     let application = call.application.map(|application| application.to_string()).unwrap_or_default();
     let user = call.user.as_ref().map_or("", |user| user.as_str());
     let stream = if call.stream { "stream" } else { "" };
-    let names =
-        [call.operation.as_str(), call.wallet.as_str(), application.as_str(), user, call.model.as_str(), stream];
+    let names = [
+        call.operation.as_str(),
+        call.wallet.as_str(),
+        application.as_str(),
+        user,
+        call.model.as_str(),
+        stream,
+    ];
     for part in names.map(str::as_bytes).into_iter().chain([call.body.as_ref()]) {
         digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         digest.update(part);

@@ -51,18 +51,23 @@ pub(crate) fn read(operation: Operation, model: &str, stream: bool, body: Bytes)
         NotAnObject::Twice(_) => Refusal::invalid("duplicate_member", error.to_string()),
         NotAnObject::Malformed(_) => Refusal::invalid("malformed_body", error.to_string()),
     })?;
-    let mut asked = Asked { model: String::new(), stream: false, usage_asked: true, most_output: None, input, body };
+    let mut asked =
+        Asked { model: String::new(), stream: false, usage_asked: true, most_output: None, input, body };
     match operation {
         Operation::OpenAiChat => chat::read(&mut asked),
         Operation::OpenAiResponses => responses::read(&mut asked)?,
         Operation::AnthropicMessages => messages::read(&mut asked),
-        Operation::OpenAiEmbeddings | Operation::AnthropicCountTokens => {}
         Operation::GeminiGenerate => {
             gemini::read(&mut asked);
             asked.stream = stream;
         }
-        Operation::GeminiEmbed | Operation::GeminiCountTokens => {}
-        Operation::Imported => return Err(Refusal::invalid("unsupported_operation", "this is no call".to_owned())),
+        Operation::OpenAiEmbeddings
+        | Operation::AnthropicCountTokens
+        | Operation::GeminiEmbed
+        | Operation::GeminiCountTokens => {}
+        Operation::Imported => {
+            return Err(Refusal::invalid("unsupported_operation", "this is no call".to_owned()));
+        }
     }
     asked.model = if in_address(operation) {
         model.to_owned()

@@ -35,7 +35,10 @@ fn measured(body: &[u8]) -> (u64, u64) {
     while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
         text += length(quote);
         let (string, behind) = string_at(rest.get(quote + 1..).unwrap_or_default());
-        if string.len() >= LONG && !string.iter().any(|byte| matches!(byte, b' ' | b'\\')) && string.is_ascii() {
+        if string.len() >= LONG
+            && !string.iter().any(|byte| matches!(byte, b' ' | b'\\'))
+            && string.is_ascii()
+        {
             attachments += 1;
         } else {
             text += length(string.len());

@@ -55,7 +55,9 @@ impl Stopped {
     /// What the client is told.
     pub(crate) fn refusal(self) -> Refusal {
         match self {
-            Self::Cancelled => Refusal::new(499, "cancelled", "the call was cancelled; what was used is billed"),
+            Self::Cancelled => {
+                Refusal::new(499, "cancelled", "the call was cancelled; what was used is billed")
+            }
             Self::Interrupted => {
                 Refusal::new(503, "interrupted", "the server is shutting down; what was used is billed")
             }
@@ -157,7 +159,9 @@ impl Flow<'_> {
             let event = match next {
                 Ok(Some(event)) => event,
                 Ok(None) if meter.is_whole() => return Some(Ending::Whole(None)),
-                Ok(None) => return Some(Ending::Trouble(Trouble::Cut("the stream ended too early".to_owned()))),
+                Ok(None) => {
+                    return Some(Ending::Trouble(Trouble::Cut("the stream ended too early".to_owned())));
+                }
                 Err(trouble) => return Some(Ending::Trouble(trouble)),
             };
             match meter.event(&event) {

@@ -34,7 +34,13 @@ pub(crate) struct Hold {
 
 impl Hold {
     /// What the ledger holds after the request.
-    pub(crate) fn new(account: Account, quoted: Option<Price>, estimate: Usage, tranche: u64, hard: bool) -> Self {
+    pub(crate) fn new(
+        account: Account,
+        quoted: Option<Price>,
+        estimate: Usage,
+        tranche: u64,
+        hard: bool,
+    ) -> Self {
         Self {
             account,
             price: quoted.clone(),
@@ -96,7 +102,11 @@ impl Hold {
             self.grown().await;
         }
         let ends = self.most.is_some_and(|most| self.covered >= most);
-        if self.growing.is_none() && !self.refused && !ends && tokens > self.covered.saturating_sub(self.tranche / 2) {
+        if self.growing.is_none()
+            && !self.refused
+            && !ends
+            && tokens > self.covered.saturating_sub(self.tranche / 2)
+        {
             self.grow();
         }
         if tokens >= self.covered && self.growing.is_some() {

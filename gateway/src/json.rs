@@ -70,11 +70,6 @@ impl Object {
         serde_json::from_str::<Option<T>>(self.get(name)?).ok().flatten()
     }
 
-    /// The names of its members, in order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|(name, _)| name.as_str())
-    }
-
     /// The text with these members changed and every other byte as it was.
     pub(crate) fn edited(&self, edits: &[Edit<'_>]) -> Bytes {
         let mut removed: Vec<&str> = Vec::new();
@@ -101,7 +96,8 @@ impl Object {
         patches.sort_by_key(|(range, _)| range.start);
         let kept = self.members.iter().any(|(name, _)| !removed.contains(&name.as_str()));
         // Additions come first, so that nothing needs to be known of what is behind the last member.
-        let added = if kept { added.get(1..).map(|text| format!("{text},")) } else { added.get(1..).map(Into::into) };
+        let added =
+            if kept { added.get(1..).map(|text| format!("{text},")) } else { added.get(1..).map(Into::into) };
         self.patched(&added.unwrap_or_default(), &patches)
     }
 
@@ -201,7 +197,7 @@ mod tests {
         let text = "{\"a\":1, \"b\" : 2 ,\"c\":3}";
         assert_eq!(edited(text, &[Edit::Remove("a")]), "{ \"b\" : 2 ,\"c\":3}");
         assert_eq!(edited(text, &[Edit::Remove("b")]), "{\"a\":1 ,\"c\":3}");
-        assert_eq!(edited(text, &[Edit::Remove("c")]), "{\"a\":1, \"b\" : 2 }");
+        assert_eq!(edited(text, &[Edit::Remove("c")]), "{\"a\":1, \"b\" : 2}");
         assert_eq!(edited(text, &[Edit::Remove("a"), Edit::Remove("b")]), "{\"c\":3}");
         assert_eq!(edited("{\"a\":1}", &[Edit::Remove("a"), add()]), "{\"n\":1}");
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use commands::{Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Request, Resource};
+use commands::{
+    Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Request, Resource,
+};
 use domain::execution::Execution;
 use domain::{ExecutionId, TenantId, Usage};
 use journal::Position;
@@ -76,15 +78,9 @@ impl Account {
         })
     }
 
-    async fn submit(
-        &self,
-        command: Command,
-        step: &str,
-        fingerprint: Vec<u8>,
-    ) -> Result<Outcome, Failure> {
+    async fn submit(&self, command: Command, step: &str, fingerprint: Vec<u8>) -> Result<Outcome, Failure> {
         let key = IdempotencyKey { key: format!("execution/{}/{step}", self.id), fingerprint };
-        let request =
-            Request { tenant: self.tenant, command, context: self.context.clone(), key: Some(key) };
+        let request = Request { tenant: self.tenant, command, context: self.context.clone(), key: Some(key) };
         self.shared.pipeline.submit(request).await
     }
 }

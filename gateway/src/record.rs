@@ -208,7 +208,9 @@ pub(crate) struct Run {
 
 /// The calls that run in this program.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Running(Arc<Mutex<HashMap<(TenantId, ExecutionId), Arc<Run>>>>);
+pub(crate) struct Running(Arc<Mutex<Runs>>);
+
+type Runs = HashMap<(TenantId, ExecutionId), Arc<Run>>;
 
 /// Takes its call out of the running ones when it is dropped, and closes its record.
 #[derive(Debug)]
@@ -219,7 +221,7 @@ pub(crate) struct Place {
 }
 
 impl Running {
-    fn all(&self) -> MutexGuard<'_, HashMap<(TenantId, ExecutionId), Arc<Run>>> {
+    fn all(&self) -> MutexGuard<'_, Runs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

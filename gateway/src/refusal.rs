@@ -61,7 +61,7 @@ impl Refusal {
             (Operation::OpenAiResponses, _) => {
                 let event = json!({
                     "type": "error", "sequence_number": sequence, "code": self.code, "message": self.message,
-                    "param": null, "error": body["error"],
+                    "param": null, "error": body.get("error"),
                 });
                 format!("event: error\ndata: {event}\n\n")
             }
@@ -170,7 +170,10 @@ mod tests {
             assert_eq!(reply.status, 402);
             assert!(text(reply).to_lowercase().contains("allowance_exhausted"));
         }
-        assert!(!text(refusal.reply(Operation::GeminiGenerate)).contains("{enough}"), "braces would be counted");
+        assert!(
+            !text(refusal.reply(Operation::GeminiGenerate)).contains("{enough}"),
+            "braces would be counted"
+        );
     }
 
     #[test]
@@ -188,7 +191,10 @@ mod tests {
         assert!(chunk(Operation::OpenAiChat).starts_with("data: {\"error\":{"));
         assert!(chunk(Operation::AnthropicMessages).starts_with("event: error\ndata: {"));
         let responses = chunk(Operation::OpenAiResponses);
-        assert!(responses.contains("\"sequence_number\":7") && responses.contains("\"error\":{"), "{responses}");
+        assert!(
+            responses.contains("\"sequence_number\":7") && responses.contains("\"error\":{"),
+            "{responses}"
+        );
         let gemini = chunk(Operation::GeminiGenerate);
         assert!(gemini.starts_with("{\"error\":") && gemini.ends_with('}'), "{gemini}");
     }

@@ -86,7 +86,9 @@ mod tests {
     #[test]
     fn a_pause_lies_anywhere_below_a_bound_that_doubles_up_to_the_cap() {
         let (options, chance) = (RetryOptions::default(), chance());
-        for (number, bound) in [(0, 250), (1, 500), (2, 1_000), (3, 2_000), (5, 8_000), (31, 8_000), (99, 8_000)] {
+        for (number, bound) in
+            [(0, 250), (1, 500), (2, 1_000), (3, 2_000), (5, 8_000), (31, 8_000), (99, 8_000)]
+        {
             let bound = Duration::from_millis(bound);
             let pauses: Vec<_> = (0..200).map(|_| options.pause(number, None, &chance)).collect();
             assert!(pauses.iter().all(|pause| *pause <= bound), "{number}");

@@ -37,7 +37,8 @@ pub(crate) fn stops(offer: &Offer, alias: &str, chance: &Chance) -> Result<Vec<S
     }
     let rank = |(route, supplier): &(&Route, &Arc<Supplier>)| (route.priority, supplier.provider.priority);
     routes.sort_by_key(rank);
-    let ordered = routes.chunk_by(|one, other| rank(one) == rank(other)).flat_map(|equals| drawn(equals, chance));
+    let ordered =
+        routes.chunk_by(|one, other| rank(one) == rank(other)).flat_map(|equals| drawn(equals, chance));
     let stop = |(route, supplier): (&Route, &Arc<Supplier>)| Stop {
         supplier: Arc::clone(supplier),
         model: route.model.clone(),

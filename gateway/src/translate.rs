@@ -19,7 +19,6 @@ use domain::execution::Operation;
 use serde_json::Value;
 
 use self::deltas::Deltas;
-use self::talk::Talk;
 use self::telling::Telling;
 use crate::dialect::{Asked, Malformed, Meter};
 use crate::refusal::Refusal;
@@ -72,7 +71,7 @@ pub(crate) fn request(
     talk.stream = asked.stream;
     talk.merge_turns();
     let written = match to {
-        Operation::AnthropicMessages => messages::write(talk, model, most_output),
+        Operation::AnthropicMessages => Ok(messages::write(talk, model, most_output)),
         Operation::GeminiGenerate => gemini::write(talk),
         _ => chat::write(talk, model),
     };

@@ -32,7 +32,8 @@ const MOST_ERROR: usize = 64 * 1024;
 /// The headers of a client that go on to a provider: those that choose a version or a feature of it.
 const PASSED_ON: [&str; 4] = ["anthropic-version", "anthropic-beta", "openai-beta", "accept-language"];
 /// The headers of a provider that go back to a client.
-const PASSED_BACK: [&str; 5] = ["content-type", "request-id", "x-request-id", "openai-version", "openai-processing-ms"];
+const PASSED_BACK: [&str; 5] =
+    ["content-type", "request-id", "x-request-id", "openai-version", "openai-processing-ms"];
 /// The version of Anthropic's interface that is spoken where the client names none.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
@@ -101,13 +102,15 @@ impl Upstreams {
         late: Late,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<(Head, reqwest::Response), Trouble> {
-        let url: Url =
-            outgoing.address.parse().map_err(|error| Trouble::Address(format!("the address of the provider: {error}")))?;
+        let url: Url = outgoing
+            .address
+            .parse()
+            .map_err(|error| Trouble::Address(format!("the address of the provider: {error}")))?;
         if self.options.public_only {
-            guard::check(&url)?;
+            guard::check(&url).map_err(Trouble::Address)?;
         }
-        let client = self.client(outgoing.supplier, &url)?;
-        let headers = headers(&outgoing)?;
+        let client = self.client(outgoing.supplier, &url).map_err(Trouble::Address)?;
+        let headers = headers(&outgoing).map_err(Trouble::Address)?;
         let sending = client.post(url).headers(headers).body(outgoing.body).send();
         let response = match tokio::time::timeout_at(by, sending).await {
             Ok(sent) => sent.map_err(Trouble::sending)?,
@@ -127,7 +130,7 @@ impl Upstreams {
         Err(Trouble::answered(head, body, asked))
     }
 
-    fn client(&self, supplier: &Supplier, url: &Url) -> Result<Client, Trouble> {
+    fn client(&self, supplier: &Supplier, url: &Url) -> Result<Client, String> {
         let provider = &supplier.provider;
         let connect = provider.timeouts.connect_ms;
         let base = provider.base_url.as_str().to_owned();
@@ -146,14 +149,14 @@ impl Upstreams {
             if self.options.public_only {
                 builder = builder.dns_resolver(Arc::new(guard::PublicOnly));
             }
-            builder.build().map_err(|error| Trouble::Address(format!("no client can be made: {error}")))
+            builder.build().map_err(|error| format!("no client can be made: {error}"))
         };
         self.clients.get_or_insert_with(&key, build)
     }
 }
 
 /// The headers of a request: those of the client that pass, and what the provider knows us by.
-fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, Trouble> {
+fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in outgoing.headers {
         let name = name.to_ascii_lowercase();
@@ -177,7 +180,7 @@ fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, Trouble> {
             Dialect::Gemini => ("x-goog-api-key", secret.to_owned()),
         };
         let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Trouble::Address("the credential of the provider cannot be sent".to_owned()))?;
+            .map_err(|_| "the credential of the provider cannot be sent".to_owned())?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }

@@ -94,12 +94,14 @@ struct Line {
 pub struct AccessLogSettings {
     /// For how many days lines are kept, today not counted.
     pub retention_days: u32,
+    /// Whether what is [appended](AccessLog::append) is kept at all. What is [recorded](AccessLog::record) always is.
+    pub reads: bool,
 }
 
 impl Default for AccessLogSettings {
-    /// Ninety days.
+    /// Everything, for ninety days.
     fn default() -> Self {
-        Self { retention_days: 90 }
+        Self { retention_days: 90, reads: true }
     }
 }
 
@@ -111,6 +113,7 @@ pub struct AccessLog {
     lost: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    reads: bool,
 }
 
 impl AccessLog {
@@ -133,24 +136,27 @@ impl AccessLog {
         let lost = Arc::new(AtomicU64::new(0));
         tasks.spawn(Arc::clone(&writer).run(waiting, Arc::clone(&lost), stop.clone()));
         tasks.spawn(upkeep::run(pool, Arc::clone(&clock), settings, stop));
-        Ok(Self { queue, writer, lost, clock, ids })
+        Ok(Self { queue, writer, lost, clock, ids, reads: settings.reads })
     }
 
     /// Logs a read some time soon. Never waits: with no room left the line is lost, and counted.
     pub fn append(&self, access: Access) {
+        if !self.reads {
+            return;
+        }
         match self.queue.try_send(self.line(access)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => count_lost(&self.lost, 1),
         }
     }
 
-    /// Logs a read before it is answered.
+    /// Logs reads before they are answered, all or none.
     ///
     /// # Errors
-    /// It is not in the log.
-    pub async fn record(&self, access: Access) -> Result<(), AccessLogError> {
-        let line = self.line(access);
-        self.writer.write(&[line]).await
+    /// They are not in the log.
+    pub async fn record(&self, reads: Vec<Access>) -> Result<(), AccessLogError> {
+        let lines: Vec<Line> = reads.into_iter().map(|access| self.line(access)).collect();
+        self.writer.write(&lines).await
     }
 
     /// How many lines were lost since the start, because there was no room or they could not be written in time.

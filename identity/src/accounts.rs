@@ -33,6 +33,8 @@ pub struct Account {
     pub user: UserId,
     /// The hash of the password. Without one, the user signs in at a provider or has to choose one first.
     pub password: Option<PasswordHash>,
+    /// When the password was chosen. A better hash of the same password does not change it.
+    pub password_set_at: Option<DateTime<Utc>>,
     /// Whether a second factor is asked for.
     pub second_factor: bool,
     /// When the account was made.
@@ -62,8 +64,8 @@ impl Accounts {
     }
 
     /// Makes an account of this email for `user`, unless the email has one. Of two at the same time one succeeds. It comes
-    /// before the user is registered: a user without account could not sign in, an account without user is
-    /// [deleted](Self::delete) when registering fails.
+    /// before the user is registered: a user without account could not sign in, an account without user lets nobody in,
+    /// and the next attempt of its address goes on with it.
     ///
     /// # Errors
     /// The database.
@@ -127,7 +129,7 @@ impl Accounts {
     pub async fn by_email(&self, email: &[u8; 32]) -> Result<Option<Account>, AccountError> {
         let row = sqlx::query_as!(
             Row,
-            "SELECT user_id, password, totp_confirmed_at, created_at
+            "SELECT user_id, password, password_set_at, totp_confirmed_at, created_at
              FROM identity.accounts WHERE email_index = $1",
             &email[..],
         )
@@ -143,7 +145,7 @@ impl Accounts {
     pub async fn by_id(&self, user: UserId) -> Result<Option<Account>, AccountError> {
         let row = sqlx::query_as!(
             Row,
-            "SELECT user_id, password, totp_confirmed_at, created_at
+            "SELECT user_id, password, password_set_at, totp_confirmed_at, created_at
              FROM identity.accounts WHERE user_id = $1",
             user.0,
         )
@@ -228,6 +230,7 @@ impl std::fmt::Debug for Accounts {
 struct Row {
     user_id: Uuid,
     password: Option<String>,
+    password_set_at: Option<DateTime<Utc>>,
     totp_confirmed_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
@@ -241,6 +244,7 @@ impl TryFrom<Row> for Account {
         Ok(Self {
             user,
             password: password.map_err(|_| AccountError::Hash(user))?,
+            password_set_at: row.password_set_at,
             second_factor: row.totp_confirmed_at.is_some(),
             created_at: row.created_at,
         })

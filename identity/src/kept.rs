@@ -106,7 +106,8 @@ impl KeptResponses {
         if found.fingerprint != fingerprint {
             return Ok(Kept::OtherRequest);
         }
-        let answer = self.vault.reveal_secret(tenant, Purpose::KeptResponse, execution, &found.sealed).await?;
+        let answer =
+            self.vault.reveal_secret(tenant, Purpose::KeptResponse, execution, &found.sealed).await?;
         Ok(Kept::Answer(answer))
     }
 
@@ -115,9 +116,10 @@ impl KeptResponses {
     /// # Errors
     /// The database.
     pub async fn sweep(&self) -> Result<u64, KeptError> {
-        let done = sqlx::query!("DELETE FROM identity.kept_responses WHERE expires_at <= $1", self.clock.now())
-            .execute(&self.pool)
-            .await?;
+        let done =
+            sqlx::query!("DELETE FROM identity.kept_responses WHERE expires_at <= $1", self.clock.now())
+                .execute(&self.pool)
+                .await?;
         Ok(done.rows_affected())
     }
 }

@@ -15,13 +15,16 @@ use sqlx::PgPool;
 #[error(transparent)]
 pub struct KeyUseError(#[from] sqlx::Error);
 
+/// The newest use of each key that is not written yet.
+type Noted = HashMap<(TenantId, KeyId), DateTime<Utc>>;
+
 /// The last uses of all keys. Cheap to clone.
 #[derive(Clone)]
 pub struct KeyUses {
     pool: PgPool,
     clock: Arc<dyn Clock>,
     partitions: Partition,
-    noted: Arc<Mutex<HashMap<(TenantId, KeyId), DateTime<Utc>>>>,
+    noted: Arc<Mutex<Noted>>,
 }
 
 impl KeyUses {

@@ -119,6 +119,18 @@ impl Mailer {
         }
     }
 
+    /// Destroys the mails to this address that were written as files: part of erasing somebody. What a mail server has
+    /// taken is not ours any more.
+    ///
+    /// # Errors
+    /// [`MailError::Directory`].
+    pub async fn forget(&self, address: &str) -> Result<(), MailError> {
+        match &self.0.way {
+            Way::Directory(directory) => directory.forget(address).await,
+            Way::Smtp(_) => Ok(()),
+        }
+    }
+
     /// Sends a mail. Tries up to four times within a minute while the server cannot be reached or defers, so a handler
     /// that answers somebody waiting runs it in a task of its own.
     ///
@@ -135,14 +147,12 @@ impl Mailer {
                         Ok(()) => return Ok(()),
                         Err(refused) => refused,
                     };
+                    // Servers repeat the address that they refuse; it does not belong into a log.
+                    let reason = refused.reason.replace(&mail.to, "(the address)");
                     let Some(wait) = waits.next().filter(|_| refused.passing) else {
-                        return Err(MailError::Server(refused.reason));
+                        return Err(MailError::Server(reason));
                     };
-                    tracing::warn!(
-                        reason = refused.reason,
-                        ?wait,
-                        "the mail server does not take a mail now"
-                    );
+                    tracing::warn!(reason, ?wait, "the mail server does not take a mail now");
                     tokio::time::sleep(*wait).await;
                 }
             }

@@ -7,7 +7,7 @@
 //!
 //! Hashes of bcrypt are accepted, because imported users have them, and flagged for re-hashing. One takes longer than
 //! Argon2id does: every refusal takes at least [`PasswordOptions::refusal`], so that the time does not tell which user
-//! exists and was imported.
+//! exists and was imported. That covers the usual costs, up to 12; dearer hashes show until their user has signed in.
 
 mod policy;
 mod stored;
@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 
 pub use policy::{NewPassword, WeakPassword};
 pub use stored::{PasswordHash, UnknownHash};
+
+use policy::normal;
 
 use crate::token::{RandomError, random};
 
@@ -115,7 +117,7 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError`].
     pub async fn rehash(&self, accepted: &str) -> Result<PasswordHash, PasswordError> {
-        self.hash_text(accepted).await
+        self.hash_text(&normal(accepted)).await
     }
 
     async fn hash_text(&self, text: &str) -> Result<PasswordHash, PasswordError> {
@@ -123,8 +125,8 @@ impl Passwords {
         self.compute(move || hash(text.as_bytes())).await?
     }
 
-    /// Whether `given` is the password of `stored`. Without `stored`, when there is no such user or it has no password,
-    /// the same work is done in vain.
+    /// Whether `given` is the password of `stored`, in its normal form or, as other systems may have hashed it, just as it
+    /// was typed. Without `stored`, when there is no such user or it has no password, the same work is done in vain.
     ///
     /// # Errors
     /// [`PasswordError`].
@@ -133,9 +135,13 @@ impl Passwords {
         let possible = stored.is_some() && given.len() <= LONGEST;
         let against = stored.unwrap_or(&self.dummy).clone();
         let text = if given.len() <= LONGEST { given } else { "" };
-        let text = Zeroizing::new(text.to_owned());
-        let (matches, rehash) =
-            self.compute(move || (against.matches(text.as_bytes()), against.is_outdated())).await?;
+        let (normal, typed) = (normal(text), Zeroizing::new(text.to_owned()));
+        let matches = move || {
+            let same = against.matches(normal.as_bytes());
+            let as_typed = !same && *normal != *typed && against.matches(typed.as_bytes());
+            (same || as_typed, as_typed || against.is_outdated())
+        };
+        let (matches, rehash) = self.compute(matches).await?;
         let ok = matches && possible;
         if !ok {
             sleep_until(earliest).await;
@@ -218,6 +224,27 @@ mod tests {
             assert_eq!(verdict, Verdict { ok: true, rehash: true }, "{text}");
             assert!(!passwords.check("another", Some(&hash)).await.unwrap().ok);
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_its_letters_are_composed() {
+        let passwords = passwords(1, 1, Duration::ZERO);
+        let (one, two) = ("gr\u{fc}ne Stra\u{df}enbahn", "gru\u{308}ne Stra\u{df}enbahn");
+        assert_ne!(one, two);
+        for (chosen, typed) in [(one, two), (two, one)] {
+            let hash = passwords.hash(&new(chosen)).await.unwrap();
+            assert_eq!(
+                passwords.check(typed, Some(&hash)).await.unwrap(),
+                Verdict { ok: true, rehash: false }
+            );
+        }
+        // Another system hashed it as it came.
+        let imported = PasswordHash::parse(&bcrypt::hash(two, 4).unwrap()).unwrap();
+        assert!(passwords.check(two, Some(&imported)).await.unwrap().ok);
+        let elsewhere = hash(two.as_bytes()).unwrap();
+        let verdict = passwords.check(two, Some(&elsewhere)).await.unwrap();
+        assert_eq!(verdict, Verdict { ok: true, rehash: true }, "it gets its normal form");
+        assert!(passwords.check(two, Some(&passwords.rehash(two).await.unwrap())).await.unwrap().ok);
     }
 
     #[tokio::test]

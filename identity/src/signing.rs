@@ -2,7 +2,7 @@
 //!
 //! A new key is published some time before it signs, so that whoever verifies knows it by then, and an old one stays
 //! published until the last token it signed is over. What is known here is asked for again when it is older than
-//! [`FRESH`], and when somebody presents a key that is not known.
+//! [`Turns::fresh`], and when somebody presents a key that is not known.
 
 mod key;
 
@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 pub use self::key::{Jwk, SigningKey, key_id};
 use crate::vault::{Purpose, Vault, VaultError};
 
-/// How long the keys are used without asking for them again.
-pub const FRESH: Duration = Duration::from_secs(30);
+/// How long the keys are used without asking for them again, at the most: so long a key that got out is believed on.
+pub const FRESH: Duration = Duration::from_secs(1);
 /// The shortest time between two questions because of keys that are not known.
 const UNKNOWN: Duration = Duration::from_secs(1);
 /// How much longer than its last token a key stays published: clocks differ.
@@ -55,16 +55,18 @@ pub enum SigningError {
 /// When keys take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turns {
-    /// How long a key is published before it signs. Longer than [`FRESH`], and than others keep the key set.
+    /// How long a key is published before it signs. Longer than others keep the key set.
     pub overlap: TimeDelta,
     /// How long a token is valid: so long an old key stays published after it signed last.
     pub token_lifetime: TimeDelta,
 }
 
-impl Default for Turns {
-    /// Ten minutes each.
-    fn default() -> Self {
-        Self { overlap: TimeDelta::minutes(10), token_lifetime: TimeDelta::minutes(10) }
+impl Turns {
+    /// How long the keys are used without asking for them again: so much less than the overlap that every program knows
+    /// a key before any of them signs by it.
+    #[must_use]
+    pub fn fresh(&self) -> Duration {
+        self.overlap.to_std().map_or(Duration::ZERO, |overlap| FRESH.min(overlap / 4))
     }
 }
 
@@ -118,12 +120,17 @@ impl SigningKeys {
         Ok(keys)
     }
 
+    /// When they take turns.
+    pub fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
     /// The key that signs at present.
     ///
     /// # Errors
     /// There is none, or what is known is too old and the database cannot be asked.
     pub async fn current(&self) -> Result<Arc<SigningKey>, SigningError> {
-        self.refresh(FRESH).await?;
+        self.refresh(self.0.turns.fresh()).await?;
         self.signing().ok_or(SigningError::NoKey)
     }
 
@@ -132,7 +139,7 @@ impl SigningKeys {
     /// # Errors
     /// What is known is too old and the database cannot be asked.
     pub async fn all(&self) -> Result<Vec<Arc<SigningKey>>, SigningError> {
-        self.refresh(FRESH).await?;
+        self.refresh(self.0.turns.fresh()).await?;
         let now = self.0.clock.now();
         Ok(self.0.known.load().keys.iter().filter(|key| key.is_published(now)).cloned().collect())
     }

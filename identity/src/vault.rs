@@ -69,6 +69,12 @@ pub enum VaultError {
         /// The version.
         version: i32,
     },
+    /// There never was a key of this version.
+    #[error("there is no master key {version}")]
+    NoMaster {
+        /// The version.
+        version: i32,
+    },
     /// The version was retired.
     #[error("master key {version} is retired and must not wrap anything: a higher version is needed")]
     Retired {

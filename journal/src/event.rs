@@ -102,6 +102,8 @@ pub struct Recorded {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -112,6 +114,30 @@ mod tests {
         let made_up = ["", "p", "p3", "3:1", "p3:", "p:1", "p-1:1", "p3:-1", "p3:+1", "p3: 1", "p3:1:2"];
         for bad in made_up.into_iter().chain(["p99999999999:1", "p1:99999999999999999999"]) {
             assert_eq!(bad.parse::<Position>(), Err(PositionError), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_is_read_as_it_is_written(partition: i32, position: i64) {
+            let token = Position { partition: Partition(partition), position };
+            let plain = partition >= 0 && position >= 0;
+            prop_assert_eq!(token.to_string().parse(), if plain { Ok(token) } else { Err(PositionError) });
+        }
+
+        #[test]
+        fn any_bytes_are_a_position_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..60), near in "p?[0-9+ -]{0,12}:?[0-9+ -]{0,22}",
+        ) {
+            for text in [String::from_utf8_lossy(&bytes).as_ref(), near.as_str()] {
+                if let Ok(token) = text.parse::<Position>() {
+                    prop_assert_eq!(token.to_string().parse(), Ok(token));
+                    let zeros = |part: &str| part.trim_start_matches('0').to_owned();
+                    let (from, at) = text.strip_prefix('p').unwrap().split_once(':').unwrap();
+                    prop_assert_eq!(zeros(at), zeros(&token.position.to_string()));
+                    prop_assert_eq!(zeros(from), zeros(&token.partition.to_string()));
+                }
+            }
         }
     }
 }

@@ -28,6 +28,14 @@ pub enum Arguments {
         #[arg(long, default_value = "Operator", value_parser = label)]
         name: domain::Label,
     },
+    /// Take from a superadmin what a superadmin may; the user stays, with their tenants and sessions
+    #[command(after_help = "Examples:
+  counterfoil admin revoke --email root@example.com")]
+    Revoke {
+        /// The address
+        #[arg(long, value_parser = email)]
+        email: Email,
+    },
 }
 
 fn label(text: &str) -> Result<domain::Label, String> {
@@ -40,20 +48,35 @@ fn email(text: &str) -> Result<Email, String> {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failure> {
-    let Arguments::Create { email, name } = arguments;
     let lifecycle = Lifecycle::watch_signals()?;
     let reached = Reached::beside(Needs { postgres: true, nats: true }, &config, &lifecycle).await?;
-    let result = create(&config, &reached, &email, name.as_str()).await;
+    let result = change(arguments, &config, &reached).await;
     reached.close(&lifecycle).await;
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn create(config: &Config, reached: &Reached, email: &Email, name: &str) -> Result<(), Failure> {
+async fn change(arguments: Arguments, config: &Config, reached: &Reached) -> Result<(), Failure> {
     serve::migrate(config, &reached.addresses).await?;
     let ledger = Ledger::start(config, &reached.addresses).await?;
-    let made = ledger.people().create_admin(email, name).await;
+    let changed = match &arguments {
+        Arguments::Create { email, name } => create(config, &ledger, email, name.as_str()).await,
+        Arguments::Revoke { email } => revoke(&ledger, email).await,
+    };
     ledger.stop().await;
-    let (user, token) = made?;
+    changed
+}
+
+async fn revoke(ledger: &Ledger, email: &Email) -> Result<(), Failure> {
+    let address = email.as_str();
+    match ledger.people().revoke_admin(email).await? {
+        Some((user, true)) => Ok(say(&format!("{address} is no superadmin any more: user {user}"))?),
+        Some((_, false)) => Err(format!("{address} is no superadmin").into()),
+        None => Err(format!("there is no user with the address {address}").into()),
+    }
+}
+
+async fn create(config: &Config, ledger: &Ledger, email: &Email, name: &str) -> Result<(), Failure> {
+    let (user, token) = ledger.people().create_admin(email, name).await?;
     say(&format!("{} is a superadmin: user {user}", email.as_str()))?;
     let Some(token) = token else {
         return Ok(say("The password stays as it was.")?);

@@ -15,6 +15,7 @@ pub struct Identity {
     pub public_url: Option<String>,
     pub session_days: NonZeroU32,
     pub access_minutes: NonZeroU32,
+    pub signing_overlap_seconds: NonZeroU32,
     pub self_service_tenants: bool,
     #[serde(deserialize_with = "text_if_given")]
     pub master_key: Option<String>,

@@ -256,6 +256,7 @@ fn check_walls(
         ("limits.user_burst", limits.user_per_second, limits.user_burst),
         ("limits.address_burst", limits.address_per_second, limits.address_burst),
         ("limits.sign_in_burst", limits.sign_in_per_minute, limits.sign_in_burst),
+        ("limits.mail_burst", limits.mail_per_hour, limits.mail_burst),
     ];
     for (key, rate, burst) in paces {
         if (rate == 0) != (burst == 0) {

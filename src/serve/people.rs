@@ -29,8 +29,10 @@ use crate::config::{Config, Provider};
 
 /// What authenticators call the installation.
 const ISSUER: &str = "Counterfoil";
-/// How often the keys of sessions are looked at, and the last uses of API keys written.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often the keys of sessions are looked at: so soon every program believes a key that got out no more.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the last uses of API keys are written.
+const WRITE: Duration = Duration::from_secs(5);
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -98,20 +100,20 @@ impl Identities {
         Ok(Self { people: Arc::new(people), keys, pool, vault, signing })
     }
 
-    /// Starts the log of reads, unless it is switched off.
+    /// Starts the log of reads. Where it is switched off, it has what operators of the platform do in others' tenants alone.
     pub async fn access_log(
         &self,
         config: &Config,
         partitions: Partition,
         tasks: (&TaskTracker, CancellationToken),
-    ) -> Result<Option<AccessLog>, Failure> {
-        if !config.access_log.enabled {
-            return Ok(None);
-        }
-        let settings = AccessLogSettings { retention_days: config.access_log.retention_days.get() };
+    ) -> Result<AccessLog, Failure> {
+        let settings = AccessLogSettings {
+            retention_days: config.access_log.retention_days.get(),
+            reads: config.access_log.enabled,
+        };
         let sources = (Arc::clone(&self.people.clock), Arc::clone(&self.people.ids));
         let (pool, vault) = (self.pool.clone(), self.vault.clone());
-        Ok(Some(AccessLog::start(pool, vault, sources, partitions, settings, tasks).await?))
+        Ok(AccessLog::start(pool, vault, sources, partitions, settings, tasks).await?)
     }
 
     /// Keeps the keys of sessions up to date and deletes what has expired, for ever. Keeps hold of nothing that commands could be
@@ -120,6 +122,7 @@ impl Identities {
         let (people, vault) = (Arc::downgrade(&self.people), self.vault.clone());
         let (signing, keys) = (self.signing.clone(), self.keys.clone());
         let uses = self.people.key_uses.clone();
+        let look = LOOK.min(signing.turns().fresh());
         async move {
             let sweeping = async {
                 loop {
@@ -130,17 +133,29 @@ impl Identities {
                 }
             };
             let looking = async {
+                let mut failing = false;
                 loop {
-                    tokio::time::sleep(LOOK).await;
-                    if let Err(error) = take_up(&signing, &keys).await {
-                        tracing::warn!(%error, "the keys of sessions stay as they were");
+                    tokio::time::sleep(look).await;
+                    match take_up(&signing, &keys).await {
+                        Ok(()) => failing = false,
+                        // Said once, and not every second.
+                        Err(error) if !failing => {
+                            failing = true;
+                            tracing::warn!(%error, "the keys of sessions stay as they were for now");
+                        }
+                        Err(_) => {}
                     }
+                }
+            };
+            let writing = async {
+                loop {
+                    tokio::time::sleep(WRITE).await;
                     if let Err(error) = uses.write().await {
                         tracing::warn!(%error, "when keys were last used could not be written");
                     }
                 }
             };
-            tokio::join!(sweeping, looking);
+            tokio::join!(sweeping, looking, writing);
         }
     }
 

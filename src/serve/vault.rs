@@ -41,6 +41,9 @@ pub async fn open_vault(
 /// When signing keys take turns.
 #[must_use]
 pub fn turns(config: &Config) -> Turns {
-    let token_lifetime = TimeDelta::minutes(config.identity.access_minutes.get().into());
-    Turns { token_lifetime, ..Turns::default() }
+    let identity = &config.identity;
+    Turns {
+        overlap: TimeDelta::seconds(identity.signing_overlap_seconds.get().into()),
+        token_lifetime: TimeDelta::minutes(identity.access_minutes.get().into()),
+    }
 }

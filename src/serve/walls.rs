@@ -19,6 +19,7 @@ pub(super) fn settings(config: &Config) -> WallSettings {
         user: pace(limits.user_per_second, second, limits.user_burst),
         address: pace(limits.address_per_second, second, limits.address_burst),
         sign_in: pace(limits.sign_in_per_minute, Duration::from_secs(60), limits.sign_in_burst),
+        mail: pace(limits.mail_per_hour, Duration::from_secs(3_600), limits.mail_burst),
         header_bytes: limits.header_bytes.get(),
         query_bytes: limits.query_bytes.get(),
         cors_origins: api.cors_origins.clone(),

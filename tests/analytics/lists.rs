@@ -1,11 +1,10 @@
 use chrono::TimeDelta;
 use commands::{AllowanceChange, Command};
-use cqrs_es::Aggregate as _;
 use domain::catalogue::CatalogueCommand;
 use domain::execution::ExecutionStatus;
 use domain::{
-    Allowance, AllowanceId, Catalogue, CatalogueId, Execution, ExecutionId, GrantId, LevelName, TenantId, Usage,
-    WalletId, event,
+    Allowance, AllowanceId, Catalogue, CatalogueId, Execution, ExecutionId, GrantId, LevelName, TenantId,
+    Usage, WalletId, event,
 };
 use journal::{Role, SNAPSHOT_FORM, StreamStart};
 use projections::{AllowanceFilter, Due, ExecutionFilter, Kind, VerifyError};
@@ -14,8 +13,8 @@ use uuid::Uuid;
 use crate::support::ledger::{Ledger, amount, transfer};
 use crate::truth::{Call, calls};
 use crate::world::{
-    MODELS, PROVIDERS, Running, WALLETS, application, assert_verified, call, caught_up, done, finished, model,
-    provider, quoted, tenant, traffic, user, wallet,
+    MODELS, PROVIDERS, Running, WALLETS, application, assert_verified, call, caught_up, done, finished,
+    model, provider, quoted, tenant, traffic, user, wallet,
 };
 
 /// A stream of the tenant's folded from the journal alone.
@@ -45,19 +44,31 @@ async fn lists_of_executions_leave_out_nothing_and_follow_their_filters() {
     let status = |call: &Call| call.ended.map_or("running", |(outcome, _)| outcome);
     let mut cases: Vec<(ExecutionFilter, Passes)> = vec![
         (none(), Box::new(|_| true)),
-        (ExecutionFilter { wallet: Some(wallet(WALLETS[0])), ..none() }, Box::new(|call| call.body.wallet == wallet(WALLETS[0]))),
+        (
+            ExecutionFilter { wallet: Some(wallet(WALLETS[0])), ..none() },
+            Box::new(|call| call.body.wallet == wallet(WALLETS[0])),
+        ),
         (
             ExecutionFilter { application: Some(application(2)), ..none() },
             Box::new(|call| call.body.application == Some(application(2))),
         ),
         (ExecutionFilter { user: Some(user(1)), ..none() }, Box::new(|call| call.body.user == Some(user(1)))),
-        (ExecutionFilter { model: Some(model(MODELS[1])), ..none() }, Box::new(|call| call.body.model == model(MODELS[1]))),
+        (
+            ExecutionFilter { model: Some(model(MODELS[1])), ..none() },
+            Box::new(|call| call.body.model == model(MODELS[1])),
+        ),
         (
             ExecutionFilter { provider: Some(provider(PROVIDERS[1])), ..none() },
             Box::new(|call| call.provider.as_deref() == Some(PROVIDERS[1])),
         ),
-        (ExecutionFilter { requested_from: Some(middle), ..none() }, Box::new(move |call| call.requested_at >= middle)),
-        (ExecutionFilter { requested_to: Some(middle), ..none() }, Box::new(move |call| call.requested_at < middle)),
+        (
+            ExecutionFilter { requested_from: Some(middle), ..none() },
+            Box::new(move |call| call.requested_at >= middle),
+        ),
+        (
+            ExecutionFilter { requested_to: Some(middle), ..none() },
+            Box::new(move |call| call.requested_at < middle),
+        ),
     ];
     use ExecutionStatus::{Cancelled, Completed, Expired, Failed, Running as Goes};
     for one in [Goes, Completed, Failed, Cancelled, Expired] {
@@ -115,12 +126,18 @@ async fn catalogues_and_allowances_are_the_folds_of_their_streams() {
     let none = AllowanceFilter::default;
     let gold = Some(LevelName::new("gold").unwrap());
     for (filter, passes) in [
-        (AllowanceFilter { level: gold.clone(), ..none() }, views.iter().filter(|v| v.state.level == gold).count()),
+        (
+            AllowanceFilter { level: gold.clone(), ..none() },
+            views.iter().filter(|v| v.state.level == gold).count(),
+        ),
         (
             AllowanceFilter { user: Some(user(7)), ..none() },
             views.iter().filter(|v| v.state.user == Some(user(7))).count(),
         ),
-        (AllowanceFilter { in_debt: true, ..none() }, views.iter().filter(|v| v.state.debt.is_positive()).count()),
+        (
+            AllowanceFilter { in_debt: true, ..none() },
+            views.iter().filter(|v| v.state.debt.is_positive()).count(),
+        ),
         (AllowanceFilter { prefix: "customers:1".into(), ..none() }, 1),
         (AllowanceFilter { prefix: "nobody".into(), ..none() }, 0),
     ] {
@@ -202,12 +219,15 @@ async fn long_streams_of_catalogues_and_allowances_have_snapshots() {
     assert!(found.events.len() < 200, "{}", found.events.len());
     // A writer that remembers nothing goes on from there.
     let other = ledger.restarted().await;
-    done(&other, Command::Catalogue(CatalogueCommand::SetPrice {
-        provider: provider("north"),
-        model: model("model-0"),
-        asset: price.asset.clone(),
-        rates: price.rates,
-    }))
+    done(
+        &other,
+        Command::Catalogue(CatalogueCommand::SetPrice {
+            provider: provider("north"),
+            model: model("model-0"),
+            asset: price.asset.clone(),
+            rates: price.rates,
+        }),
+    )
     .await;
     let (state, _): (Catalogue, _) = folded(&ledger, ids[0]).await;
     assert_eq!(state.price(&provider("north"), &model("model-0")).unwrap().version, 7);
@@ -226,22 +246,38 @@ async fn a_wrong_row_is_found_by_verify_and_repaired_by_a_rebuild() {
     let owner = ledger.database.pool(Role::Owner, 1).await;
     let pool = ledger.database.pool(Role::Writer, 2).await;
     for (kind, harm, named) in [
-        (Kind::Catalogues, "UPDATE views.catalogues SET state = jsonb_set(state, '{time_zone}', '\"UTC\"')", "catalogue"),
+        (
+            Kind::Catalogues,
+            "UPDATE views.catalogues SET state = jsonb_set(state, '{time_zone}', '\"UTC\"')",
+            "catalogue",
+        ),
         (Kind::Catalogues, "UPDATE views.catalogues SET sequence = sequence - 1", "catalogue"),
         (Kind::Catalogues, "DELETE FROM views.catalogues", "catalogue"),
         (Kind::Allowances, "UPDATE views.allowances SET level = NULL WHERE level IS NOT NULL", "allowance"),
         (Kind::Allowances, "UPDATE views.allowances SET due_at = NULL WHERE due_at IS NOT NULL", "allowance"),
         (Kind::Allowances, "UPDATE views.allowances SET debt = debt + 1", "allowance"),
         (Kind::Allowances, "DELETE FROM views.allowances WHERE path = 'customers:2'", "allowance"),
-        (Kind::Executions, "UPDATE views.executions SET status = 'failed' WHERE status = 'completed'", "execution"),
+        (
+            Kind::Executions,
+            "UPDATE views.executions SET status = 'failed' WHERE status = 'completed'",
+            "execution",
+        ),
         (Kind::Executions, "UPDATE views.executions SET cost = cost + 1 WHERE cost > 0", "execution"),
-        (Kind::Executions, "UPDATE views.executions SET provider = NULL WHERE provider IS NOT NULL", "execution"),
+        (
+            Kind::Executions,
+            "UPDATE views.executions SET provider = NULL WHERE provider IS NOT NULL",
+            "execution",
+        ),
         (Kind::Executions, "UPDATE views.executions SET expires_at = now()", "execution"),
         (Kind::Executions, "DELETE FROM views.executions WHERE status = 'expired'", "execution"),
         (Kind::Executions, "UPDATE views.usage_quarters SET calls = calls + 1", "usage"),
         (Kind::Executions, "UPDATE views.usage_quarters SET cost = cost + 0.01", "usage"),
         (Kind::Executions, "UPDATE views.usage_quarters SET input = input + 1 WHERE input > 0", "usage"),
-        (Kind::Executions, "UPDATE views.usage_quarters SET total = total || total WHERE total <> '{}'", "usage"),
+        (
+            Kind::Executions,
+            "UPDATE views.usage_quarters SET total = total || total WHERE total <> '{}'",
+            "usage",
+        ),
         (Kind::Executions, "UPDATE views.usage_quarters SET user_ref = 'x' WHERE user_ref = ''", "usage"),
         (Kind::Executions, "DELETE FROM views.usage_quarters WHERE outcome = 'completed'", "usage"),
     ] {

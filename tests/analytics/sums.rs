@@ -3,13 +3,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use domain::execution::ExecutionStatus;
 use domain::{Amount, AssetCode, Scale};
-use projections::{Dimension, Granularity, Group, Kind, Percentiles, Reader, UsageFilter, UsageQuestion, Window};
+use projections::{
+    Dimension, Granularity, Group, Kind, Percentiles, Reader, UsageFilter, UsageQuestion, Window,
+};
 
 use crate::support::ledger::Ledger;
 use crate::truth::{Call, calls};
 use crate::world::{
-    PROVIDERS, Running, WALLETS, ZONE, application, assert_verified, caught_up, model, provider, tenant, traffic,
-    user, wallet,
+    PROVIDERS, Running, WALLETS, ZONE, application, assert_verified, caught_up, model, provider, tenant,
+    traffic, user, wallet,
 };
 
 /// Every set of dimensions.
@@ -47,7 +49,11 @@ fn beginning(at: DateTime<Utc>, window: &Window) -> DateTime<Utc> {
 /// Calls, tokens by bucket, and cost in minor units.
 type Sums = (u64, [u64; 6], i128);
 
-fn expected(calls: &[&Call], window: &Window, by: &BTreeSet<Dimension>) -> BTreeMap<(DateTime<Utc>, Group), Sums> {
+fn expected(
+    calls: &[&Call],
+    window: &Window,
+    by: &BTreeSet<Dimension>,
+) -> BTreeMap<(DateTime<Utc>, Group), Sums> {
     let mut sums: BTreeMap<_, Sums> = BTreeMap::new();
     for call in calls {
         let Some((_, at)) = call.ended.filter(|(_, at)| window.from <= *at && *at < window.to) else {
@@ -63,7 +69,11 @@ fn expected(calls: &[&Call], window: &Window, by: &BTreeSet<Dimension>) -> BTree
     sums
 }
 
-async fn found(reader: &Reader, ledger: &Ledger, question: &UsageQuestion) -> BTreeMap<(DateTime<Utc>, Group), Sums> {
+async fn found(
+    reader: &Reader,
+    ledger: &Ledger,
+    question: &UsageQuestion,
+) -> BTreeMap<(DateTime<Utc>, Group), Sums> {
     let answer = reader.tenant(ledger.tenant).usage(question, 100_000).await.unwrap().value;
     assert_eq!((answer.time_zone.as_str(), answer.more), (ZONE, false));
     let rows = answer.rows.into_iter().map(|row| {
@@ -111,12 +121,18 @@ async fn sums_by_every_grouping_are_those_of_the_journal_and_of_the_revenue() {
         assert_verified(&ledger).await;
     }
     let calls = calls(&ledger).await;
-    let outcomes: BTreeSet<_> = calls.iter().filter_map(|call| call.ended).map(|(outcome, _)| outcome).collect();
-    assert_eq!(outcomes, BTreeSet::from(["cancelled", "completed", "expired", "failed"]), "all of them are met");
+    let outcomes: BTreeSet<_> =
+        calls.iter().filter_map(|call| call.ended).map(|(outcome, _)| outcome).collect();
+    assert_eq!(
+        outcomes,
+        BTreeSet::from(["cancelled", "completed", "expired", "failed"]),
+        "all of them are met"
+    );
     assert!(ledger.wallet("@debts").await.balance.posted.is_negative(), "some cost more than there was");
     assert!(calls.iter().any(|call| call.provider.is_none()), "some were answered by nobody");
     for kind in [Kind::Catalogues, Kind::Allowances, Kind::Executions] {
-        let rebuilt = projections::rebuild(kind, ledger.database.options(), &ledger.journal, |_| {}).await.unwrap();
+        let rebuilt =
+            projections::rebuild(kind, ledger.database.options(), &ledger.journal, |_| {}).await.unwrap();
         assert_eq!((rebuilt.differences, rebuilt.not_compared), (vec![], None), "{kind:?}");
         assert!(rebuilt.rows.iter().all(|(_, rows)| *rows > 0), "{:?}", rebuilt.rows);
     }
@@ -139,7 +155,9 @@ async fn a_filter_leaves_in_what_it_names_and_nothing_else() {
     let usd = Some(AssetCode::new("USD").unwrap());
     type Passes = fn(&Call) -> bool;
     let cases: [(UsageFilter, Passes); 8] = [
-        (UsageFilter { wallet: Some(wallet(WALLETS[1])), ..none() }, |call| call.body.wallet == wallet(WALLETS[1])),
+        (UsageFilter { wallet: Some(wallet(WALLETS[1])), ..none() }, |call| {
+            call.body.wallet == wallet(WALLETS[1])
+        }),
         (UsageFilter { user: Some(user(2)), ..none() }, |call| call.body.user == Some(user(2))),
         (UsageFilter { application: Some(application(1)), ..none() }, |call| {
             call.body.application == Some(application(1))
@@ -253,7 +271,8 @@ async fn the_top_spenders_are_those_that_cost_most() {
         costs.sort_by_key(|(cost, _, _)| std::cmp::Reverse(*cost));
         for places in [1, 2, 100] {
             let questions = running.reader.tenant(ledger.tenant);
-            let answer = questions.top_spenders(&window, by, &UsageFilter::default(), places).await.unwrap().value;
+            let answer =
+                questions.top_spenders(&window, by, &UsageFilter::default(), places).await.unwrap().value;
             let found: Vec<_> = answer
                 .rows
                 .into_iter()

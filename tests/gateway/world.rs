@@ -1,249 +1,255 @@
-//! A tenant with models to call, and somebody who calls them.
+//! A gateway on a ledger of its own. A token of input costs 0.01, one of output 0.02.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use chrono::TimeDelta;
+use commands::Context;
+use counterfoil::system::SystemIds;
+use domain::catalogue::{Dialect, Model, Provider as Configured, Route, Timeouts};
+use domain::execution::{ExecutionStatus, Operation, Settled};
+use domain::{
+    AssetCode, Clock, Execution, ExecutionId, Ids, ModelName, Partition, Price, ProviderName, Rates,
+    TenantId, WalletPath, WebAddress, event,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use gateway::{
+    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Reply, ReplyBody, RetryOptions, Secret,
+    Supplier,
+};
+use identity::KeptResponses;
+use identity::vault::{MasterKeys, MasterSource, Vault};
+use journal::Role;
 
-use crate::providers::Providers;
-use crate::server::{Answer, Client, Server, send};
-use crate::support::Database;
+use crate::support::PARTITIONS;
+use crate::support::ledger::{Ledger, amount, transfer};
 
-/// Dollars per million tokens.
-pub const INPUT: i128 = 3;
-pub const OUTPUT: i128 = 15;
-/// Digits of the asset: a token of input costs 3 of its units of 10^-6.
-pub const SCALE: u32 = 6;
+/// An offer that tests write.
+#[derive(Clone, Default)]
+pub struct Written(Arc<Mutex<Offer>>);
 
-/// The shapes that are spoken, with the address that each is called at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    Chat,
-    Responses,
-    Messages,
-    Gemini,
-}
-
-impl Shape {
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Responses, Self::Messages, Self::Gemini];
-
-    pub fn model(self) -> &'static str {
-        match self {
-            Self::Chat | Self::Responses => "gpt-fake",
-            Self::Messages => "claude-fake",
-            Self::Gemini => "gemini-fake",
-        }
-    }
-
-    pub fn path(self, model: &str, stream: bool) -> String {
-        match self {
-            Self::Chat => "/openai/v1/chat/completions".to_owned(),
-            Self::Responses => "/openai/v1/responses".to_owned(),
-            Self::Messages => "/anthropic/v1/messages".to_owned(),
-            Self::Gemini if stream => format!("/gemini/v1beta/models/{model}:streamGenerateContent?alt=sse"),
-            Self::Gemini => format!("/gemini/v1beta/models/{model}:generateContent"),
-        }
-    }
-
-    pub fn body(self, model: &str, text: &str, stream: bool) -> Value {
-        let messages = json!([{"role": "user", "content": text}]);
-        match self {
-            Self::Chat => json!({"model": model, "messages": messages, "stream": stream}),
-            Self::Responses => json!({"model": model, "input": text, "stream": stream}),
-            Self::Messages => {
-                json!({"model": model, "messages": messages, "max_tokens": 1000, "stream": stream})
-            }
-            Self::Gemini => json!({"contents": [{"role": "user", "parts": [{"text": text}]}]}),
-        }
-    }
-
-    /// The words of an answer, from its body or from the events of its stream.
-    pub fn words(self, text: &str) -> usize {
-        text.split(|c: char| !c.is_ascii_alphanumeric())
-            .filter(|word| {
-                word.strip_prefix('w').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-            })
-            .collect::<std::collections::BTreeSet<_>>()
-            .len()
+impl Offers for Written {
+    fn offer(&self, _tenant: TenantId) -> BoxFuture<'_, Result<Arc<Offer>, NoOffer>> {
+        let offer = Arc::new(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        async move { Ok(offer) }.boxed()
     }
 }
 
-/// An answer of the gateway, whole.
-#[derive(Debug, Clone)]
-pub struct Said {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
-}
-
-impl Said {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-}
-
-/// A server with fake providers behind it.
 pub struct World {
-    pub server: Server,
-    pub providers: Providers,
-    pub owner: Client,
-    pub caller: Client,
+    pub ledger: Ledger,
+    pub gateway: Gateway,
+    pub offer: Written,
+    vault: Vault,
+}
+
+/// Options with which a test need not wait.
+pub fn quick() -> Options {
+    Options {
+        total: Duration::from_secs(20),
+        retry: RetryOptions { attempts: 4, base: Duration::from_millis(5), cap: Duration::from_millis(20) },
+        breaker: BreakerOptions { failures: 100, ..BreakerOptions::default() },
+        tranche: 50,
+        whole: 100,
+        ..Options::default()
+    }
+}
+
+/// A provider of the offer.
+#[derive(Clone)]
+pub struct Offered {
+    pub name: &'static str,
+    pub address: String,
+    pub dialect: Dialect,
+    pub price: Option<(&'static str, &'static str)>,
+    pub timeouts: Timeouts,
+}
+
+/// A provider that speaks OpenAI's dialect, at the usual price.
+pub fn openai(name: &'static str, address: &str) -> Offered {
+    Offered {
+        name,
+        address: address.to_owned(),
+        dialect: Dialect::Openai,
+        price: Some(("10000", "20000")),
+        timeouts: Timeouts {
+            connect_ms: 2_000,
+            first_token_ms: 5_000,
+            between_tokens_ms: 5_000,
+            total_ms: 15_000,
+        },
+    }
 }
 
 impl World {
-    /// A tenant `acme` with the asset USD, the providers, and a key that may call. `None` without Python.
-    pub async fn start(settings: &[(&str, &str)]) -> Option<Self> {
-        let providers = Providers::start()?;
-        let usual = [
-            ("COUNTERFOIL_LIMITS__KEY_PER_SECOND", "0"),
-            ("COUNTERFOIL_LIMITS__KEY_BURST", "0"),
-        ];
-        let settings = [&usual[..], settings].concat();
-        let server = Server::with(Database::fresh().await, &settings);
-        let platform = server.client(&server.token("platform", "superadmin"));
-        platform.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
-        let owner = server.client(&server.token("acme", "owner"));
-        owner.made("/v1/assets", json!({"code": "USD", "scale": SCALE})).await;
-        let application = owner.made("/v1/applications", json!({"name": "Shop"})).await;
-        let keys = format!("/v1/applications/{}/keys", application.text("/id"));
-        let key = owner.made(&keys, json!({"scopes": ["execute", "read"]})).await;
-        owner.after(&key, &keys).await;
-        let caller = server.client(key.text("/key"));
-        let world = Self { server, providers, owner, caller };
-        for (dialect, prefix) in [("openai", "/openai/v1"), ("anthropic", "/anthropic"), ("gemini", "/gemini")] {
-            world.provider(dialect, &format!("fake-{dialect}"), &format!("{}{prefix}", world.providers.base)).await;
-        }
-        Some(world)
+    /// A wallet `w` with 100.00, and a model `m` at these providers, in their order.
+    pub async fn new(offered: &[Offered]) -> Self {
+        Self::with(offered, quick()).await
     }
 
-    /// Defines a provider with short time limits.
-    pub async fn provider(&self, dialect: &str, name: &str, base_url: &str) -> Answer {
-        let timeouts = json!({"connect_ms": 1000, "first_token_ms": 1500, "between_tokens_ms": 1500, "total_ms": 20000});
-        self.put(
-            &format!("/v1/providers/{name}"),
-            json!({"dialect": dialect, "base_url": base_url, "credential": "the-providers-key", "timeouts": timeouts}),
+    pub async fn with(offered: &[Offered], options: Options) -> Self {
+        let ledger = Ledger::funded(&["w"]).await;
+        let pool = ledger.database.pool(Role::Identity, 4).await;
+        let source = MasterSource::Command(format!("echo 1:{}=", "Q".repeat(43)));
+        let keys = MasterKeys::load(&source).await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::clone(&ledger.clock) as Arc<dyn Clock>;
+        let vault = Vault::open(pool, keys, Partition(PARTITIONS), clock).await.unwrap();
+        let offer = Written::default();
+        let gateway = made(&ledger, &vault, &offer, options).await;
+        let world = Self { ledger, gateway, offer, vault };
+        world.offer(offered);
+        world
+    }
+
+    /// Another program's gateway on the same ledger.
+    pub async fn another(&self, options: Options) -> Gateway {
+        made(&self.ledger, &self.vault, &self.offer, options).await
+    }
+
+    pub fn offer(&self, offered: &[Offered]) {
+        let mut offer = Offer::default();
+        let mut routes = Vec::new();
+        for (priority, one) in (0..).zip(offered) {
+            let (provider, model) = (ProviderName::new(one.name).unwrap(), ModelName::new("real").unwrap());
+            routes.push(Route { provider: provider.clone(), model: model.clone(), priority, weight: 1 });
+            if let Some((input, output)) = one.price {
+                let rates = Rates {
+                    input: amount(input),
+                    output: amount(output),
+                    cache_read: None,
+                    cache_write: None,
+                    cache_write_long: None,
+                    reasoning: None,
+                };
+                let price = Price { version: 3, asset: AssetCode::new("USD").unwrap(), rates };
+                offer.prices.insert((provider.clone(), model), price);
+            }
+            let configured = Configured {
+                name: provider.clone(),
+                dialect: one.dialect,
+                base_url: WebAddress::new(&one.address).unwrap(),
+                credential: None,
+                priority: 0,
+                timeouts: one.timeouts,
+                enabled: true,
+            };
+            let credential = Some(Secret::new("upstream-key"));
+            let supplier = Supplier { owner: TenantId::PLATFORM, provider: configured, credential };
+            offer.providers.insert(provider, Arc::new(supplier));
+        }
+        let alias = ModelName::new("m").unwrap();
+        offer.models = BTreeMap::from([(alias.clone(), Model { alias, routes, max_output_tokens: None })]);
+        *self.offer.0.lock().unwrap_or_else(PoisonError::into_inner) = offer;
+    }
+
+    pub fn call(&self, operation: Operation, body: &str) -> Call {
+        Call {
+            tenant: self.ledger.tenant,
+            context: Context { actor: "test".into(), ..Context::default() },
+            wallet: WalletPath::new("w").unwrap(),
+            application: None,
+            user: None,
+            operation,
+            model: "m".into(),
+            stream: true,
+            body: body.to_owned().into(),
+            headers: Vec::new(),
+            key: None,
+        }
+    }
+
+    /// A chat, whole.
+    pub fn chat(&self) -> Call {
+        self.call(
+            Operation::OpenAiChat,
+            r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":100}"#,
         )
-        .await
     }
 
-    /// Defines a model with a route, and its price there.
-    pub async fn model(&self, alias: &str, provider: &str, model: &str) -> Answer {
-        let made = self.put(
-            &format!("/v1/models/{alias}"),
-            json!({"routes": [{"provider": provider, "model": model}]}),
-        );
-        made.await;
-        self.price(provider, model).await
+    /// A chat, streamed.
+    pub fn streamed(&self) -> Call {
+        self.call(
+            Operation::OpenAiChat,
+            r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}"#,
+        )
     }
 
-    /// Sets the usual price of a model at a provider, and waits until it is known.
-    pub async fn price(&self, provider: &str, model: &str) -> Answer {
-        let rates = json!({"input": INPUT.to_string(), "output": OUTPUT.to_string()});
-        let body = json!({"provider": provider, "model": model, "asset": "USD", "rates": rates});
-        let set = self.put("/v1/prices", body).await;
-        self.owner.after(&set, "/v1/prices").await;
-        set
+    /// Takes all but `rest` out of the wallet.
+    pub async fn leave(&self, rest: &str) {
+        let all = self.ledger.wallet("w").await.balance.posted;
+        let spent = all.checked_sub(amount(rest)).unwrap().to_string();
+        self.ledger.submit(transfer("w", "@world", &spent)).await.unwrap();
     }
 
-    /// Defines the model of a shape with this fault.
-    pub async fn fault(&self, shape: Shape, fault: &str) -> String {
-        let (dialect, name) = match shape {
-            Shape::Chat | Shape::Responses => ("openai", shape.model()),
-            Shape::Messages => ("anthropic", shape.model()),
-            Shape::Gemini => ("gemini", shape.model()),
-        };
-        let model = if fault.is_empty() { name.to_owned() } else { format!("{name}--{fault}") };
-        self.model(&model, &format!("fake-{dialect}"), &model).await;
-        model
+    pub async fn execution(&self, id: ExecutionId) -> Execution {
+        let events = self.ledger.journal.stream(self.ledger.partition(), id.0, i64::MAX).await.unwrap();
+        events.iter().fold(Execution::default(), |mut execution, recorded| {
+            let text = &recorded.text;
+            let happened = event::decode(&text.event_type, text.event_version, &text.payload).unwrap();
+            cqrs_es::Aggregate::apply(&mut execution, happened);
+            execution
+        })
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
-        let answer = send(self.owner.request(Method::PUT, path).json(&body)).await;
-        assert!(matches!(answer.status, 200 | 201), "{path}: {answer:?}");
-        answer
+    /// The executions in the journal.
+    pub async fn executions(&self) -> Vec<ExecutionId> {
+        let events = self.ledger.events().await;
+        let requested = events
+            .iter()
+            .filter(|one| one.text.aggregate_type == "execution" && one.text.event_type == "requested");
+        requested.map(|one| ExecutionId(one.text.aggregate_id)).collect()
     }
 
-    /// Opens a wallet with so much money.
-    pub async fn fund(&self, path: &str, amount: &str) {
-        self.owner.made("/v1/wallets", json!({"path": path, "asset": "USD"})).await;
-        let posting = json!({"from": "@world", "to": path, "amount": amount, "asset": "USD"});
-        self.owner.made("/v1/transactions", json!({"postings": [posting]})).await;
-    }
-
-    /// A call to be finished.
-    pub fn request(&self, wallet: &str, shape: Shape, model: &str, text: &str, stream: bool) -> reqwest::RequestBuilder {
-        let request = self.caller.request(Method::POST, &shape.path(model, stream));
-        let request = request.header("Counterfoil-Wallet", wallet).header("anthropic-version", "2023-06-01");
-        request.json(&shape.body(model, text, stream))
-    }
-
-    /// Calls, and reads the answer to its end.
-    pub async fn call(&self, wallet: &str, shape: Shape, model: &str, text: &str, stream: bool) -> Said {
-        said(self.request(wallet, shape, model, text, stream)).await
-    }
-
-    /// The executions of a wallet once there are so many and none is running, oldest first.
-    pub async fn executions(&self, wallet: &str, count: usize) -> Vec<Value> {
-        let mut found = Vec::new();
+    /// The only execution, which has ended: nothing is held for it, and the wallet paid what it cost.
+    pub async fn settled(&self) -> (Execution, Settled) {
+        let ids = self.executions().await;
+        assert_eq!(ids.len(), 1, "one execution");
         for _ in 0..200 {
-            let mut page = self.owner.get(&format!("/v1/executions?wallet={wallet}&limit=100")).await;
-            found = page.body["items"].as_array_mut().unwrap().split_off(0);
-            while let Some(next) = page.body["next"].as_str() {
-                page = self.owner.get(&format!("/v1/executions?wallet={wallet}&limit=100&cursor={next}")).await;
-                found.append(page.body["items"].as_array_mut().unwrap());
+            let execution = self.execution(ids[0]).await;
+            if execution.status.is_final() {
+                assert_ne!(execution.status, ExecutionStatus::Expired);
+                let settled = execution.settled.as_deref().unwrap().clone();
+                let wallet = self.ledger.wallet("w").await;
+                assert!(wallet.balance.held.is_zero(), "nothing stays held");
+                let revenue = self.ledger.wallet("@revenue").await;
+                if !settled.cost.is_zero() {
+                    assert_eq!(revenue.balance.posted, settled.cost);
+                    assert!(revenue.balance.incoming.is_zero());
+                }
+                return (execution, settled);
             }
-            found.reverse();
-            if found.len() >= count && found.iter().all(|one| one["status"] != "running") {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("{wallet}: {count} executions were expected, there are {found:#?}");
-    }
-
-    /// What is posted and what is held on a wallet.
-    pub async fn balance(&self, wallet: &str) -> (i128, i128) {
-        // The trial balance reflects the head; the wallet's own read model follows it.
-        let (_, events) = self.owner.state().await;
-        let last = events.last().unwrap();
-        let position = format!("p{}:{}", last["partition"].as_str().unwrap(), last["position"].as_str().unwrap());
-        let balance = self.owner.get(&format!("/v1/wallets/{wallet}/balance?after={position}")).await;
-        assert_eq!(balance.status, 200, "{balance:?}");
-        (units(balance.text("/posted")), units(balance.text("/held")))
-    }
-
-    /// Checks everything that is to be true of the ledger at any time.
-    pub fn verify(&self) {
-        let said = self.server.run(&["journal", "verify"]);
-        assert!(said.starts_with("verified: "), "{said}");
+        panic!("the execution does not end");
     }
 }
 
-/// Sends a call and reads the answer, as far as it comes.
-pub async fn said(request: reqwest::RequestBuilder) -> Said {
-    let mut response = request.send().await.expect("the gateway answers");
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        bytes.extend_from_slice(&chunk);
-    }
-    Said { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+async fn made(ledger: &Ledger, vault: &Vault, offer: &Written, options: Options) -> Gateway {
+    let clock: Arc<dyn Clock> = Arc::clone(&ledger.clock) as Arc<dyn Clock>;
+    let pool = ledger.database.pool(Role::Identity, 4).await;
+    let kept = KeptResponses::new(pool, vault.clone(), Arc::clone(&clock), TimeDelta::hours(24));
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    Gateway::new(options, ledger.pipeline(), Arc::new(offer.clone()), kept, clock, ids)
 }
 
-/// An amount in minor units.
-pub fn units(amount: &str) -> i128 {
-    let (whole, digits) = amount.split_once('.').unwrap_or((amount, ""));
-    let digits = format!("{digits:0<width$}", width = usize::try_from(SCALE).unwrap());
-    format!("{whole}{digits}").parse().unwrap()
+/// Status and text of an answer, read to its end.
+pub async fn read(reply: Reply) -> (u16, String) {
+    let status = reply.status;
+    let bytes = match reply.body {
+        ReplyBody::Whole(body) => body.to_vec(),
+        ReplyBody::Stream(mut chunks) => {
+            let mut all = Vec::new();
+            while let Some(chunk) = chunks.recv().await {
+                all.extend_from_slice(&chunk);
+            }
+            all
+        }
+    };
+    (status, String::from_utf8(bytes).unwrap())
 }
 
-/// What tokens cost, in minor units.
-pub fn cost(usage: &Value) -> i128 {
-    let of = |name: &str| i128::from(usage[name].as_u64().unwrap_or_default());
-    let input = of("input") + of("cache_read") + of("cache_write") + of("cache_write_long");
-    input * INPUT + (of("output") + of("reasoning")) * OUTPUT
+/// A header of an answer.
+pub fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    reply.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
 }

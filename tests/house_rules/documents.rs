@@ -34,6 +34,26 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
+fn every_test_that_shows_a_defence_exists() {
+    let files = files();
+    let tests: Vec<_> = files.iter().filter(|file| file.is_rust()).collect();
+    let violations = unshown(text_of(&files, "docs/SECURITY.md"), &tests);
+    demand(&violations, "Name the test as it is called, or write it.");
+}
+
+#[test]
+fn a_defence_that_nothing_shows_is_caught() {
+    let file = File::made_up("a/tests/a.rs", "#[test]\nfn it_stands() {}\nfn no_test() {}");
+    let page = "| what may be tried | what stands in the way | shown by |\n|---|---|---|\n\
+                | a | `b_c` | `it_stands` |\n| d | e | `it_fell`, `no_test` |\n| f | g | |";
+    let violations = unshown(page, &[&file]);
+    caught(&violations, "it_fell");
+    caught(&violations, "no_test");
+    caught(&violations, "| f | g | |");
+    assert_eq!(violations.len(), 3, "{violations:?}");
+}
+
+#[test]
 fn an_unlisted_decision_is_caught() {
     let paths = ["docs/adr/0001-one.md", "docs/adr/0002-two.md", "docs/adr/README.md", "docs/other.md"];
     let violations = unlisted("- [One](0001-one.md)", paths.into_iter());
@@ -70,6 +90,28 @@ fn unlisted<'a>(index: &str, paths: impl Iterator<Item = &'a str>) -> Vec<String
         .filter(|name| !index.contains(&format!("]({name})")))
         .map(|name| format!("docs/adr/{name} is not in the index"))
         .collect()
+}
+
+/// The rows of the tables of `page` whose last column names no test, or one that there is not.
+fn unshown(page: &str, files: &[&File]) -> Vec<String> {
+    let is_test = |name: &str| {
+        files.iter().any(|file| {
+            file.text.split_once(&format!("fn {name}(")).is_some_and(|(before, _)| {
+                let marks = before.rsplit(['}', ';', '{']).next().unwrap_or_default();
+                marks.contains("test]") || marks.contains("test(")
+            })
+        })
+    };
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| shown by |"));
+    rows.flat_map(|row| {
+        let shown = row.trim_end_matches(" |").rsplit('|').next().unwrap_or_default();
+        let names: Vec<_> = shown.split('`').skip(1).step_by(2).collect();
+        let nothing = names.is_empty().then(|| format!("nothing shows {row}"));
+        let missing =
+            names.into_iter().filter(|name| !is_test(name)).map(|name| format!("there is no test {name}"));
+        missing.chain(nothing).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 fn unnamed(map: &str, manifest: &str) -> Vec<String> {

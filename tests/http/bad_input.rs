@@ -128,6 +128,7 @@ async fn fields_that_do_not_have_their_form_or_do_not_fit_are_refused() {
         (with(one(), json!({"metadata": []})), 422, "invalid_metadata"),
         (with(one(), json!({"metadata": {"a": "\u{0}"}})), 422, "invalid_metadata"),
         (with(one(), json!({"metadata": {"\u{0}": 1}})), 422, "invalid_metadata"),
+        (with(one(), json!({"metadata": {"a": f64::MAX}})), 422, "invalid_metadata"),
         (with(one(), json!({"metadata": {"a": "x".repeat(17_000)}})), 422, "invalid_metadata"),
         (with(one(), json!({"metadata": nested})), 422, "invalid_metadata"),
         (with(one(), json!({"effective_at": "yesterday"})), 422, "invalid_time"),

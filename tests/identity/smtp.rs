@@ -113,6 +113,7 @@ async fn a_mail_that_is_refused_is_not_sent_again() {
     let mail = Mail { to: "nobody@example.com".to_owned(), ..verification() };
     let refused = server.mailer("smtp://", "").send(&mail).await.unwrap_err().to_string();
     assert!(refused.contains("Nobody of that name"), "{refused}");
+    assert!(!refused.contains("nobody@"), "an address is for no log: {refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,7 +38,7 @@ class Handler:
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("nobody@"):
-            return "550 5.1.1 Nobody of that name"
+            return f"550 5.1.1 <{address}>: Nobody of that name"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

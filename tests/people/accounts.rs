@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::server::{Client, Server, send};
 use crate::support::Database;
@@ -249,4 +250,46 @@ async fn cookies_are_for_this_host_and_no_script_and_a_write_needs_the_page() {
     assert_eq!((forged.status, forged.text("/code")), (403, "csrf_token_wrong"));
     let refresh = request(Method::POST, "/v1/auth/refresh").header("X-CSRF-Token", &csrf).json(&json!({}));
     assert_eq!(send(refresh).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_is_halfway_ends_when_the_password_is_replaced() {
+    let server = start().await;
+    let (_, _, codes) = with_second_factor(&server).await;
+    let due = sign_in(&server, "ada@example.com", PASSWORD).await;
+    ask(&server, "/v1/auth/password/forgot", json!({"email": "ada@example.com"})).await;
+    let token = token_of_mail(&server, "ada@example.com", "Choose a new password").await;
+    let reset = json!({"token": token, "password": "eight quiet otters"});
+    assert_eq!(ask(&server, "/v1/auth/password/reset", reset).await.status, 204);
+    let step = async |token: &str, code: &str| {
+        ask(&server, "/v1/auth/second-factor", json!({"token": token, "recovery_code": code})).await
+    };
+    let late = step(due.text("/second_factor_token"), &codes[0]).await;
+    assert_eq!((late.status, late.text("/code")), (401, "sign_in_failed"), "{late:?}");
+    let due = sign_in(&server, "ada@example.com", "eight quiet otters").await;
+    assert_eq!(step(due.text("/second_factor_token"), &codes[1]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_sign_up_gives_no_password_to_an_account_that_signs_in_at_a_provider() {
+    let server = start().await;
+    let asked = json!({"email": "ada@example.com", "password": "a stranger's password", "name": "Eve"});
+    ask(&server, "/v1/auth/sign-up", asked).await;
+    let strangers = token_of_mail(&server, "ada@example.com", "Confirm your email").await;
+    sign_up(&server, "ada@example.com", "Ada").await;
+    // As if the account had come by a provider.
+    let mut session = PgConnection::connect(server.database.url()).await.unwrap();
+    session.execute("SET ROLE counterfoil_identity").await.unwrap();
+    session
+        .execute(
+            "UPDATE identity.accounts SET password = NULL, password_set_at = NULL;
+             INSERT INTO identity.oidc_links (subject_index, user_id, issuer, subject, created_at)
+             SELECT decode(repeat('00', 32), 'hex'), user_id, 'https://id.example', 's1.abc', created_at
+             FROM identity.accounts",
+        )
+        .await
+        .unwrap();
+    let late = ask(&server, "/v1/auth/verify-email", json!({"token": strangers})).await;
+    assert_eq!((late.status, late.text("/code")), (409, "email_taken"), "{late:?}");
+    assert_eq!(sign_in(&server, "ada@example.com", "a stranger's password").await.status, 401);
 }

@@ -4,14 +4,19 @@ use std::process::Command;
 
 use reqwest::Method;
 use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::{PASSWORD, join, other, person, self_service, sign_in, sign_up};
+use crate::{PASSWORD, ask, join, newest_mail, other, person, self_service, sign_in, sign_up, token_of_mail};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_erased_gets_a_receipt_and_is_nowhere_to_be_read() {
     let server = self_service().await;
     let ada = person(&server, "ada@example.com", "Ada").await;
     ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme Ltd"})).await;
+    // A sign-up that nobody confirmed, beside the one that somebody did.
+    let asked = json!({"email": "kunigunde@example.com", "password": PASSWORD, "name": "Kunigunde"});
+    ask(&server, "/v1/auth/sign-up", asked).await;
+    token_of_mail(&server, "kunigunde@example.com", "Confirm your email").await;
     let kunigunde = person(&server, "kunigunde@example.com", "Kunigunde Unvergessen").await;
     join(&server, &ada, &kunigunde, "kunigunde@example.com", "member").await;
     let id = kunigunde.get("/v1/me").await.text("/id").to_owned();
@@ -26,6 +31,11 @@ async fn who_is_erased_gets_a_receipt_and_is_nowhere_to_be_read() {
         2,
         "the invitation is hers too: {erased:?}"
     );
+    assert!(newest_mail(&server, "kunigunde@example.com", "").is_none(), "no mail to her is left");
+    let mut session = PgConnection::connect(server.database.url()).await.unwrap();
+    session.execute("SET ROLE counterfoil_identity").await.unwrap();
+    let waiting = "SELECT FROM identity.one_time_tokens WHERE purpose = 'verify_email' AND used_at IS NULL";
+    assert!(session.fetch_optional(waiting).await.unwrap().is_none(), "her name waits nowhere");
     crate::expect_shut_out_within_a_second(&kunigunde, "/v1/me").await;
     assert_eq!(sign_in(&server, "kunigunde@example.com", PASSWORD).await.text("/code"), "sign_in_failed");
 

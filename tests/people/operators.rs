@@ -4,9 +4,9 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
-use crate::server::{Server, send};
+use crate::server::{Client, Server, send};
 use crate::support::Database;
-use crate::{PASSWORD, ask, expect_shut_out_within_a_second, join, person, self_service, sign_in};
+use crate::{PASSWORD, ask, expect_shut_out_within_a_second, join, person, self_service, sign_in, sign_up};
 
 /// The word behind `token=` or `"token":"` in a line.
 fn token_in(line: &str) -> String {
@@ -132,4 +132,108 @@ async fn a_role_is_what_one_may_do() {
         let answer = grace.get(path).await;
         assert_eq!(answer.status, status, "{path}: {answer:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_the_first_start_is_worth_nothing_once_somebody_operates_the_platform() {
+    let mut server = Server::on(Database::fresh().await);
+    let token = token_in(&server.said("/v1/auth/bootstrap?token="));
+    let mut session = PgConnection::connect(server.database.url()).await.unwrap();
+    session.execute("SET ROLE counterfoil_identity").await.unwrap();
+    session.execute("CREATE TEMP TABLE kept AS SELECT * FROM identity.one_time_tokens").await.unwrap();
+    server.run(&["admin", "create", "--email", "root@example.com"]);
+    let use_it = async || {
+        let body = json!({"email": "eve@example.com", "password": PASSWORD});
+        ask(&server, &format!("/v1/auth/bootstrap?token={token}"), body).await
+    };
+    assert_eq!(use_it().await.text("/code"), "one_time_token_invalid");
+    // Nor one that is still there, such as that of a program which had not yet read that there is somebody.
+    session
+        .execute(
+            "DELETE FROM identity.one_time_tokens WHERE purpose = 'bootstrap';
+             INSERT INTO identity.one_time_tokens SELECT * FROM kept WHERE purpose = 'bootstrap'",
+        )
+        .await
+        .unwrap();
+    assert_eq!(use_it().await.text("/code"), "one_time_token_invalid");
+    let users = server.client(&server.token("platform", "superadmin")).get("/v1/users").await;
+    assert_eq!(users.each("/email"), ["root@example.com"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superadmin_is_none_any_more_once_the_command_line_says_so() {
+    let server = Server::on(Database::fresh().await);
+    let root = superadmin(&server).await;
+    assert_eq!(root.get("/v1/users").await.status, 200);
+    let said = server.run(&["admin", "revoke", "--email", "root@example.com"]);
+    assert!(said.contains("no superadmin any more"), "{said}");
+    let mut answer = root.get("/v1/users").await;
+    for _ in 0..200 {
+        if answer.status == 403 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        answer = root.get("/v1/users").await;
+    }
+    assert_eq!((answer.status, answer.text("/code")), (403, "forbidden"));
+    assert_eq!(root.get("/v1/me").await.body["superadmin"], false);
+}
+
+/// Somebody whom the command line made a superadmin.
+async fn superadmin(server: &Server) -> Client {
+    let said = server.run(&["admin", "create", "--email", "root@example.com"]);
+    let token = token_in(said.lines().find(|line| line.contains("token")).unwrap());
+    let reset = ask(server, "/v1/auth/password/reset", json!({"token": token, "password": PASSWORD})).await;
+    assert_eq!(reset.status, 204, "{reset:?}");
+    server.client(sign_in(server, "root@example.com", PASSWORD).await.text("/access_token"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_acts_as_one_also_in_a_tenant_that_they_belong_to() {
+    let server = Server::on(Database::fresh().await);
+    let root = superadmin(&server).await;
+    root.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+    let suspend = root.request(Method::POST, "/v1/tenant/suspend").header("X-Tenant-Slug", "acme");
+    let suspended = send(suspend.json(&json!({"reason": "the invoice is overdue"}))).await;
+    assert_eq!((suspended.status, suspended.text("/status")), (200, "suspended"), "{suspended:?}");
+    let audit = root.after(&suspended, "/v1/audit?limit=1").await;
+    assert_eq!(audit.items()[0]["command"]["role"], "superadmin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_is_told_of_a_tenant_stands_in_its_log_also_where_reads_are_not_logged() {
+    let settings = [
+        ("COUNTERFOIL_IDENTITY__SELF_SERVICE_TENANTS", "true"),
+        ("COUNTERFOIL_ACCESS_LOG__ENABLED", "false"),
+    ];
+    let server = Server::configured(&settings).await;
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+    assert_eq!(ada.get("/v1/wallets").await.status, 200);
+    let operator = server.client(&server.token("platform", "superadmin"));
+    for path in ["/v1/tenants", "/v1/tenants/acme", "/v1/tenants/none"] {
+        operator.get(path).await;
+    }
+    let root = superadmin(&server).await;
+    let crossed = send(root.request(Method::GET, "/v1/wallets").header("X-Tenant-Slug", "acme")).await;
+    assert_eq!(crossed.status, 200, "{crossed:?}");
+    let log = ada.get("/v1/access-log").await;
+    let mut lines: Vec<_> = log.items().iter().map(|line| (&line["path"], &line["crossing"])).collect();
+    lines.reverse();
+    let expected = ["/v1/tenants", "/v1/tenants/acme", "/v1/wallets"].map(|path| (json!(path), json!(true)));
+    assert!(lines.into_iter().eq(expected.iter().map(|(path, crossing)| (path, crossing))), "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signing_key_that_got_out_is_believed_by_no_running_program() {
+    let server = Server::on(Database::fresh().await);
+    sign_up(&server, "ada@example.com", "Ada").await;
+    let signed_in = sign_in(&server, "ada@example.com", PASSWORD).await;
+    let ada = server.client(signed_in.text("/access_token"));
+    assert_eq!(ada.get("/v1/me").await.status, 200);
+    server.run(&["keys", "signing-rotate", "--at-once"]);
+    expect_shut_out_within_a_second(&ada, "/v1/me").await;
+    let refresh = json!({"refresh_token": signed_in.text("/refresh_token")});
+    let refreshed = ask(&server, "/v1/auth/refresh", refresh).await;
+    assert_eq!(server.client(refreshed.text("/access_token")).get("/v1/me").await.status, 200);
 }

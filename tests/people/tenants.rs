@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::server::send;
 use crate::{expect_shut_out_within_a_second, join, other, person, self_service, token_of_mail};
@@ -198,4 +199,35 @@ async fn a_tenant_shows_itself_as_it_was_changed() {
     assert_eq!((domain.status, domain.text("/code")), (403, "forbidden"));
     let close = grace.post("/v1/tenant/close", json!({})).await;
     assert_eq!((close.status, close.text("/code")), (403, "forbidden"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_repeated_by_its_key_and_no_digest_of_the_address_is_kept_that_others_can_make() {
+    let server = self_service().await;
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+    let body = json!({"email": "grace@example.com", "role": "member"});
+    let first = ada.post_once("/v1/invitations", "letter-1", body.clone()).await;
+    let again = ada.post_once("/v1/invitations", "letter-1", body.clone()).await;
+    assert_eq!((again.status, again.replayed, &again.body), (201, true, &first.body));
+    let another = json!({"email": "eve@example.com", "role": "member"});
+    let another = ada.post_once("/v1/invitations", "letter-1", another).await;
+    assert_eq!(another.text("/code"), "idempotency_key_reused");
+    let kept: Vec<u8> =
+        sqlx::query_scalar("SELECT fingerprint FROM journal.events WHERE idempotency_key = $1")
+            .bind("letter-1")
+            .fetch_one(&server.database.pool(journal::Role::Owner, 1).await)
+            .await
+            .unwrap();
+    let known = Sha256::digest(format!("POST\0/v1/invitations\0{body}"));
+    assert!(kept.len() == 32 && kept != known[..], "whoever guesses the address can tell");
+    // What is not personal keeps the digest that it always had.
+    ada.post_once("/v1/assets", "asset-1", json!({"code": "USD", "scale": 2})).await;
+    let kept: Vec<u8> =
+        sqlx::query_scalar("SELECT fingerprint FROM journal.events WHERE idempotency_key = $1")
+            .bind("asset-1")
+            .fetch_one(&server.database.pool(journal::Role::Owner, 1).await)
+            .await
+            .unwrap();
+    assert_eq!(kept, Sha256::digest("POST\0/v1/assets\0{\"code\":\"USD\",\"scale\":2}")[..]);
 }

@@ -234,6 +234,49 @@ async fn guesses_at_a_password_are_slowed_down_from_one_address_and_from_many() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_let_in_while_others_guess_and_an_open_browser_helps_nobody_to_guess_faster() {
+    let limits =
+        [("COUNTERFOIL_LIMITS__SIGN_IN_BURST", "10"), ("COUNTERFOIL_LIMITS__SIGN_IN_PER_MINUTE", "1")];
+    let server = behind_a_proxy(&limits).await;
+    sign_up(&server, "ada@example.com", "Ada").await;
+    let anonymous = server.client("");
+    let enter = async |from: &str, password: &str| {
+        let request = anonymous.anonymous(Method::POST, "/v1/auth/sign-in").header("X-Forwarded-For", from);
+        send(request.json(&json!({"email": "ada@example.com", "password": password}))).await
+    };
+    assert_eq!(enter("203.0.113.7", PASSWORD).await.status, 200);
+    for number in 1..=60 {
+        enter(&format!("198.51.100.{number}"), "seven quiet badgers").await;
+    }
+    assert_eq!(
+        enter("192.0.2.7", PASSWORD).await.status,
+        429,
+        "the guesses have used up the account's count"
+    );
+    let home = enter("203.0.113.7", PASSWORD).await;
+    assert_eq!(home.status, 200, "where the owner got in before there is another count: {home:?}");
+
+    let ada = server.client(home.text("/access_token"));
+    let guess = json!({"current": "seven quiet badgers", "new": "eight quiet otters"});
+    let mut through = 0;
+    for _ in 0..30 {
+        let answer = ada.post("/v1/me/password", guess.clone()).await;
+        assert!(matches!(answer.status, 403 | 429), "{answer:?}");
+        through += u32::from(answer.status == 403);
+    }
+    assert!((5..=12).contains(&through), "{through} guesses at a password by somebody who is signed in");
+    for (method, path, body) in [
+        (Method::POST, "/v1/me/second-factor", json!({"password": PASSWORD})),
+        (Method::POST, "/v1/me/second-factor/confirm", json!({"code": "000000"})),
+        (Method::DELETE, "/v1/me/second-factor", json!({"code": "000000"})),
+        (Method::DELETE, "/v1/me", json!({"password": PASSWORD})),
+    ] {
+        assert_eq!(other(&ada, method, path, body).await.status, 429, "{path} is one more way to guess");
+    }
+    assert_eq!(ada.get("/v1/me").await.status, 200, "nothing else is held up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_bound_to_its_addresses_its_environment_its_time_and_its_pace() {
     let limits = [("COUNTERFOIL_LIMITS__KEY_BURST", "20"), ("COUNTERFOIL_LIMITS__KEY_PER_SECOND", "1")];
     let server = behind_a_proxy(&limits).await;
@@ -350,4 +393,81 @@ async fn a_key_tells_when_it_was_last_used() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("the use was not written down");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_found_a_session_guesses_no_faster_than_at_the_door() {
+    let limits =
+        [("COUNTERFOIL_LIMITS__SIGN_IN_BURST", "10"), ("COUNTERFOIL_LIMITS__SIGN_IN_PER_MINUTE", "1")];
+    let server = behind_a_proxy(&limits).await;
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    let guesses = [
+        (Method::POST, "/v1/me/password", json!({"current": "a wrong guess", "new": "eight quiet otters"})),
+        (Method::POST, "/v1/me/second-factor", json!({"password": "a wrong guess"})),
+        (Method::POST, "/v1/me/second-factor/confirm", json!({"code": "000000"})),
+        (Method::DELETE, "/v1/me/second-factor", json!({"code": "000000"})),
+        (Method::DELETE, "/v1/me", json!({"password": "a wrong guess"})),
+    ];
+    let (mut through, mut last) = (0, 0);
+    for round in 0..25 {
+        let (method, path, body) = guesses[round % guesses.len()].clone();
+        last = other(&ada, method, path, body).await.status;
+        assert!(matches!(last, 401 | 403 | 429), "{path}: {last}");
+        through += u32::from(last != 429);
+    }
+    assert!((5..=12).contains(&through), "{through} guesses with one session");
+    assert_eq!(last, 429);
+    assert_eq!(ada.get("/v1/me").await.status, 200, "what proves nothing is not held up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_got_in_goes_on_at_any_pace_and_who_guesses_at_refresh_tokens_does_not() {
+    let limits = [
+        ("COUNTERFOIL_LIMITS__SIGN_IN_BURST", "10"),
+        ("COUNTERFOIL_LIMITS__SIGN_IN_PER_MINUTE", "1"),
+        ("COUNTERFOIL_LIMITS__ADDRESS_BURST", "10"),
+        ("COUNTERFOIL_LIMITS__ADDRESS_PER_SECOND", "1"),
+    ];
+    let server = behind_a_proxy(&limits).await;
+    sign_up(&server, "ada@example.com", "Ada").await;
+    let signed_in = sign_in(&server, "ada@example.com", PASSWORD).await;
+    let mut token = signed_in.text("/refresh_token").to_owned();
+    let refresh = async |token: &str| ask(&server, "/v1/auth/refresh", json!({"refresh_token": token})).await;
+    for _ in 0..30 {
+        let refreshed = refresh(&token).await;
+        assert_eq!(refreshed.status, 200, "{refreshed:?}");
+        refreshed.text("/refresh_token").clone_into(&mut token);
+    }
+    let mut limited = 0;
+    for _ in 0..40 {
+        let status = refresh(&"A".repeat(43)).await.status;
+        assert!(matches!(status, 401 | 429), "{status}");
+        limited += u32::from(status == 429);
+    }
+    assert!(limited > 10, "{limited}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_floods_somebody_elses_mailbox() {
+    let limits = [("COUNTERFOIL_LIMITS__MAIL_BURST", "5"), ("COUNTERFOIL_LIMITS__MAIL_PER_HOUR", "1")];
+    let server = behind_a_proxy(&limits).await;
+    sign_up(&server, "ada@example.com", "Ada").await;
+    let anonymous = server.client("");
+    for email in ["ada@example.com", "nobody@example.com"] {
+        let mut through = 0;
+        for number in 0..20 {
+            let (path, body) = if number % 2 == 0 {
+                ("/v1/auth/password/forgot", json!({"email": email}))
+            } else {
+                ("/v1/auth/sign-up", json!({"email": email, "password": PASSWORD, "name": "Eve"}))
+            };
+            let request = anonymous.anonymous(Method::POST, path);
+            let request = request.header("X-Forwarded-For", format!("198.51.100.{number}"));
+            let answer = send(request.json(&body)).await;
+            assert!(matches!(answer.status, 202 | 429), "{answer:?}");
+            through += u32::from(answer.status == 202);
+        }
+        assert!((3..=6).contains(&through), "{through} mails to {email}");
+    }
+    assert_eq!(sign_in(&server, "ada@example.com", PASSWORD).await.status, 200, "nobody is kept out by it");
 }

@@ -38,7 +38,7 @@ async fn sweeper(ledger: &Ledger, rounds: &Arc<AtomicUsize>, stop: &Cancellation
         async move {
             let found = due.due(partition, now, 100).await.map_err(|error| error.to_string());
             rounds.fetch_add(1, Ordering::Relaxed);
-            found
+            Ok(found?.into_iter().map(|(tenant, id)| (tenant, commands::Due::Hold(id))).collect())
         }
     }));
 }

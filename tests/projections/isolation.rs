@@ -3,12 +3,20 @@
 
 use std::time::Duration;
 
-use domain::{Slug, TenantId};
+use chrono::TimeDelta;
+use commands::{AllowanceChange, Command, FinishedCall, NewCall};
+use counterfoil::system::SystemIds;
+use domain::catalogue::{CatalogueCommand, Level};
+use domain::execution::{End, Operation, Quoted};
+use domain::{
+    AssetCode, Digest, ExecutionId, Ids as _, LevelName, ModelName, Price, ProviderName, Rates, Slug,
+    TenantId, Usage, UsageSource, WalletPath,
+};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
 use crate::people::{company, digest, platform, public_id};
-use crate::support::ledger::{Ledger, transfer};
+use crate::support::ledger::{Ledger, amount, transfer};
 use crate::world::{Running, caught_up, neighbour};
 
 /// What the reader may look at although it belongs to no tenant.
@@ -70,9 +78,10 @@ async fn world() -> (Ledger, Ledger, crate::people::Made, PgConnection) {
     // Streams long enough for a snapshot.
     for tenant in [&ledger, &other] {
         for _ in 0..5 {
-            let many = (0..50).map(|_| (commands::Command::Transact(transfer("@world", "a", "0.01")), None));
+            let many = (0..50).map(|_| (Command::Transact(transfer("@world", "a", "0.01")), None));
             assert!(tenant.run_all(many.collect()).await.iter().all(Result::is_ok));
         }
+        metered(tenant).await;
     }
     let running = Running::start(&ledger, None, Duration::from_millis(50)).await;
     caught_up(&ledger).await;
@@ -92,6 +101,54 @@ async fn world() -> (Ledger, Ledger, crate::people::Made, PgConnection) {
     (ledger, other, made, owner)
 }
 
+/// A call of a wallet, with a catalogue and an allowance.
+async fn metered(ledger: &Ledger) {
+    let (wallet, model) = (WalletPath::new("a").unwrap(), ModelName::new("fast").unwrap());
+    let level = Level { name: LevelName::new("gold").unwrap(), tier: 1, features: [].into() };
+    let id = ExecutionId(SystemIds.next());
+    let call = Box::new(NewCall {
+        wallet: wallet.clone(),
+        application: None,
+        user: None,
+        model: model.clone(),
+        operation: Operation::OpenAiChat,
+        fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
+        estimate: Usage { input: 1_000_000, ..Usage::default() },
+        quoted: Some(Quoted {
+            provider: ProviderName::new("north").unwrap(),
+            model,
+            price: Price {
+                version: 1,
+                asset: AssetCode::new("USD").unwrap(),
+                rates: Rates {
+                    input: amount("0.05"),
+                    output: amount("0.10"),
+                    cache_read: None,
+                    cache_write: None,
+                    cache_write_long: None,
+                    reasoning: None,
+                },
+            },
+        }),
+        expires_at: ledger.clock.get() + TimeDelta::hours(1),
+    });
+    let finished = Box::new(FinishedCall {
+        attempts: vec![],
+        end: End::Completed,
+        usage: call.estimate,
+        usage_source: UsageSource::Reported,
+        paid: call.quoted.clone(),
+    });
+    for command in [
+        Command::Catalogue(CatalogueCommand::DefineLevel(level)),
+        Command::Allowance { path: wallet, change: AllowanceChange::Assign { level: None, user: None } },
+        Command::Execute { id, call },
+        Command::FinishExecution { id, finished },
+    ] {
+        ledger.run(command, None).await.unwrap();
+    }
+}
+
 /// A session that is the reader and cannot become anybody else.
 async fn reader(ledger: &Ledger) -> PgConnection {
     let mut session = PgConnection::connect(ledger.database.url()).await.unwrap();
@@ -104,7 +161,7 @@ async fn every_table_of_tenants_shows_the_reader_the_tenant_that_was_set_and_can
     let (ledger, other, _, mut owner) = world().await;
     let mut session = reader(&ledger).await;
     let tables = tenant_tables(&mut owner).await;
-    assert!(tables.len() >= 16 && tables.iter().filter(|table| table.readable).count() >= 11, "{tables:?}");
+    assert!(tables.len() >= 20 && tables.iter().filter(|table| table.readable).count() >= 15, "{tables:?}");
     let nobody = TenantId::of(&Slug::new("nobody").unwrap());
     for Table { name, guarded, readable } in &tables {
         assert!(guarded, "{name}: row-level security is not enabled and forced");

@@ -433,6 +433,30 @@ async fn a_key_is_found_by_its_public_half_with_what_became_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_ends_when_the_journal_says_so_however_far_behind_the_read_model_is() {
+    let ledger = Ledger::with_cache(1_000).await;
+    let made = company(&ledger, &platform(&ledger).await).await;
+    let running = Running::start(&ledger, None, TICK).await;
+    caught_up(&ledger).await;
+    let reader = running.reader(&ledger).await;
+    running.stop().await;
+    let (live, now) = (made.keys[2], ledger.clock.get());
+    let presented = async || reader.presented_key(&public_id(live)).await.unwrap().unwrap().key;
+    assert_eq!((presented().await.expires_at, presented().await.revoked_at), (None, None));
+    let of_shop = |command| Command::Application { id: made.shop, command };
+    let new = KeyId(SystemIds.next());
+    let replacement =
+        Replacement { key: new, public_id: public_id(new), digest: digest(new.0), expires_at: None };
+    let until = now + TimeDelta::minutes(30);
+    ask(&ledger, vec![of_shop(ApplicationCommand::RotateKey { key: live, replacement, until })]).await;
+    assert_eq!((presented().await.expires_at, presented().await.revoked_at), (Some(until), None));
+    ask(&ledger, vec![of_shop(ApplicationCommand::RevokeKey { key: live })]).await;
+    assert!(presented().await.revoked_at.is_some());
+    let other = reader.presented_key(&public_id(made.keys[0])).await.unwrap().unwrap().key;
+    assert_eq!(other.revoked_at, None, "another key of the application goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_two_tenants_is_nobodys() {
     let ledger = Ledger::with_cache(1_000).await;
     let far = neighbour(&ledger, false).await;

@@ -35,7 +35,8 @@ class Product:
             address = "127.0.0.1:%d" % free.getsockname()[1]
         self.base = f"http://{address}"
         environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "NATS_URL")}
-        environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__ATTEMPTS": "2"}
+        environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__ATTEMPTS": "2",
+                        "COUNTERFOIL_GATEWAY__BREAKER_FAILURES": "1000"}
         self.environment = environment
         self.up = subprocess.Popen([PROGRAM, "up", "--listen", address, "--data-dir", self.directory], env=environment,
                                    stdout=subprocess.PIPE, text=True)
@@ -85,6 +86,8 @@ class Product:
 
     def for_sdk(self, name):
         """A wallet with money, and a program whose key may spend it."""
+        # The provider that asked for a pause under the SDK before has had it by then.
+        time.sleep(2)
         wallet = f"sdk:{name}"
         self.ask("POST", "/v1/wallets", {"path": wallet, "asset": "USD"})
         self.ask("POST", "/v1/transactions", {

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use api::credential::{Grant, Role, Signer};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -46,6 +46,19 @@ struct Program {
     /// Kept open, so that the program can always write to it.
     lines: BufReader<ChildStdout>,
     base: String,
+}
+
+/// Another program on the servers, the database and the keys of a [`Server`]. It ends when this is dropped.
+pub struct Another {
+    program: Program,
+    http: reqwest::Client,
+}
+
+impl Another {
+    /// A client with this token.
+    pub fn client(&self, token: &str) -> Client {
+        Client { http: self.http.clone(), base: self.program.base.clone(), token: token.to_owned() }
+    }
 }
 
 impl Program {
@@ -125,6 +138,12 @@ impl Server {
         });
     }
 
+    /// Starts another program beside the one that runs.
+    pub fn another(&self) -> Another {
+        let start = || Program::start(&self.database, &self.nats, &self.data_dir, &self.settings);
+        Another { program: tokio::task::block_in_place(start), http: self.http.clone() }
+    }
+
     /// Where it listens: `127.0.0.1:<port>`.
     pub fn address(&self) -> &str {
         self.program.base.split_once("://").map_or("", |(_, address)| address)
@@ -171,18 +190,29 @@ impl Server {
         owner
     }
 
-    /// What a command of the program prints, on this server's database and data directory.
+    /// A command of the program, on this server's database and data directory.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
+        command
+            .args(arguments)
+            .args(["--database-url", self.database.url(), "--nats-url", &self.nats.nats_url()])
+            .arg("--data-dir")
+            .arg(&self.data_dir)
+            .env("COUNTERFOIL_LOG__FILTER", "error")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What came of a command of the program, while the test goes on.
+    pub async fn beside(&self, arguments: &[&str]) -> Output {
+        let mut command = tokio::process::Command::from(self.command(arguments));
+        command.stdin(Stdio::null()).output().await.expect("the counterfoil binary starts")
+    }
+
+    /// What a command of the program prints.
     pub fn run(&self, arguments: &[&str]) -> String {
         let done = tokio::task::block_in_place(|| {
-            Command::new(env!("CARGO_BIN_EXE_counterfoil"))
-                .args(arguments)
-                .args(["--database-url", self.database.url(), "--nats-url", &self.nats.nats_url()])
-                .arg("--data-dir")
-                .arg(&self.data_dir)
-                .env("COUNTERFOIL_LOG__FILTER", "error")
-                .envs(self.settings.iter().map(|(name, value)| (name, value)))
-                .output()
-                .expect("the counterfoil binary starts")
+            self.command(arguments).output().expect("the counterfoil binary starts")
         });
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).expect("output is text")

@@ -132,6 +132,11 @@ impl Ledger {
         other
     }
 
+    /// The pipeline itself, for what submits by itself.
+    pub fn pipeline(&self) -> Pipeline {
+        self.pipeline.clone()
+    }
+
     pub fn partition(&self) -> Partition {
         self.tenant.partition(self.journal.partition_count())
     }

@@ -35,7 +35,8 @@ pub async fn guarded(client: &Client) -> Vec<Route> {
         }
     }
     assert!(table.is_empty(), "not described: {table:?}");
-    routes.retain(|route| route.access != Access::Public);
+    // Those that SDKs call answer in the shapes of providers; tests/calls/ asks for them.
+    routes.retain(|route| route.access != Access::Public && route.pattern.starts_with("/v1/"));
     assert!(routes.len() > 50, "the description is not whole");
     routes
 }

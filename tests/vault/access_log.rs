@@ -26,7 +26,7 @@ impl Log {
             world.vault().await,
             (clock, ids),
             Partition(PARTITIONS),
-            AccessLogSettings { retention_days },
+            AccessLogSettings { retention_days, ..AccessLogSettings::default() },
             (&tasks, stop.clone()),
         );
         Self { log: log.await.unwrap(), tasks, stop }
@@ -94,7 +94,7 @@ async fn a_raw_session_of_the_reader_sees_the_tenant_that_is_set_and_may_write_n
     let world = World::new().await;
     let log = Log::start(&world, 90).await;
     let acme = tenant("acme");
-    log.log.record(access(acme, "/v1/wallets")).await.unwrap();
+    log.log.record(vec![access(acme, "/v1/wallets")]).await.unwrap();
     let pool = world.database.pool(Role::Reader, 1).await;
     let count = async |setting: &str| {
         let mut tx = journal::begin(&pool, None).await.unwrap();
@@ -140,11 +140,14 @@ async fn lines_are_filtered_by_caller_time_and_crossing() {
     let log = Log::start(&world, 90).await;
     let acme = tenant("acme");
     let start = world.clock.now();
-    log.log.record(access(acme, "/a")).await.unwrap();
+    log.log.record(vec![access(acme, "/a")]).await.unwrap();
     world.clock.advance(TimeDelta::minutes(1));
-    log.log.record(Access { actor: "root".into(), crossing: true, ..access(acme, "/b") }).await.unwrap();
+    log.log
+        .record(vec![Access { actor: "root".into(), crossing: true, ..access(acme, "/b") }])
+        .await
+        .unwrap();
     world.clock.advance(TimeDelta::minutes(1));
-    log.log.record(access(acme, "/c")).await.unwrap();
+    log.log.record(vec![access(acme, "/c")]).await.unwrap();
     let reader = reader(&world).await;
     let all = AccessFilter::default;
     assert_eq!(paths(&reader, acme, &all()).await, ["/c", "/b", "/a"]);
@@ -167,7 +170,7 @@ async fn an_address_is_sealed_and_goes_with_its_subject() {
     let vault = world.vault().await;
     for (subject, address) in [(alice, "192.0.2.1"), (bob, "192.0.2.2")] {
         let address = Some((subject, address.to_owned()));
-        log.log.record(Access { address, ..access(acme, "/v1/wallets") }).await.unwrap();
+        log.log.record(vec![Access { address, ..access(acme, "/v1/wallets") }]).await.unwrap();
     }
     let stored: Vec<String> = sqlx::query_scalar("SELECT access_log::text FROM identity.access_log")
         .fetch_all(&world.database.pool(Role::Owner, 1).await)
@@ -181,7 +184,7 @@ async fn an_address_is_sealed_and_goes_with_its_subject() {
     // The line of somebody who is erased is kept, without the address.
     let address = Some((alice, "192.0.2.1".to_owned()));
     tokio::time::sleep(identity::vault::FORGOTTEN_WITHIN).await;
-    log.log.record(Access { address, ..access(acme, "/late") }).await.unwrap();
+    log.log.record(vec![Access { address, ..access(acme, "/late") }]).await.unwrap();
     let page = reader(&world).await.page(acme, &AccessFilter::default(), None, 1).await.unwrap();
     assert_eq!((page[0].path.as_str(), page[0].address.as_deref()), ("/late", None));
     log.end().await;
@@ -194,7 +197,7 @@ async fn days_that_are_over_are_dropped_whole_and_days_to_come_are_made() {
     let acme = tenant("acme");
     let reader = reader(&world).await;
     for day in 0..6 {
-        log.log.record(access(acme, &format!("/{day}"))).await.unwrap();
+        log.log.record(vec![access(acme, &format!("/{day}"))]).await.unwrap();
         world.clock.advance(TimeDelta::days(1));
         // As once an hour.
         Log::start(&world, 3).await.end().await;

@@ -61,7 +61,7 @@ async fn a_rotation_that_ends_half_way_has_lost_nothing_and_is_finished_by_the_n
     assert_eq!((done.version, done.done, done.total), (2, 250, 250));
     assert_eq!(uses(&again).await, [(1, 0), (2, 250)]);
     assert!(matches!(again.retire(2).await, Err(VaultError::Current { version: 2 })));
-    assert!(matches!(again.retire(9).await, Err(VaultError::UnknownMaster { version: 9 })));
+    assert!(matches!(again.retire(9).await, Err(VaultError::NoMaster { version: 9 })));
     again.retire(1).await.unwrap();
     again.retire(1).await.unwrap();
 

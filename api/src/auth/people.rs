@@ -64,9 +64,11 @@ async fn locate(
         Some(Access::Platform) if !person.superadmin => {
             Err(Problem::new(code::FORBIDDEN, "only operators of the platform may do this"))
         }
-        Some(Access::Platform) if matches!(named, Named::Nothing) => {
-            Ok(platform(Rights::Role(Role::Superadmin)))
-        }
+        // Also in a tenant that they are a member of: it is as an operator that they ask.
+        Some(Access::Platform) => match named {
+            Named::Slug(slug) => cross(app, slug).await,
+            Named::Domain(_) | Named::Nothing => Ok(platform(Rights::Role(Role::Superadmin))),
+        },
         _ => within(app, named, &person).await,
     }
 }

@@ -21,19 +21,30 @@ impl<K: Hash + Eq + Clone, V: Clone> Remembered<K, V> {
         Self { entries: Cache::new(most) }
     }
 
-    /// What was looked up a moment ago, or else what `look` finds now.
+    /// What was looked up a moment ago, or else what `look` finds now. Whoever waits for a look that began long before
+    /// they asked does not take its answer: it may be as old as it was slow.
     pub async fn get<E>(&self, key: &K, look: impl Future<Output = Result<V, E>>) -> Result<V, E> {
-        match self.entries.get(key) {
-            Some((asked, value)) if asked.elapsed() < COUNTS => return Ok(value),
-            Some(_) => {
-                self.entries.remove_if(key, |(asked, _)| asked.elapsed() >= COUNTS);
+        let began = Instant::now();
+        let mut look = std::pin::pin!(look);
+        loop {
+            match self.entries.get(key) {
+                Some((asked, value)) if began.saturating_duration_since(asked) < COUNTS => return Ok(value),
+                Some(_) => {
+                    self.entries
+                        .remove_if(key, |(asked, _)| began.saturating_duration_since(*asked) >= COUNTS);
+                }
+                None => {}
             }
-            None => {}
+            // Counted from the question on: what has changed since then may not be in the answer.
+            let looking = async {
+                let asked = Instant::now();
+                look.as_mut().await.map(|value| (asked, value))
+            };
+            let (asked, value) = self.entries.get_or_insert_async(key, looking).await?;
+            if began.saturating_duration_since(asked) < COUNTS {
+                return Ok(value);
+            }
         }
-        // Counted from the question on: what has changed since then may not be in the answer.
-        let asked = Instant::now();
-        let look = async { look.await.map(|value| (asked, value)) };
-        self.entries.get_or_insert_async(key, look).await.map(|(_, value)| value)
     }
 
     /// Has the next question looked up.
@@ -64,6 +75,25 @@ mod tests {
         assert_eq!(ask().await, Ok(1));
         remembered.forget(&"a");
         assert_eq!(ask().await, Ok(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_slow_look_that_began_before_they_asked_looks_again() {
+        let (remembered, looks) = (Remembered::new(10), AtomicU32::new(0));
+        let ask = |after: u64, takes: u64| {
+            let (remembered, looks) = (&remembered, &looks);
+            async move {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                let look = async {
+                    let found = looks.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(takes)).await;
+                    Ok::<_, ()>(found)
+                };
+                remembered.get(&"a", look).await
+            }
+        };
+        let (first, soon, late) = tokio::join!(ask(0, 3_000), ask(100, 10), ask(1_000, 10));
+        assert_eq!((first, soon, late), (Ok(0), Ok(0), Ok(1)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{Clock, Ids, Slug};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -239,6 +240,62 @@ fn what_is_no_token_is_malformed() {
     let token = jsonwebtoken::encode(&critical, &claims(), &EncodingKey::from_ed_pem(ED.as_bytes()).unwrap())
         .unwrap();
     assert_eq!(refusal(&token), CredentialError::Malformed);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_no_token_of_ours(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..5),
+    ) {
+        let verifier = verifier(clock());
+        let encoded: Vec<String> = parts.iter().map(|part| URL_SAFE_NO_PAD.encode(part)).collect();
+        for text in [String::from_utf8_lossy(&bytes).as_ref(), encoded.join(".").as_str()] {
+            prop_assert!(verifier.verify(text).is_err());
+        }
+    }
+
+    #[test]
+    fn headers_and_claims_of_any_form_are_refused_without_the_signature_of_a_key_of_ours(
+        algorithm in "none|None|NONE|HS256|HS512|RS256|PS256|ES256|EdDSA|\\PC{0,9}",
+        id in prop_oneof![Just(signer().id().to_owned()), Just("rsa".to_owned()), any::<String>()],
+        claims in "\\PC{0,60}",
+        signature in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let header = json!({"alg": algorithm, "kid": id, "typ": "JWT"}).to_string();
+        for claims in [claims, self::claims().to_string()] {
+            let token = format!("{}.{}.{}", base64(&header), base64(&claims), URL_SAFE_NO_PAD.encode(&signature));
+            prop_assert!(verifier(clock()).verify(&token).is_err());
+        }
+    }
+
+    #[test]
+    fn a_token_has_one_text(at in any::<prop::sample::Index>(), by in "[A-Za-z0-9_=. -]") {
+        let token = sign(&claims());
+        let verifier = verifier(clock());
+        prop_assert!(verifier.verify(&token).is_ok());
+        let mut changed = token.clone();
+        let at = at.index(token.len());
+        changed.replace_range(at..=at, &by);
+        prop_assert!(changed == token || verifier.verify(&changed).is_err(), "{}", changed);
+    }
+
+    #[test]
+    fn claims_of_any_form_that_our_key_signed_are_believed_as_they_are_or_refused(
+        name in "sub|tenant|role|iss|aud|iat|nbf|exp|jti|[a-z]{1,5}",
+        value in prop_oneof![
+            any::<i64>().prop_map(Value::from), Just(serde_json::from_str("1.5").unwrap()), any::<String>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from), Just(Value::Null), Just(json!([])), Just(json!({"a": [1]})),
+        ],
+    ) {
+        let claims = with(&name, value);
+        if let Ok(believed) = verifier(clock()).verify(&sign(&claims)) {
+            let believed = serde_json::to_value(claims_of(&believed)).unwrap();
+            for claim in ["sub", "tenant", "role", "iss", "iat", "exp", "jti"] {
+                prop_assert_eq!(&believed[claim], &claims[claim], "{}", claim);
+            }
+        }
+    }
 }
 
 #[test]

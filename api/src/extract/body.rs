@@ -22,6 +22,9 @@ pub trait Document: DeserializeOwned + 'static {
     fn limit(limits: &Limits) -> usize {
         limits.body_bytes
     }
+
+    /// Whether it says something personal, so that not even a digest of it may be kept that others could make.
+    const PERSONAL: bool = false;
 }
 
 /// A body without fields: empty, or `{}`.

@@ -13,6 +13,8 @@ use crate::problem::{Code, Problem, code};
 
 /// The most that a list returns at once.
 const MOST: i64 = 100;
+/// The longest wait that can be asked for, in milliseconds: an hour.
+const LONGEST_WAIT: u64 = 60 * 60 * 1000;
 /// What a list returns where nothing is said.
 const USUAL: i64 = 50;
 
@@ -40,9 +42,10 @@ impl Parameters for NoQuery {}
 #[expect(dead_code, reason = "only the documentation reads it")]
 pub struct After {
     /// Wait until the read models reflect this position, such as `p3:1841`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "position")]
     after: Option<String>,
     /// How long to wait at the most, in milliseconds; the server has a limit of its own.
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 3_600_000)]
     wait_ms: Option<u64>,
 }
 
@@ -128,8 +131,9 @@ pub fn parse<Q: Parameters>(text: &str) -> Result<Asked<Q>, Problem> {
 
 fn milliseconds(text: &str) -> Result<u64, Problem> {
     let plain = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|_| plain).ok_or_else(|| {
-        Problem::new(code::INVALID_QUERY, "wait_ms is a whole number of milliseconds").at("wait_ms")
+    text.parse().ok().filter(|wait| plain && *wait <= LONGEST_WAIT).ok_or_else(|| {
+        let detail = format!("wait_ms is a whole number of milliseconds, {LONGEST_WAIT} at the most");
+        Problem::new(code::INVALID_QUERY, detail).at("wait_ms")
     })
 }
 
@@ -173,6 +177,7 @@ mod tests {
             ("metadata[a]=1&metadata[a]=2", "invalid_query"),
             ("wait_ms=-1", "invalid_query"),
             ("wait_ms=", "invalid_query"),
+            ("wait_ms=3600001", "invalid_query"),
             ("limit=0", "invalid_limit"),
             ("limit=101", "invalid_limit"),
             ("limit=%2B5", "invalid_limit"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use chrono::{DateTime, Utc};
 use domain::{Catalogue, Partition, TenantId};
 use journal::Position;
@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::people::People;
 use crate::problem::{Problem, code};
+use crate::reads::Concerned;
 
 /// A question within the caller's tenant.
 pub struct Read<Q> {
@@ -112,7 +113,7 @@ pub struct Platform<Q> {
     /// The query string.
     pub query: Q,
     app: Data<App>,
-    if_none_match: Option<String>,
+    request: HttpRequest,
 }
 
 impl<Q> Platform<Q> {
@@ -128,7 +129,12 @@ impl<Q> Platform<Q> {
 
     /// Answers with `body`.
     pub fn answer<T: Serialize>(&self, position: Option<Position>, body: &T) -> Answer {
-        answer::found(self.if_none_match.as_deref(), position, body)
+        answer::found(if_none_match(&self.request).as_deref(), position, body)
+    }
+
+    /// Has it written down in these tenants that the answer tells of them.
+    pub fn concerns(&self, tenants: impl Iterator<Item = TenantId>) {
+        self.request.extensions_mut().insert(Concerned(tenants.collect()));
     }
 }
 
@@ -144,7 +150,7 @@ impl<Q: Parameters> FromRequest for Platform<Q> {
             let asked = query::parse::<Q>(request.query_string())?;
             known(&app, &asked)?;
             wait(&app, &asked).await?;
-            Ok(Self { query: asked.query, if_none_match: if_none_match(&request), app })
+            Ok(Self { query: asked.query, request, app })
         })
     }
 }

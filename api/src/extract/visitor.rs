@@ -1,6 +1,8 @@
 //! Requests that are about a person and not about a tenant: from somebody without a credential, and from somebody who is
 //! signed in.
 
+mod counted;
+
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -62,11 +64,6 @@ impl Visitor {
     /// Has what is known of this session looked up anew.
     pub fn forget(&self, session: SessionId) {
         self.app.directory.forget(session);
-    }
-
-    /// Counts an attempt on the account of this index.
-    pub fn try_account(&self, index: &[u8; 32]) -> Result<(), Problem> {
-        self.app.walls.pass_account(&self.request, index)
     }
 
     /// The refresh token among the cookies, where there is one and the request proves that a page of our own sent it.

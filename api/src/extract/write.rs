@@ -188,7 +188,11 @@ impl<T: Document> FromRequest for Write<T> {
             let body = body::parse(&bytes)?;
             let key = match key {
                 Some(key) => {
-                    let fingerprint = body::fingerprint(request.method().as_str(), request.path(), &bytes)?;
+                    let mut fingerprint =
+                        body::fingerprint(request.method().as_str(), request.path(), &bytes)?;
+                    if T::PERSONAL {
+                        fingerprint = app.people.blinded(&fingerprint).await?;
+                    }
                     Some(IdempotencyKey { key, fingerprint })
                 }
                 None => None,

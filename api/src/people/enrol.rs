@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use domain::user::UserCommand;
-use domain::{Label, UserId};
+use domain::{Label, TenantId, UserId};
 use identity::accounts::{Account, Reserved};
 use identity::mail::Letter;
 use identity::one_time::OneTimeUse;
@@ -12,6 +12,7 @@ use identity::password::{NewPassword, PasswordHash};
 use identity::token::Token;
 use identity::vault::Purpose;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{Origin, People, tolerate};
 use crate::person::{Email, Locale, Secret};
@@ -46,18 +47,18 @@ struct SignedUp {
 }
 
 impl People {
-    /// Takes a sign-up on. What comes of it is told by mail alone.
-    pub fn sign_up(
+    /// Takes a sign-up on. What comes of it is told by mail alone. The password is hashed before the answer, whether the
+    /// address is known or not: where that is too much work, the caller hears of it.
+    pub async fn sign_up(
         self: &Arc<Self>,
         email: Email,
         password: &Secret,
         name: Label,
         locale: Option<Locale>,
     ) -> Result<(), Problem> {
-        let password = chosen(password, &email)?;
+        let hash = self.passwords.hash(&chosen(password, &email)?).await?;
         self.errand("sign-up", |people| async move {
             let index = people.index(&email).await?;
-            let hash = people.passwords.hash(&password).await?;
             let account = people.accounts.by_email(&index).await?;
             if let Some(account) = &account
                 && people.is_finished(account).await?
@@ -71,8 +72,8 @@ impl People {
                 locale: locale.map(|locale| locale.as_str().to_owned()),
                 hash: hash.as_str().to_owned(),
             };
-            let (user, lifetime) = (account.map(|account| account.user), TimeDelta::hours(VERIFY_HOURS));
-            let token = people.one_time.issue(OneTimeUse::VerifyEmail, user, &signed_up, lifetime).await?;
+            let (whose, lifetime) = (Some(addressee(&index)), TimeDelta::hours(VERIFY_HOURS));
+            let token = people.one_time.issue(OneTimeUse::VerifyEmail, whose, &signed_up, lifetime).await?;
             people.mail_verification(email.as_str(), &token, VERIFY_HOURS).await;
             Ok(())
         })
@@ -88,8 +89,10 @@ impl People {
         let hash = PasswordHash::parse(&hash).map_err(Problem::internal)?;
         let person = NewPerson { email: &email, name: &name, locale: locale.as_deref() };
         let user = self.enrol(&person, origin).await?;
-        let account = self.accounts.by_id(user).await?;
-        if account.is_some_and(|account| account.password.is_some()) {
+        // Also where they sign in at a provider: the password may be a stranger's, who signed up before they did.
+        if let Some(account) = self.accounts.by_id(user).await?
+            && self.is_finished(&account).await?
+        {
             return Err(Problem::new(code::EMAIL_TAKEN, "there is an account with this address already"));
         }
         self.accounts.set_password(user, &hash).await?;
@@ -165,7 +168,7 @@ impl People {
         Ok(self.one_time.issue(OneTimeUse::Bootstrap, None, &(), lifetime).await?)
     }
 
-    /// Makes the first superadmin. The password is that of an account that is new; an older one keeps its own.
+    /// Makes the first superadmin; once there is one, the link is worth nothing. The password is that of an account that is new; an older one keeps its own.
     pub async fn bootstrap(
         &self,
         token: &Secret,
@@ -175,6 +178,11 @@ impl People {
         origin: &Origin,
     ) -> Result<UserId, Problem> {
         let password = chosen(password, email)?;
+        // A program that was started while it had not yet read everything may have printed a link too many.
+        self.catch_up().await;
+        if self.has_superadmin().await? {
+            return Err(no_token());
+        }
         let hash = self.passwords.hash(&password).await?;
         self.one_time.take::<()>(OneTimeUse::Bootstrap, token.as_str()).await?.ok_or_else(no_token)?;
         let name = name.map_or_else(|| "Operator".to_owned(), |name| name.to_string());
@@ -194,11 +202,28 @@ impl People {
         let origin = Origin::system("admin create");
         let user = self.enrol(&NewPerson { email, name, locale: None }, &origin).await?;
         self.make_superadmin(user, &origin).await?;
+        self.one_time.withdraw(OneTimeUse::Bootstrap, None).await?;
         let account = self.accounts.by_id(user).await?;
         if account.is_some_and(|account| account.password.is_some()) {
             return Ok((user, None));
         }
         Ok((user, Some(self.reset_token(user, FIRST_PASSWORD_HOURS).await?)))
+    }
+
+    /// Takes from the user with this address what a superadmin may. `None` where there is no such user, false where it
+    /// was none.
+    pub async fn revoke_admin(&self, email: &Email) -> Result<Option<(UserId, bool)>, Problem> {
+        let Some(account) = self.accounts.by_email(&self.index(email).await?).await? else {
+            return Ok(None);
+        };
+        let (user, origin) = (account.user, Origin::system("admin revoke"));
+        let revoked =
+            self.act_as("system", "system", user, UserCommand::RevokeSuperadmin, &origin, None).await;
+        let revoked = tolerate(revoked, &[code::NOT_SUPERADMIN])?;
+        if let Some(revoked) = &revoked {
+            self.settle(revoked.position).await;
+        }
+        Ok(Some((user, revoked.is_some())))
     }
 
     async fn make_superadmin(&self, user: UserId, origin: &Origin) -> Result<(), Problem> {
@@ -222,6 +247,12 @@ impl People {
         let user = self.enrol(person, &Origin::system("users import")).await?;
         Ok(self.accounts.set_password(user, hash).await?)
     }
+}
+
+/// In whose name sign-ups with an address wait, which nobody is yet: an id that follows from the index of the address, so
+/// that they are found when its owner is erased.
+pub(super) fn addressee(index: &[u8; 32]) -> UserId {
+    UserId(Uuid::new_v5(&TenantId::PLATFORM.0, index))
 }
 
 /// Checks a new password.

@@ -3,8 +3,8 @@
 //! In this order, each step harmless when it is repeated:
 //!
 //! 1. Memberships end. A last owner is refused before anything has happened.
-//! 2. The keys of the invitations that were sent to the address are destroyed, then the user's own. From here on nobody
-//!    can read what was personal, wherever it stands.
+//! 2. The keys of the invitations that were sent to the address are destroyed, sign-ups of it that wait and mails in files
+//!    go, then the user's own key is destroyed. From here on nobody can read what was personal, wherever it stands.
 //! 3. The event, with the receipt, under a key that follows from the user's id.
 //! 4. The tokens of mails go, then the account row, and sessions, links and codes with it. What was cut off before is done within a few
 //!    minutes by whichever program finds the key gone and the account still there.
@@ -15,6 +15,7 @@ use domain::user::{Receipt, UserCommand};
 use domain::{Role, SubjectId, TenantId, UserId};
 use uuid::Uuid;
 
+use super::enrol::addressee;
 use super::profile::Membership;
 use super::{Origin, People, tolerate};
 use crate::person::{Email, Secret};
@@ -42,6 +43,8 @@ impl People {
                 subjects.push(invitation.into());
             }
             self.invited.forget(&index).await?;
+            self.one_time.forget(addressee(&index)).await?;
+            self.mailer.forget(email.as_str()).await.map_err(Problem::internal)?;
         }
         subjects.insert(0, user.into());
         self.destroy(user, subjects, origin).await

@@ -7,6 +7,7 @@ use domain::user::{RevocationReason, UserCommand};
 use domain::{SessionId, UserId};
 use identity::mail::Letter;
 use identity::one_time::OneTimeUse;
+use identity::password::PasswordHash;
 use identity::token::Token;
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +47,8 @@ impl People {
         Ok(self.one_time.issue(OneTimeUse::ResetPassword, Some(user), &forgotten, lifetime).await?)
     }
 
-    /// Sets the password of whoever has the token. The token is taken first; then all sessions end, so that none is left
-    /// that the old password began; then the password changes. Whoever is cut off asks for another mail.
+    /// Sets the password of whoever has the token. The token is taken first; then the password is
+    /// [replaced](Self::replace). Whoever is cut off asks for another mail.
     pub async fn reset(
         self: &Arc<Self>,
         token: &Secret,
@@ -61,8 +62,7 @@ impl People {
         let email = self.profile(user).await?.value.email;
         let email = email.and_then(|email| Email::new(&email).ok()).unwrap_or_default();
         let hash = self.passwords.hash(&chosen(password, &email)?).await?;
-        self.sessions.revoke_all(user, None, RevocationReason::PasswordChanged).await?;
-        if !self.accounts.set_password(user, &hash).await? {
+        if !self.replace(user, &hash, None).await? {
             return Err(no_token());
         }
         let verified = self.act(user, UserCommand::VerifyEmail, origin, Some(format!("verify {user}"))).await;
@@ -84,9 +84,24 @@ impl People {
         let email = email.and_then(|email| Email::new(&email).ok()).unwrap_or_default();
         let new = chosen(new, &email).map_err(|problem| problem.at("new"))?;
         let hash = self.passwords.hash(&new).await?;
-        self.sessions.revoke_all(user, Some(session), RevocationReason::PasswordChanged).await?;
-        self.accounts.set_password(user, &hash).await?;
+        self.replace(user, &hash, Some(session)).await?;
         self.password_changed(user, &email, origin).await
+    }
+
+    /// Replaces the password and ends all sessions but `except`: those that there are before the password changes, so
+    /// that whoever is cut off has lost them at least, and those that the old one began meanwhile. False when there is no
+    /// such account.
+    async fn replace(
+        &self,
+        user: UserId,
+        hash: &PasswordHash,
+        except: Option<SessionId>,
+    ) -> Result<bool, Problem> {
+        let reason = RevocationReason::PasswordChanged;
+        self.sessions.revoke_all(user, except, reason).await?;
+        let replaced = self.accounts.set_password(user, hash).await?;
+        self.sessions.revoke_all(user, except, reason).await?;
+        Ok(replaced)
     }
 
     async fn password_changed(

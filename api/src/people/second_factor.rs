@@ -9,7 +9,7 @@ use identity::totp::{Enrolled, Enrolment};
 use zeroize::Zeroizing;
 
 use super::{Origin, People, tolerate};
-use crate::person::{Proof, Secret};
+use crate::person::{Email, Proof, Secret};
 use crate::problem::{Problem, code};
 
 /// What an authenticator needs.
@@ -49,6 +49,15 @@ impl People {
         let enabled = self.act(user, UserCommand::EnableSecondFactor, origin, None).await;
         tolerate(enabled, &[code::SECOND_FACTOR_ENABLED])?;
         Ok(codes.iter().map(|code| code.shown().to_string()).collect())
+    }
+
+    /// The blind index of the email of a user, where they have one.
+    pub async fn index_of(&self, user: UserId) -> Result<Option<[u8; 32]>, Problem> {
+        let email = self.profile(user).await?.value.email;
+        match email.and_then(|email| Email::new(&email).ok()) {
+            Some(email) => self.index(&email).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Ends it, and its recovery codes.

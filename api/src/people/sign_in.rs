@@ -67,6 +67,9 @@ pub struct SeenSession {
 #[derive(Serialize, Deserialize)]
 struct Halfway {
     user: UserId,
+    /// Since when there has been the password that was shown.
+    #[serde(default)]
+    since: Option<DateTime<Utc>>,
 }
 
 impl People {
@@ -98,11 +101,11 @@ impl People {
         method: SignInMethod,
         origin: &Origin,
     ) -> Result<Step, Problem> {
+        let (user, since) = (account.user, account.password_set_at);
         if !account.second_factor {
-            return self.begin_session(account.user, method, origin).await.map(Step::SignedIn);
+            return self.begin_session(user, since, method, origin).await.map(Step::SignedIn);
         }
-        let user = account.user;
-        let (halfway, lifetime) = (Halfway { user }, TimeDelta::seconds(STEP_SECONDS));
+        let (halfway, lifetime) = (Halfway { user, since }, TimeDelta::seconds(STEP_SECONDS));
         let token = self.one_time.issue(OneTimeUse::SecondFactor, Some(user), &halfway, lifetime).await?;
         Ok(Step::SecondFactor { token, seconds: STEP_SECONDS })
     }
@@ -110,20 +113,22 @@ impl People {
     /// Takes the second step. The token of the first is used up whatever comes of it, so that every guess costs a password.
     pub async fn second_step(&self, token: &Secret, proof: &Proof, origin: &Origin) -> Result<Step, Problem> {
         let taken = self.one_time.take::<Halfway>(OneTimeUse::SecondFactor, token.as_str()).await?;
-        let Halfway { user } = taken.ok_or_else(no_token)?;
+        let Halfway { user, since } = taken.ok_or_else(no_token)?;
         self.prove(user, proof, origin).await?;
         let method = match proof {
             Proof::Code(_) => SignInMethod::Totp,
             Proof::Recovery(_) => SignInMethod::RecoveryCode,
         };
-        self.begin_session(user, method, origin).await.map(Step::SignedIn)
+        self.begin_session(user, since, method, origin).await.map(Step::SignedIn)
     }
 
     /// Begins a session: the row first, then the event. A session whose event is refused is over before anybody has seen
-    /// a token of it.
+    /// a token of it, and so is one of a password that was replaced meanwhile: whoever replaces it ends the sessions that
+    /// have a row, and those that get theirs later are found here.
     async fn begin_session(
         &self,
         user: UserId,
+        since: Option<DateTime<Utc>>,
         method: SignInMethod,
         origin: &Origin,
     ) -> Result<Tokens, Problem> {
@@ -134,6 +139,10 @@ impl People {
             address: self.seal_some(user, Purpose::Address, origin.address.as_deref()).await?,
         };
         let Started { session, refresh, expires_at, .. } = self.sessions.start(begun).await?;
+        if self.accounts.by_id(user).await?.is_none_or(|account| account.password_set_at != since) {
+            self.sessions.revoke(user, session).await?;
+            return Err(refused());
+        }
         let command = UserCommand::SignIn { session, method };
         if let Err(problem) = self.act(user, command, origin, Some(format!("sign-in {session}"))).await {
             self.sessions.revoke(user, session).await?;

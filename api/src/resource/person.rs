@@ -66,8 +66,9 @@ pub struct TokensBody {
     pub user: Uuid,
 }
 
-/// A session whose tokens are in cookies.
+/// A session whose tokens are in cookies: nothing else, so that nobody takes the tokens themselves for one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = CookieSession)]
 pub struct CookiesBody {
     /// For how many seconds the access token is good.

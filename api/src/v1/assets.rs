@@ -17,7 +17,7 @@ use crate::resource::{AssetBody, List};
 #[serde(deny_unknown_fields)]
 pub struct RegisterAsset {
     /// Its code: 1 to 32 of A-Z, 0-9, `-`, `_` and `.`, starting with a letter.
-    #[schema(value_type = String, example = "USD")]
+    #[schema(value_type = String, format = "asset-code", example = "USD")]
     pub code: Field<AssetCode>,
     /// Its digits behind the point.
     #[schema(value_type = u8, minimum = 0, maximum = 18, example = 2)]

@@ -17,7 +17,7 @@ use crate::resource::{EventBody, List};
 #[into_params(parameter_in = Query)]
 pub struct ListEvents {
     /// Only events behind this position, such as `p3:1841`; `next` of an earlier answer is one.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "position")]
     after: Option<Field<Position>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]

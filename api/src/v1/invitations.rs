@@ -24,14 +24,16 @@ const LIST: &str = "invitations";
 #[serde(deny_unknown_fields)]
 pub struct Invite {
     /// The address that the invitation is sent to, and that alone can accept it.
-    #[schema(value_type = String, example = "grace@example.com")]
+    #[schema(value_type = String, format = "mail-address", example = "grace@example.com")]
     pub email: Field<Email>,
     /// `owner`, `admin`, `member`, `viewer` or `auditor`; not above one's own.
-    #[schema(value_type = String, example = "member")]
+    #[schema(value_type = String, format = "member-role", example = "member")]
     pub role: Field<Role>,
 }
 
-impl Document for Invite {}
+impl Document for Invite {
+    const PERSONAL: bool = true;
+}
 
 /// Invites somebody by mail. The invitation stands for seven days.
 ///
@@ -65,7 +67,7 @@ pub async fn invite(Write { body, writer }: Write<Invite>) -> Answer {
 #[into_params(parameter_in = Query)]
 pub struct ListInvitations {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -109,7 +111,7 @@ pub async fn withdraw(Write { writer, .. }: Write<Nothing>, InvitationAt(id): In
 #[serde(deny_unknown_fields)]
 pub struct Accept {
     /// The token, as it stands in the mail.
-    #[schema(value_type = String, example = "q2Jr0x9f...")]
+    #[schema(value_type = String, format = "secret", example = "q2Jr0x9f...")]
     pub token: Secret,
 }
 

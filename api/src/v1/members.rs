@@ -23,7 +23,7 @@ const LIST: &str = "members";
 #[into_params(parameter_in = Query)]
 pub struct ListMembers {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -56,7 +56,7 @@ pub async fn list(Read { query, view }: Read<ListMembers>) -> Answer {
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
     /// `owner`, `admin`, `member`, `viewer` or `auditor`; not above one's own.
-    #[schema(value_type = String, example = "viewer")]
+    #[schema(value_type = String, format = "member-role", example = "viewer")]
     pub role: Field<Role>,
 }
 

@@ -31,15 +31,15 @@ pub async fn get(Read { view, .. }: Read<NoQuery>) -> Answer {
 pub struct NewBranding {
     /// The address of its logo.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "https://acme.example/logo.svg")]
+    #[schema(value_type = Option<String>, format = "web-address", example = "https://acme.example/logo.svg")]
     pub logo: Option<Field<WebAddress>>,
     /// Its first colour.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "#1f6feb")]
+    #[schema(value_type = Option<String>, format = "colour", example = "#1f6feb")]
     pub primary_colour: Option<Field<Colour>>,
     /// Its second colour.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "#0d1117")]
+    #[schema(value_type = Option<String>, format = "colour", example = "#0d1117")]
     pub secondary_colour: Option<Field<Colour>>,
 }
 
@@ -49,11 +49,11 @@ pub struct NewBranding {
 pub struct ChangeTenant {
     /// Its display name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Acme Ltd")]
+    #[schema(value_type = Option<String>, format = "tenant-name", example = "Acme Ltd")]
     pub name: Option<Field<TenantName>>,
     /// A domain of its own; owners alone may change it, and null takes it away.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "ledger.acme.example")]
+    #[schema(value_type = Option<String>, format = "domain-name", example = "ledger.acme.example")]
     pub domain: Clearable<DomainName>,
     /// How it looks, all of it.
     #[serde(default)]
@@ -89,7 +89,7 @@ pub async fn change(Write { body, writer }: Write<ChangeTenant>) -> Answer {
 #[serde(deny_unknown_fields)]
 pub struct Suspend {
     /// Why, for the audit log.
-    #[schema(value_type = String, example = "the invoice of May is overdue")]
+    #[schema(value_type = String, format = "reason", example = "the invoice of May is overdue")]
     pub reason: Field<Reason>,
 }
 

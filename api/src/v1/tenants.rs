@@ -1,7 +1,7 @@
 //! Tenants, for operators of the platform.
 
 use actix_web::http::StatusCode;
-use domain::{Slug, TenantName, UserId};
+use domain::{Slug, TenantId, TenantName, UserId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -21,10 +21,10 @@ const LIST: &str = "tenants";
 #[serde(deny_unknown_fields)]
 pub struct CreateTenant {
     /// Its short name: 2 to 63 of a-z, 0-9 and -.
-    #[schema(value_type = String, example = "acme")]
+    #[schema(value_type = String, format = "slug", example = "acme")]
     pub slug: Field<Slug>,
     /// Its display name.
-    #[schema(value_type = String, example = "Acme Ltd")]
+    #[schema(value_type = String, format = "tenant-name", example = "Acme Ltd")]
     pub name: Field<TenantName>,
     /// Who owns it: a user's id. Whoever is signed in and says nothing owns it themselves; only operators of the platform
     /// may name somebody else.
@@ -73,7 +73,7 @@ async fn owner(writer: &Writer, named: Option<UserId>) -> Result<Option<UserId>,
 #[into_params(parameter_in = Query)]
 pub struct ListTenants {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -92,13 +92,14 @@ pub async fn list(platform: Platform<ListTenants>) -> Answer {
     let limit = limit.as_ref().map_or(Limit::default(), |limit| limit.0).0;
     let after = cursor.as_ref().map(|cursor| cursor.0.last::<String>(LIST)).transpose()?;
     let tenants = platform.directory().tenants(after.as_deref(), limit).await?;
+    platform.concerns(tenants.iter().map(|tenant| TenantId(tenant.id)));
     let items = tenants.into_iter().map(TenantBody::from).collect();
     platform.answer(None, &List::page(LIST, items, limit, |last: &TenantBody| last.slug.clone()))
 }
 
 /// Shows a tenant.
 #[utoipa::path(get, path = "/v1/tenants/{slug}", tag = "Tenants",
-    params(("slug" = String, Path, description = "The tenant's short name"), After), responses(
+    params(("slug" = String, Path, format = "slug", description = "The tenant's short name"), After), responses(
     (status = 200, description = "The tenant", body = TenantBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
@@ -106,5 +107,6 @@ pub async fn get(platform: Platform<NoQuery>, TenantAt(slug): TenantAt) -> Answe
     let found = platform.directory().tenant_by_slug(&slug).await?;
     let absent = || Problem::new(code::TENANT_NOT_FOUND, format!("the tenant {slug} does not exist"));
     let tenant = found.value.ok_or_else(absent)?;
+    platform.concerns(std::iter::once(TenantId(tenant.id)));
     platform.answer(Some(found.position), &TenantBody::from(tenant))
 }

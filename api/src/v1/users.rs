@@ -20,7 +20,7 @@ const LIST: &str = "users";
 #[into_params(parameter_in = Query)]
 pub struct ListUsers {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -52,7 +52,7 @@ pub async fn list(platform: Platform<ListUsers>) -> Answer {
 #[serde(deny_unknown_fields)]
 pub struct SuspendUser {
     /// Why, for the audit log. It should not say who it is.
-    #[schema(value_type = String, example = "the account was taken over")]
+    #[schema(value_type = String, format = "reason", example = "the account was taken over")]
     pub reason: Field<Reason>,
 }
 

@@ -36,7 +36,9 @@ fn look(app: &App, request: &ServiceRequest) -> Result<(), Problem> {
     }
     // The pattern and not the path, which can be written in many ways.
     let Matched { pattern, access } = Matched::of(request.request());
-    let tries_to_get_in = access == Some(Access::Public) && pattern.starts_with("/v1/");
+    // Who goes on with a session has got in already; only what is refused of that is counted, where it is refused.
+    let tries_to_get_in =
+        access == Some(Access::Public) && pattern.starts_with("/v1/") && pattern != "/v1/auth/refresh";
     if tries_to_get_in { app.walls.pass_sign_in(request.request()) } else { Ok(()) }
 }
 

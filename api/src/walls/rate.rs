@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::Pace;
 
 /// How many a gate remembers at the most, give or take those of one second.
-const MOST: usize = 100_000;
+pub(super) const MOST: usize = 100_000;
 /// How many counts are shared by those whom it does not remember.
 const SHARED: u64 = 4_096;
 
@@ -105,10 +105,15 @@ impl<K: Hash + Eq + Clone> Gate<K> {
         Standing { limit, remaining, reset: self.pace.every.saturating_mul(missing), wait }
     }
 
+    /// How many callers are remembered at present.
+    pub fn remembered(&self) -> usize {
+        self.limiter.len()
+    }
+
     /// Forgets those whose counts are as if they had never asked.
     pub fn upkeep(&self) {
         self.limiter.retain_recent();
-        let crowded = self.limiter.len() > MOST;
+        let crowded = self.remembered() > MOST;
         if crowded != self.crowded.swap(crowded, Ordering::Relaxed) {
             tracing::warn!(
                 crowded,

@@ -205,7 +205,9 @@ impl Life<'_> {
         let own = self.trip.spoken() == Some(self.call.operation);
         let concerns_it = matches!(reason, FailureReason::InvalidRequest | FailureReason::ContentFilter);
         let reply = match trouble {
-            Trouble::Answered { head, body, .. } if own && concerns_it && !body.is_empty() => self.reply(head, body),
+            Trouble::Answered { head, body, .. } if own && concerns_it && !body.is_empty() => {
+                self.reply(head, body)
+            }
             trouble => self.refusal(&trouble.refusal()),
         };
         (reason, reply)

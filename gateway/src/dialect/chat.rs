@@ -9,9 +9,6 @@ use super::{Asked, Malformed, Meter, Reported, Sign};
 use crate::json::{Edit, Object};
 use crate::sse::Event;
 
-/// The event that ends a stream.
-pub(crate) const DONE: &[u8] = b"data: [DONE]\n\n";
-
 pub(super) fn read(asked: &mut Asked) {
     let body = &asked.body;
     asked.stream = body.read("stream").unwrap_or_default();

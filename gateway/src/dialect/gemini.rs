@@ -32,7 +32,8 @@ pub(super) fn event(meter: &mut Meter, event: &Event) -> Result<Sign, Malformed>
     let before = meter.passed();
     chunk(meter, &data);
     let calls = |candidate: &Value| {
-        let parts = candidate.get("content").and_then(|content| content.get("parts")).and_then(Value::as_array);
+        let parts =
+            candidate.get("content").and_then(|content| content.get("parts")).and_then(Value::as_array);
         parts.is_some_and(|parts| parts.iter().any(|part| part.get("functionCall").is_some()))
     };
     let called = candidates(&data).any(calls);

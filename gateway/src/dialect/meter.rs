@@ -66,7 +66,9 @@ impl Meter {
     /// Looks at the next event of a stream.
     pub(crate) fn event(&mut self, event: &Event) -> Result<Sign, Malformed> {
         match self.operation {
-            Operation::OpenAiChat | Operation::OpenAiEmbeddings | Operation::Imported => chat::event(self, event),
+            Operation::OpenAiChat | Operation::OpenAiEmbeddings | Operation::Imported => {
+                chat::event(self, event)
+            }
             Operation::OpenAiResponses => responses::event(self, event),
             Operation::AnthropicMessages | Operation::AnthropicCountTokens => messages::event(self, event),
             Operation::GeminiGenerate | Operation::GeminiEmbed | Operation::GeminiCountTokens => {
@@ -120,11 +122,6 @@ impl Meter {
         }
     }
 
-    /// The usage as it was reported, where it was reported in full.
-    pub(crate) fn reported(&self) -> Option<Usage> {
-        self.usage.filter(|_| self.complete)
-    }
-
     pub(super) fn add_text(&mut self, bytes: u64) {
         self.text = self.text.saturating_add(bytes);
     }
@@ -172,14 +169,25 @@ pub(super) fn object(data: &[u8]) -> Result<Value, Malformed> {
 
 /// The bytes of the texts in a part of an answer: of all strings, but for those that only say what they belong to.
 pub(super) fn text_of(value: &Value) -> u64 {
-    const LABELS: [&str; 9] =
-        ["role", "id", "type", "name", "call_id", "signature", "thoughtSignature", "mimeType", "encrypted_content"];
+    const LABELS: [&str; 9] = [
+        "role",
+        "id",
+        "type",
+        "name",
+        "call_id",
+        "signature",
+        "thoughtSignature",
+        "mimeType",
+        "encrypted_content",
+    ];
     match value {
         Value::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
         Value::Array(items) => items.iter().map(text_of).sum(),
-        Value::Object(members) => {
-            members.iter().filter(|(name, _)| !LABELS.contains(&name.as_str())).map(|(_, value)| text_of(value)).sum()
-        }
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| !LABELS.contains(&name.as_str()))
+            .map(|(_, value)| text_of(value))
+            .sum(),
         _ => 0,
     }
 }

@@ -53,7 +53,10 @@ impl Reported {
         match self.code.as_str() {
             "overloaded_error" | "overloaded" => 529,
             "rate_limit_error" | "rate_limit_exceeded" | "RESOURCE_EXHAUSTED" | "insufficient_quota" => 429,
-            "invalid_request_error" | "invalid_prompt" | "INVALID_ARGUMENT" | "content_filter"
+            "invalid_request_error"
+            | "invalid_prompt"
+            | "INVALID_ARGUMENT"
+            | "content_filter"
             | "content_policy_violation" => 400,
             "UNAVAILABLE" => 503,
             "timeout_error" | "DEADLINE_EXCEEDED" => 504,
@@ -85,11 +88,15 @@ mod tests {
         assert!(Reported::in_body(openai).is_content_filter());
         let anthropic = br#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
         assert_eq!(Reported::in_body(anthropic).status(), 529);
-        let gemini = br#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"slow down","details":[
+        let gemini =
+            br#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"slow down","details":[
             {"@type":"type.googleapis.com/google.rpc.Help"},
             {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"31s"}]}}]"#;
         let read = Reported::in_body(gemini);
-        assert_eq!((read.code.as_str(), read.retry_after), ("RESOURCE_EXHAUSTED", Some(Duration::from_secs(31))));
+        assert_eq!(
+            (read.code.as_str(), read.retry_after),
+            ("RESOURCE_EXHAUSTED", Some(Duration::from_secs(31)))
+        );
         assert_eq!(Reported::of(&json!("down")).message, "down");
         assert_eq!(Reported::in_body(b"<html>"), Reported::default());
     }

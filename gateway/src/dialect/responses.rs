@@ -30,7 +30,7 @@ pub(super) fn event(meter: &mut Meter, event: &Event) -> Result<Sign, Malformed>
             let error = data.get("error").filter(|error| error.is_object()).unwrap_or(&data);
             let mut reported = Reported::of(error);
             if reported.code == "error" {
-                reported.code = "server_error".to_owned();
+                "server_error".clone_into(&mut reported.code);
             }
             Ok(Sign::Fault(reported))
         }
@@ -46,7 +46,7 @@ pub(super) fn event(meter: &mut Meter, event: &Event) -> Result<Sign, Malformed>
             whole(meter, response);
             Ok(Sign::Fault(response.get("error").map(Reported::of).unwrap_or_default()))
         }
-        _ if kind.ends_with(".delta") => {
+        _ if kind.rsplit('.').next() == Some("delta") => {
             meter.add_text(data.get("delta").map_or(0, text_of));
             Ok(Sign::Content)
         }

@@ -128,10 +128,17 @@ mod tests {
             "completion_tokens_details": {"reasoning_tokens": 20},
         });
         let usage = openai(&report, &CHAT).unwrap();
-        let expected =
-            Usage { input: 30, cache_read: 60, cache_write: 10, output: 30, reasoning: 20, ..Usage::default() };
+        let expected = Usage {
+            input: 30,
+            cache_read: 60,
+            cache_write: 10,
+            output: 30,
+            reasoning: 20,
+            ..Usage::default()
+        };
         assert_eq!(usage, expected);
-        let report = json!({"input_tokens": 7, "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 3}});
+        let report =
+            json!({"input_tokens": 7, "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 3}});
         let usage = openai(&report, &RESPONSES).unwrap();
         assert_eq!(usage, Usage { input: 7, reasoning: 3, ..Usage::default() });
     }
@@ -144,7 +151,12 @@ mod tests {
             "output_tokens": 12,
         });
         let expected = Usage {
-            input: 5, cache_read: 1000, cache_write: 100, cache_write_long: 200, output: 12, reasoning: 0,
+            input: 5,
+            cache_read: 1000,
+            cache_write: 100,
+            cache_write_long: 200,
+            output: 12,
+            reasoning: 0,
         };
         assert_eq!(anthropic(&report).unwrap(), expected);
         let older = json!({"input_tokens": 5, "cache_creation_input_tokens": 300, "output_tokens": 0});

@@ -27,7 +27,9 @@ fn data(chunks: &[&[u8]]) -> Vec<String> {
 
 #[test]
 fn every_line_end_of_the_format_is_understood() {
-    for stream in [&b"data: a\n\ndata: b\n\n"[..], b"data: a\r\n\r\ndata: b\r\n\r\n", b"data: a\r\rdata: b\r\r"] {
+    for stream in
+        [&b"data: a\n\ndata: b\n\n"[..], b"data: a\r\n\r\ndata: b\r\n\r\n", b"data: a\r\rdata: b\r\r"]
+    {
         assert_eq!(data(&[stream]), ["a", "b"], "{stream:?}");
     }
 }

@@ -5,7 +5,7 @@ use domain::execution::Operation;
 use serde_json::{Map, Value, json};
 
 use super::Frame;
-use super::talk::arguments;
+use super::talk::{arguments, put};
 use crate::dialect::Malformed;
 use crate::dialect::gemini::FILTERS;
 
@@ -117,7 +117,11 @@ fn read_chat(body: &Value) -> Result<Answer, Malformed> {
         let function = call.get("function").unwrap_or(&Value::Null);
         let arguments = arguments(text(function, "arguments"))
             .ok_or_else(|| Malformed::new("arguments that are no object".to_owned()))?;
-        parts.push(Said::Call { id: text(call, "id").to_owned(), name: text(function, "name").to_owned(), arguments });
+        parts.push(Said::Call {
+            id: text(call, "id").to_owned(),
+            name: text(function, "name").to_owned(),
+            arguments,
+        });
     }
     Ok(Answer { parts, ended: Ended::of_chat(text(choice, "finish_reason")) })
 }
@@ -142,7 +146,8 @@ fn read_messages(body: &Value) -> Result<Answer, Malformed> {
 fn read_gemini(body: &Value) -> Result<Answer, Malformed> {
     let Some(candidate) = list(body, "candidates").first() else {
         // A prompt that was blocked has no candidate.
-        let blocked = body.get("promptFeedback").is_some_and(|feedback| feedback.get("blockReason").is_some());
+        let blocked =
+            body.get("promptFeedback").is_some_and(|feedback| feedback.get("blockReason").is_some());
         let answer = Answer { parts: Vec::new(), ended: Ended::Filter };
         return if blocked { Ok(answer) } else { Err(Malformed::new("no candidate".to_owned())) };
     };
@@ -215,7 +220,7 @@ fn in_chat(parts: &[Said]) -> Value {
     let content = if said.is_empty() { Value::Null } else { said.into() };
     let mut message = json!({"role": "assistant", "content": content, "refusal": null});
     if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
+        put(&mut message, "tool_calls", calls.into());
     }
     message
 }

@@ -2,13 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::talk::{Choice, Members, Part, Talk, Tool, Turn, arguments, malformed};
+use super::talk::{Choice, Members, Part, Talk, Tool, Turn, arguments, malformed, put};
 use super::unsupported;
 use crate::refusal::Refusal;
 
 /// Members that change no answer.
 const HINTS: [&str; 9] = [
-    "model", "stream", "stream_options", "user", "metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier",
+    "model",
+    "stream",
+    "stream_options",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "prompt_cache_key",
+    "safety_identifier",
 ];
 
 pub(super) fn read(body: Value) -> Result<Talk, Refusal> {
@@ -32,7 +40,7 @@ pub(super) fn read(body: Value) -> Result<Talk, Refusal> {
     for tool in body.list("tools")? {
         talk.tools.push(read_tool(tool)?);
     }
-    talk.choice = body.take("tool_choice").map(read_choice).transpose()?;
+    talk.choice = body.take("tool_choice").as_ref().map(read_choice).transpose()?;
     for message in body.list("messages")? {
         read_message(message, &mut talk)?;
     }
@@ -55,8 +63,8 @@ fn read_tool(tool: Value) -> Result<Tool, Refusal> {
     Ok(read)
 }
 
-fn read_choice(choice: Value) -> Result<Choice, Refusal> {
-    match &choice {
+fn read_choice(choice: &Value) -> Result<Choice, Refusal> {
+    match choice {
         Value::String(text) if text == "auto" => Ok(Choice::Auto),
         Value::String(text) if text == "none" => Ok(Choice::Never),
         Value::String(text) if text == "required" => Ok(Choice::Any),
@@ -162,7 +170,7 @@ pub(super) fn write(talk: Talk, model: &str) -> Result<Value, Refusal> {
     let mut body = json!({"model": model, "messages": messages});
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
-            body[name] = value;
+            put(&mut body, name, value);
         }
     };
     set("max_completion_tokens", talk.most_output.map(Value::from));
@@ -171,12 +179,15 @@ pub(super) fn write(talk: Talk, model: &str) -> Result<Value, Refusal> {
     set("stop", (!talk.stop.is_empty()).then(|| talk.stop.into()));
     let tools: Vec<Value> = talk.tools.into_iter().map(written_tool).collect();
     set("tools", (!tools.is_empty()).then(|| tools.into()));
-    set("tool_choice", talk.choice.map(|choice| match choice {
-        Choice::Auto => json!("auto"),
-        Choice::Never => json!("none"),
-        Choice::Any => json!("required"),
-        Choice::Named(name) => json!({"type": "function", "function": {"name": name}}),
-    }));
+    set(
+        "tool_choice",
+        talk.choice.map(|choice| match choice {
+            Choice::Auto => json!("auto"),
+            Choice::Never => json!("none"),
+            Choice::Any => json!("required"),
+            Choice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+        }),
+    );
     if talk.stream {
         set("stream", Some(json!(true)));
         set("stream_options", Some(json!({"include_usage": true})));
@@ -187,10 +198,10 @@ pub(super) fn write(talk: Talk, model: &str) -> Result<Value, Refusal> {
 fn written_tool(tool: Tool) -> Value {
     let mut function = json!({"name": tool.name});
     if let Some(description) = tool.description {
-        function["description"] = description.into();
+        put(&mut function, "description", description.into());
     }
     if let Some(parameters) = tool.parameters {
-        function["parameters"] = parameters;
+        put(&mut function, "parameters", parameters);
     }
     json!({"type": "function", "function": function})
 }
@@ -204,13 +215,15 @@ fn written_answer(turn: &Turn) -> Result<Value, Refusal> {
             Part::Call { id, name, arguments } => calls.push(json!({
                 "id": id, "type": "function", "function": {"name": name, "arguments": arguments.to_string()},
             })),
-            Part::Image { .. } | Part::Result { .. } => return Err(unsupported("what the model is said to have sent")),
+            Part::Image { .. } | Part::Result { .. } => {
+                return Err(unsupported("what the model is said to have sent"));
+            }
         }
     }
     let content = if text.is_empty() { Value::Null } else { text.into() };
     let mut message = json!({"role": "assistant", "content": content});
     if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
+        put(&mut message, "tool_calls", calls.into());
     }
     Ok(message)
 }
@@ -221,7 +234,9 @@ fn written_user(turn: &Turn, messages: &mut Vec<Value>) -> Result<(), Refusal> {
         match part {
             Part::Text(text) => parts.push(json!({"type": "text", "text": text})),
             Part::Image { media, data } => {
-                parts.push(json!({"type": "image_url", "image_url": {"url": format!("data:{media};base64,{data}")}}));
+                parts.push(
+                    json!({"type": "image_url", "image_url": {"url": format!("data:{media};base64,{data}")}}),
+                );
             }
             // The results stand before anything else that is said to them.
             Part::Result { id, text, .. } => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::talk::{Choice, Members, Part, Talk, Tool, Turn, malformed};
+use super::talk::{Choice, Members, Part, Talk, Tool, Turn, malformed, put};
 use super::unsupported;
 use crate::refusal::Refusal;
 
@@ -129,8 +129,8 @@ impl Calls {
         id
     }
 
-    fn answered(&mut self, name: &str, id: Option<String>) -> Option<String> {
-        let is_it = |(other, open): &(String, String)| id.as_ref().map_or(other == name, |id| id == open);
+    fn answered(&mut self, name: &str, id: Option<&String>) -> Option<String> {
+        let is_it = |(other, open): &(String, String)| id.map_or(other == name, |id| id == open);
         let at = self.open.iter().position(is_it)?;
         Some(self.open.remove(at).1)
     }
@@ -163,9 +163,9 @@ fn read_part(part: Value, calls: &mut Calls) -> Result<Option<Part>, Refusal> {
     } else if let Some(response) = part.take("functionResponse") {
         let mut response = Members::of(response, "a function response")?;
         let name = response.needed("name")?;
-        let id = calls.answered(&name, response.text("id")?);
+        let id = calls.answered(&name, response.text("id")?.as_ref());
         let id = id.ok_or_else(|| malformed("a function response", "belongs to no call"))?;
-        let (text, failed) = result_text(response.take("response").unwrap_or_default());
+        let (text, failed) = result_text(&response.take("response").unwrap_or_default());
         response.done()?;
         Part::Result { id, text, failed }
     } else {
@@ -176,8 +176,8 @@ fn read_part(part: Value, calls: &mut Calls) -> Result<Option<Part>, Refusal> {
 }
 
 /// What a function answered, as text. An object with nothing but `result` or `error` is how a text is written.
-fn result_text(response: Value) -> (String, bool) {
-    let only = |name: &str| match &response {
+fn result_text(response: &Value) -> (String, bool) {
+    let only = |name: &str| match response {
         Value::Object(members) if members.len() == 1 => members.get(name).and_then(Value::as_str),
         _ => None,
     };
@@ -195,7 +195,7 @@ pub(super) fn write(talk: Talk) -> Result<Value, Refusal> {
     }
     let mut body = json!({"contents": contents});
     if !talk.system.is_empty() {
-        body["systemInstruction"] = json!({"parts": [{"text": talk.system.join("\n\n")}]});
+        put(&mut body, "systemInstruction", json!({"parts": [{"text": talk.system.join("\n\n")}]}));
     }
     let mut config = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
@@ -208,11 +208,11 @@ pub(super) fn write(talk: Talk) -> Result<Value, Refusal> {
     set("topP", talk.top_p.map(Value::from));
     set("stopSequences", (!talk.stop.is_empty()).then(|| talk.stop.into()));
     if !config.is_empty() {
-        body["generationConfig"] = config.into();
+        put(&mut body, "generationConfig", config.into());
     }
     if !talk.tools.is_empty() {
         let functions: Vec<Value> = talk.tools.into_iter().map(written_function).collect();
-        body["tools"] = json!([{"functionDeclarations": functions}]);
+        put(&mut body, "tools", json!([{"functionDeclarations": functions}]));
     }
     if let Some(choice) = talk.choice {
         let calling = match choice {
@@ -221,7 +221,7 @@ pub(super) fn write(talk: Talk) -> Result<Value, Refusal> {
             Choice::Any => json!({"mode": "ANY"}),
             Choice::Named(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
         };
-        body["toolConfig"] = json!({"functionCallingConfig": calling});
+        put(&mut body, "toolConfig", json!({"functionCallingConfig": calling}));
     }
     Ok(body)
 }
@@ -229,10 +229,10 @@ pub(super) fn write(talk: Talk) -> Result<Value, Refusal> {
 fn written_function(tool: Tool) -> Value {
     let mut function = json!({"name": tool.name});
     if let Some(description) = tool.description {
-        function["description"] = description.into();
+        put(&mut function, "description", description.into());
     }
     if let Some(parameters) = tool.parameters {
-        function["parametersJsonSchema"] = parameters;
+        put(&mut function, "parametersJsonSchema", parameters);
     }
     function
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::talk::{Choice, Members, Part, Talk, Tool, Turn, malformed};
+use super::talk::{Choice, Members, Part, Talk, Tool, Turn, malformed, put};
 use super::unsupported;
 use crate::refusal::Refusal;
 
@@ -125,13 +125,13 @@ fn block(block: Value) -> Result<Part, Refusal> {
     Ok(read)
 }
 
-pub(super) fn write(talk: Talk, model: &str, most_output: Option<u64>) -> Result<Value, Refusal> {
+pub(super) fn write(talk: Talk, model: &str, most_output: Option<u64>) -> Value {
     let messages: Vec<Value> = talk.turns.iter().map(written).collect();
     let most = talk.most_output.or(most_output).unwrap_or(MOST_OUTPUT);
     let mut body = json!({"model": model, "max_tokens": most, "messages": messages});
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
-            body[name] = value;
+            put(&mut body, name, value);
         }
     };
     set("system", (!talk.system.is_empty()).then(|| talk.system.join("\n\n").into()));
@@ -140,21 +140,24 @@ pub(super) fn write(talk: Talk, model: &str, most_output: Option<u64>) -> Result
     set("stop_sequences", (!talk.stop.is_empty()).then(|| talk.stop.into()));
     let tools: Vec<Value> = talk.tools.into_iter().map(written_tool).collect();
     set("tools", (!tools.is_empty()).then(|| tools.into()));
-    set("tool_choice", talk.choice.map(|choice| match choice {
-        Choice::Auto => json!({"type": "auto"}),
-        Choice::Never => json!({"type": "none"}),
-        Choice::Any => json!({"type": "any"}),
-        Choice::Named(name) => json!({"type": "tool", "name": name}),
-    }));
-    set("stream", talk.stream.then(|| json!(true)));
-    Ok(body)
+    set(
+        "tool_choice",
+        talk.choice.map(|choice| match choice {
+            Choice::Auto => json!({"type": "auto"}),
+            Choice::Never => json!({"type": "none"}),
+            Choice::Any => json!({"type": "any"}),
+            Choice::Named(name) => json!({"type": "tool", "name": name}),
+        }),
+    );
+    set("stream", talk.stream.then_some(Value::Bool(true)));
+    body
 }
 
 fn written_tool(tool: Tool) -> Value {
     let schema = tool.parameters.unwrap_or_else(|| json!({"type": "object"}));
     let mut written = json!({"name": tool.name, "input_schema": schema});
     if let Some(description) = tool.description {
-        written["description"] = description.into();
+        put(&mut written, "description", description.into());
     }
     written
 }
@@ -183,7 +186,7 @@ fn written_block(part: &Part) -> Value {
         Part::Result { id, text, failed } => {
             let mut result = json!({"type": "tool_result", "tool_use_id": id, "content": text});
             if *failed {
-                result["is_error"] = true.into();
+                put(&mut result, "is_error", true.into());
             }
             result
         }

@@ -29,11 +29,22 @@ pub(super) struct Turn {
 pub(super) enum Part {
     Text(String),
     /// A picture in base64.
-    Image { media: String, data: String },
+    Image {
+        media: String,
+        data: String,
+    },
     /// The model calls a function. The arguments are an object.
-    Call { id: String, name: String, arguments: Value },
+    Call {
+        id: String,
+        name: String,
+        arguments: Value,
+    },
     /// What the function answered.
-    Result { id: String, text: String, failed: bool },
+    Result {
+        id: String,
+        text: String,
+        failed: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -171,6 +182,13 @@ impl Members {
             Some((name, _)) => Err(unsupported(&format!("`{name}` of {}", self.what))),
             None => Ok(()),
         }
+    }
+}
+
+/// Sets a member of an object.
+pub(super) fn put(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = object {
+        members.insert(name.to_owned(), value);
     }
 }
 

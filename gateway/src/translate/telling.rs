@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Frame;
 use super::answer::{Ended, Said, chat_usage, gemini_usage, in_gemini, messages_usage};
 use super::deltas::Delta;
-use super::talk::arguments;
+use super::talk::{arguments, put};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -66,38 +66,38 @@ impl Telling {
             }
         };
         self.begin_chat(out);
-        let chunk = self.chunk(&written, Value::Null);
+        let chunk = self.chunk(&written, &Value::Null);
         data(&chunk, out);
     }
 
     fn begin_chat(&mut self, out: &mut String) {
         if !std::mem::replace(&mut self.began, true) {
-            let chunk = self.chunk(&json!({"role": "assistant", "content": ""}), Value::Null);
+            let chunk = self.chunk(&json!({"role": "assistant", "content": ""}), &Value::Null);
             data(&chunk, out);
         }
     }
 
     fn end_chat(&mut self, ended: Ended, usage: &Usage, out: &mut String) {
         self.begin_chat(out);
-        let chunk = self.chunk(&json!({}), ended.in_chat().into());
+        let chunk = self.chunk(&json!({}), &ended.in_chat().into());
         data(&chunk, out);
         if self.frame.usage {
-            let mut chunk = self.chunk(&json!({}), Value::Null);
-            chunk["choices"] = json!([]);
-            chunk["usage"] = chat_usage(usage);
+            let mut chunk = self.chunk(&json!({}), &Value::Null);
+            put(&mut chunk, "choices", json!([]));
+            put(&mut chunk, "usage", chat_usage(usage));
             data(&chunk, out);
         }
         out.push_str("data: [DONE]\n\n");
     }
 
-    fn chunk(&self, delta: &Value, finish: Value) -> Value {
+    fn chunk(&self, delta: &Value, finish: &Value) -> Value {
         let mut chunk = json!({
             "id": format!("chatcmpl-{}", self.frame.id), "object": "chat.completion.chunk",
             "created": self.frame.created, "model": self.frame.model,
             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
         });
         if self.frame.usage {
-            chunk["usage"] = Value::Null;
+            put(&mut chunk, "usage", Value::Null);
         }
         chunk
     }
@@ -146,7 +146,11 @@ impl Telling {
 
     fn block_delta(&self, delta: &Value, out: &mut String) {
         let index = self.count.saturating_sub(1);
-        named("content_block_delta", &json!({"type": "content_block_delta", "index": index, "delta": delta}), out);
+        named(
+            "content_block_delta",
+            &json!({"type": "content_block_delta", "index": index, "delta": delta}),
+            out,
+        );
     }
 
     fn close_block(&mut self, out: &mut String) {
@@ -186,7 +190,8 @@ impl Telling {
 
     /// Gemini has no call in pieces: it is sent when all of it is there.
     fn close_call(&mut self, out: &mut String) {
-        if let Open::Call { id, name, arguments: written } = std::mem::replace(&mut self.open, Open::Nothing) {
+        if let Open::Call { id, name, arguments: written } = std::mem::replace(&mut self.open, Open::Nothing)
+        {
             let arguments = arguments(&written).unwrap_or_else(|| json!({}));
             let chunk = self.content(&in_gemini(&Said::Call { id, name, arguments }));
             data(&chunk, out);
@@ -202,9 +207,12 @@ impl Telling {
 
     fn end_gemini(&mut self, ended: Ended, usage: &Usage, out: &mut String) {
         self.close_call(out);
-        let mut chunk = self.content(&json!({"text": ""}));
-        chunk["candidates"][0]["finishReason"] = ended.in_gemini().into();
-        chunk["usageMetadata"] = gemini_usage(usage);
+        let candidate = json!({
+            "content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": ended.in_gemini(), "index": 0,
+        });
+        let mut chunk = self.content(&Value::Null);
+        put(&mut chunk, "candidates", json!([candidate]));
+        put(&mut chunk, "usageMetadata", gemini_usage(usage));
         data(&chunk, out);
     }
 }

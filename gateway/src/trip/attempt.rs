@@ -54,7 +54,12 @@ impl Trip {
         let first_by = if stream { by.min(since + millis(limits.first_token_ms)) } else { by };
         let outgoing = Outgoing {
             supplier: &choice.stop.supplier,
-            address: dialect::address(choice.spoken, provider.base_url.as_str(), choice.stop.model.as_str(), stream),
+            address: dialect::address(
+                choice.spoken,
+                provider.base_url.as_str(),
+                choice.stop.model.as_str(),
+                stream,
+            ),
             headers: &self.headers,
             body: self.body(choice),
             stream,
@@ -70,8 +75,14 @@ impl Trip {
             return Ok(Opened::Whole { head, body, meter });
         }
         let source = Source::new(response, options.most_event);
-        let mut streaming =
-            Streaming { source, meter, early: Vec::new(), ended: false, between: millis(limits.between_tokens_ms), by };
+        let mut streaming = Streaming {
+            source,
+            meter,
+            early: Vec::new(),
+            ended: false,
+            between: millis(limits.between_tokens_ms),
+            by,
+        };
         streaming.begin(first_by, options.most_event).await?;
         if let Some(flying) = &mut self.flying {
             flying.first_token = Some(Instant::now());

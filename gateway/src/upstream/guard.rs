@@ -5,19 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::Trouble;
-
 /// An address of the inner network.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` leads to no public address, and only those may be called")]
 struct NotPublic(String);
 
 /// Refuses an address that names a host of the inner network by number. Names are looked at when they are looked up.
-pub(super) fn check(url: &Url) -> Result<(), Trouble> {
+pub(super) fn check(url: &Url) -> Result<(), String> {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
-        Ok(address) if !is_public(address) => Err(Trouble::Address(NotPublic(host.to_owned()).to_string())),
+        Ok(address) if !is_public(address) => Err(NotPublic(host.to_owned()).to_string()),
         _ => Ok(()),
     }
 }
@@ -88,9 +86,27 @@ mod tests {
     #[test]
     fn only_public_addresses_are_public() {
         for inner in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
-            "192.0.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "fd12::1",
-            "ff02::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:a00:1::", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "192.0.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:a00:1::",
+            "2001:db8::1",
         ] {
             assert!(!is_public(inner.parse().unwrap()), "{inner}");
         }
@@ -104,7 +120,10 @@ mod tests {
         for url in ["http://127.0.0.1:1/", "http://[::1]/", "http://0x7f.1/", "http://2130706433/"] {
             assert!(check(&url.parse().unwrap()).is_err(), "{url}");
         }
-        assert!(check(&"http://localhost/".parse().unwrap()).is_ok(), "a name is judged when it is looked up");
+        assert!(
+            check(&"http://localhost/".parse().unwrap()).is_ok(),
+            "a name is judged when it is looked up"
+        );
         assert!(PublicOnly.resolve("localhost".parse().unwrap()).await.is_err());
     }
 }

@@ -48,12 +48,12 @@ impl Trouble {
     }
 
     pub(super) fn sending(error: reqwest::Error) -> Self {
-        let text = described(error.without_url());
+        let text = described(&error.without_url());
         Self::Unreachable(text)
     }
 
     pub(super) fn receiving(error: reqwest::Error) -> Self {
-        Self::Cut(described(error.without_url()))
+        Self::Cut(described(&error.without_url()))
     }
 
     /// The HTTP status that it came with or stands for.
@@ -78,7 +78,7 @@ impl Trouble {
             Self::Answered { .. } | Self::Reported(_) => match self.status().unwrap_or_default() {
                 429 => FailureReason::ProviderRateLimited,
                 // What a provider has against our credential is nothing that the client could change.
-                300..400 | 401..=403 | 408 | 409 | 500.. => FailureReason::ProviderError,
+                300..=399 | 401..=403 | 408 | 409 | 500.. => FailureReason::ProviderError,
                 _ => FailureReason::InvalidRequest,
             },
         }
@@ -107,9 +107,7 @@ impl Trouble {
 
     /// Whether the same provider may do better in a moment.
     pub(crate) fn may_heal(&self) -> bool {
-        self.is_passing()
-            && !matches!(self, Self::Address(_))
-            && !matches!(self.status(), Some(401..=404))
+        self.is_passing() && !matches!(self, Self::Address(_)) && !matches!(self.status(), Some(401..=404))
     }
 
     /// Whether it speaks against the provider or the credential: then it counts for the circuit breaker.
@@ -132,7 +130,9 @@ impl Trouble {
         let tell = |status, message: &str| Refusal::new(status, code, message.to_owned());
         match self {
             Self::TimedOut(Late::FirstToken) => tell(504, "the provider did not begin to answer in time"),
-            Self::TimedOut(Late::BetweenTokens) => tell(504, "the provider stopped in the middle of its answer"),
+            Self::TimedOut(Late::BetweenTokens) => {
+                tell(504, "the provider stopped in the middle of its answer")
+            }
             Self::TimedOut(Late::Total) => tell(504, "the call took longer than it may"),
             Self::Cut(_) => tell(502, "the provider's answer was cut off"),
             Self::Malformed(_) => tell(502, "the provider's answer cannot be read"),
@@ -165,9 +165,13 @@ impl Trouble {
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Address(text) | Self::Unreachable(text) | Self::Cut(text) | Self::Malformed(text) => f.write_str(text),
+            Self::Address(text) | Self::Unreachable(text) | Self::Cut(text) | Self::Malformed(text) => {
+                f.write_str(text)
+            }
             Self::TimedOut(late) => write!(f, "too late: {late:?}"),
-            Self::Answered { head, reported, .. } => write!(f, "{} {}: {}", head.status, reported.code, reported.message),
+            Self::Answered { head, reported, .. } => {
+                write!(f, "{} {}: {}", head.status, reported.code, reported.message)
+            }
             Self::Reported(reported) => write!(f, "{}: {}", reported.code, reported.message),
         }
     }
@@ -180,7 +184,7 @@ impl From<Malformed> for Trouble {
 }
 
 /// An error with its causes, without an address that might tell a secret.
-fn described(error: reqwest::Error) -> String {
+fn described(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

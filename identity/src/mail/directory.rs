@@ -43,6 +43,27 @@ impl Directory {
             .map_err(io::Error::other)??;
         Ok(())
     }
+
+    pub(super) async fn forget(&self, address: &str) -> Result<(), MailError> {
+        let (path, digest) = (self.path.clone(), digest(address));
+        tokio::task::spawn_blocking(move || remove(&path, &digest)).await.map_err(io::Error::other)??;
+        Ok(())
+    }
+}
+
+/// Removes the mails of one address, whole or not.
+fn remove(directory: &Path, digest: &str) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if name.ends_with(&format!("-{digest}")) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file beside its place and moves it there when it is whole, so that a reader never sees half of one.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 /// Fewest characters.
@@ -89,8 +90,14 @@ pub enum WeakPassword {
     Email,
 }
 
+/// A text in the one form that all ways to type it have in common (NFKC): an `ü` is an `ü`, whether the keyboard sends one
+/// character for it or two.
+pub(super) fn normal(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.nfkc().collect())
+}
+
 /// A password that somebody has chosen and may: 12 to 128 characters of any kind, not one of the commonest, not a
-/// pattern of a few characters, not the email address.
+/// pattern of a few characters, not the email address. It is kept in its normal form.
 pub struct NewPassword(Zeroizing<String>);
 
 impl NewPassword {
@@ -103,6 +110,7 @@ impl NewPassword {
         if text.len() > 4 * LONGEST {
             return Err(WeakPassword::TooLong);
         }
+        let text = normal(text);
         match text.chars().count() {
             ..SHORTEST => return Err(WeakPassword::TooShort),
             SHORTEST..=LONGEST => {}
@@ -118,7 +126,7 @@ impl NewPassword {
         if !email.is_empty() && (*lower == email || *lower == name) {
             return Err(WeakPassword::Email);
         }
-        Ok(Self(Zeroizing::new(text.to_owned())))
+        Ok(Self(text))
     }
 
     /// The password itself.
@@ -176,9 +184,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_chosen_is_kept_as_it_is_or_refused(text in any::<String>(), email in any::<String>()) {
+        fn whatever_is_chosen_is_kept_in_its_normal_form_or_refused(text in any::<String>(), email in any::<String>()) {
             if let Ok(password) = NewPassword::new(&text, &email) {
-                prop_assert_eq!(password.as_str(), text);
+                let (once, twice) = (normal(&text), normal(password.as_str()));
+                prop_assert_eq!(password.as_str(), once.as_str());
+                prop_assert_eq!(password.as_str(), twice.as_str());
             }
         }
     }

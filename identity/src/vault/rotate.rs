@@ -158,7 +158,7 @@ impl Vault {
         .execute(&self.0.pool)
         .await;
         match retired {
-            Ok(done) if done.rows_affected() == 0 => Err(VaultError::UnknownMaster { version }),
+            Ok(done) if done.rows_affected() == 0 => Err(VaultError::NoMaster { version }),
             Ok(_) => self.0.write_anew("identity.data_keys").await,
             Err(error)
                 if error.as_database_error().and_then(|error| error.constraint())

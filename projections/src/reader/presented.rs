@@ -45,7 +45,8 @@ pub struct PresentedInvitation {
 
 impl Reader {
     /// The key with this public half; `None` where there is none, or where two tenants have one, of which neither is
-    /// preferred.
+    /// preferred. How it ends is read in the journal as far as the read model has not got there, so that a revocation
+    /// holds however far behind that is.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -53,7 +54,7 @@ impl Reader {
         let rows = sqlx::query!(
             r#"SELECT key.tenant_id, tenant.slug, tenant.status, key.digest, key.application_id, key.key_id,
                    key.public_id, key.environment, key.scopes, key.addresses, key.expires_at, key.revoked_at,
-                   key.created_at
+                   key.created_at, later.revoked_at AS revoked_later, later.expires_at AS expires_later
                FROM (SELECT set_config('app.public_key', $1, true) AS public_id OFFSET 0) AS presented
                JOIN LATERAL (
                    SELECT * FROM api_keys WHERE public_id = presented.public_id LIMIT 2 OFFSET 0
@@ -64,7 +65,18 @@ impl Reader {
                JOIN LATERAL (
                    SELECT slug, status FROM tenants
                    WHERE tenant_id = scope.tenant_id AND partition = key.partition OFFSET 0
-               ) AS tenant ON true"#,
+               ) AS tenant ON true
+               JOIN LATERAL (
+                   SELECT min(recorded_at) FILTER (WHERE event_type = 'key_revoked') AS revoked_at,
+                       min((payload->>'at')::timestamptz) FILTER (WHERE event_type = 'key_expires') AS expires_at
+                   FROM journal.events
+                   WHERE aggregate_id = key.application_id AND partition = key.partition
+                       AND tenant_id = scope.tenant_id
+                       AND sequence > (SELECT application.sequence FROM applications AS application
+                           WHERE application.tenant_id = scope.tenant_id AND application.partition = key.partition
+                               AND application.application_id = key.application_id)
+                       AND event_type IN ('key_revoked', 'key_expires') AND payload->>'key' = key.key_id::text
+               ) AS later ON true"#,
             public_id.as_str()
         )
         .fetch_all(&self.pool)
@@ -79,8 +91,8 @@ impl Reader {
             environment: row.environment,
             scopes: row.scopes,
             addresses: row.addresses,
-            expires_at: row.expires_at,
-            revoked_at: row.revoked_at,
+            expires_at: row.expires_later.or(row.expires_at),
+            revoked_at: row.revoked_at.or(row.revoked_later),
             created_at: row.created_at,
         };
         Ok(Some(PresentedKey {

@@ -17,23 +17,23 @@ use crate::resource::ApplicationBody;
 pub struct ChangeApplication {
     /// Its name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Checkout 2")]
+    #[schema(value_type = Option<String>, format = "label", example = "Checkout 2")]
     pub name: Option<Field<Label>>,
     /// What it is for.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "description")]
     pub description: Clearable<Description>,
     /// What kind it is.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "label")]
     pub category: Clearable<Label>,
     /// The address of its icon.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "web-address")]
     pub icon: Clearable<WebAddress>,
     /// What it was made from.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "label")]
     pub template: Clearable<Label>,
     /// The caller's own facts, all of them.
     #[serde(default)]

@@ -16,23 +16,23 @@ use crate::resource::ApplicationBody;
 #[serde(deny_unknown_fields)]
 pub struct CreateApplication {
     /// Its name.
-    #[schema(value_type = String, example = "Checkout")]
+    #[schema(value_type = String, format = "label", example = "Checkout")]
     pub name: Field<Label>,
     /// What it is for.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Takes the payments of the web shop.")]
+    #[schema(value_type = Option<String>, format = "description", example = "Takes the payments of the web shop.")]
     pub description: Option<Field<Description>>,
     /// What kind it is, in the tenant's own words.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "payments")]
+    #[schema(value_type = Option<String>, format = "label", example = "payments")]
     pub category: Option<Field<Label>>,
     /// The address of its icon.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "https://acme.example/checkout.svg")]
+    #[schema(value_type = Option<String>, format = "web-address", example = "https://acme.example/checkout.svg")]
     pub icon: Option<Field<WebAddress>>,
     /// What it was made from, in the tenant's own words.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "web-shop")]
+    #[schema(value_type = Option<String>, format = "label", example = "web-shop")]
     pub template: Option<Field<Label>>,
     /// The caller's own facts.
     #[serde(default)]

@@ -34,10 +34,10 @@ const USUAL_OVERLAP: u32 = 24 * 60 * 60;
 pub struct IssueKey {
     /// `live` (as where nothing is said) or `test`: the second word of the key, for people who see it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "live")]
+    #[schema(value_type = Option<String>, format = "environment", example = "live")]
     pub environment: Option<Field<Environment>>,
     /// What it may do: `read`, `audit`, `transact`, `administer`, `execute`. None includes another.
-    #[schema(value_type = Vec<String>, example = json!(["read", "transact"]))]
+    #[schema(value_type = Vec<String>, format = "scope", min_items = 1, example = json!(["read", "transact"]))]
     pub scopes: Vec<Field<Scope>>,
     /// When it ends by itself.
     #[serde(default)]
@@ -45,7 +45,7 @@ pub struct IssueKey {
     pub expires_at: Option<Field<DateTime<Utc>>>,
     /// From where it may be used: addresses or networks such as `192.0.2.0/24`; from everywhere where there are none.
     #[serde(default)]
-    #[schema(value_type = Vec<String>, example = json!(["192.0.2.0/24"]))]
+    #[schema(value_type = Vec<String>, format = "network", max_items = 32, example = json!(["192.0.2.0/24"]))]
     pub addresses: Vec<Field<Network>>,
 }
 
@@ -87,7 +87,7 @@ fn draw(environment: Environment) -> Result<ApiKey, Problem> {
 #[into_params(parameter_in = Query)]
 pub struct ListKeys {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]

@@ -17,7 +17,7 @@ use crate::resource::PersonBody;
 #[into_params(parameter_in = Query)]
 pub struct BootstrapLink {
     /// The token of the link.
-    #[param(value_type = String)]
+    #[param(value_type = String, format = "secret")]
     token: Secret,
 }
 
@@ -30,14 +30,14 @@ impl Parameters for BootstrapLink {
 #[serde(deny_unknown_fields)]
 pub struct Bootstrap {
     /// The address. It is not confirmed by mail: who has the link has the server.
-    #[schema(value_type = String, example = "root@example.com")]
+    #[schema(value_type = String, format = "mail-address", example = "root@example.com")]
     pub email: Field<Email>,
     /// The password: 12 to 128 characters, not one of the commonest.
     #[schema(value_type = String, min_length = 12, max_length = 128, example = "seven quiet otters")]
     pub password: Secret,
     /// What others read.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Grace Hopper")]
+    #[schema(value_type = Option<String>, format = "label", example = "Grace Hopper")]
     pub name: Option<Field<domain::Label>>,
 }
 

@@ -47,10 +47,10 @@ pub async fn start(Asks { query, visitor }: Asks<Start>, ProviderAt(provider): P
 #[into_params(parameter_in = Query)]
 pub struct Callback {
     /// What the way out was marked with.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "secret")]
     state: Option<Secret>,
     /// The code to be exchanged.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "secret")]
     code: Option<Secret>,
     /// Why there is no code.
     error: Option<String>,

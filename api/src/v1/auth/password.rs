@@ -17,7 +17,7 @@ use crate::resource::AcceptedBody;
 #[serde(deny_unknown_fields)]
 pub struct Forgot {
     /// The address.
-    #[schema(value_type = String, example = "ada@example.com")]
+    #[schema(value_type = String, format = "mail-address", example = "ada@example.com")]
     pub email: Field<Email>,
 }
 
@@ -31,7 +31,7 @@ impl Document for Forgot {}
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn forgot(Anonymous { body, visitor }: Anonymous<Forgot>) -> Answer {
-    visitor.try_account(&visitor.people().index(&body.email.0).await?)?;
+    visitor.try_letter(&visitor.people().index(&body.email.0).await?)?;
     visitor.people().forgot(body.email.0)?;
     answer::written(StatusCode::ACCEPTED, None, false, &AcceptedBody::mail())
 }
@@ -41,7 +41,7 @@ pub async fn forgot(Anonymous { body, visitor }: Anonymous<Forgot>) -> Answer {
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// The token, as it stands in the mail.
-    #[schema(value_type = String, example = "q2Jr0x9f...")]
+    #[schema(value_type = String, format = "secret", example = "q2Jr0x9f...")]
     pub token: Secret,
     /// The new password: 12 to 128 characters, not one of the commonest.
     #[schema(value_type = String, min_length = 12, max_length = 128, example = "eight quiet otters")]

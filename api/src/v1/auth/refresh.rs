@@ -16,7 +16,7 @@ use crate::session;
 pub struct Refresh {
     /// The refresh token of the last sign-in or refresh.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Zk1v8u...")]
+    #[schema(value_type = Option<String>, format = "secret", example = "Zk1v8u...")]
     pub refresh_token: Option<Secret>,
 }
 
@@ -35,8 +35,15 @@ pub async fn refresh(Anonymous { body, visitor }: Anonymous<Refresh>) -> Answer 
         Some(token) => (token, false),
         None => (visitor.refresh_cookie()?.ok_or_else(missing)?, true),
     };
-    let step = visitor.people().refresh(&token, visitor.origin()).await?;
-    session::answer(step, cookies)
+    match visitor.people().refresh(&token, visitor.origin()).await {
+        Ok(step) => session::answer(step, cookies),
+        Err(problem) => {
+            if problem.code == code::REFRESH_TOKEN_INVALID {
+                visitor.refused()?;
+            }
+            Err(problem)
+        }
+    }
 }
 
 fn missing() -> Problem {

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::answer::Answer;
 use crate::extract::{Anonymous, Document};
+use crate::people::Step;
 use crate::person::{Proof, Secret};
 use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::SignInBody;
@@ -15,15 +16,15 @@ use crate::session;
 #[serde(deny_unknown_fields)]
 pub struct SecondFactor {
     /// The token that the first step gave. It is good for one try.
-    #[schema(value_type = String, example = "q2Jr0x9f...")]
+    #[schema(value_type = String, format = "secret", example = "q2Jr0x9f...")]
     pub token: Secret,
     /// The six digits that the authenticator shows.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "492039")]
+    #[schema(value_type = Option<String>, format = "secret", example = "492039")]
     pub code: Option<Secret>,
     /// A recovery code; it is used up.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "7K3F-9QXM")]
+    #[schema(value_type = Option<String>, format = "secret", example = "7K3F-9QXM")]
     pub recovery_code: Option<Secret>,
     /// Give the tokens as cookies that no script can read, for browsers.
     #[serde(default)]
@@ -55,5 +56,10 @@ pub async fn second_factor(Anonymous { body, visitor }: Anonymous<SecondFactor>)
     let SecondFactor { token, code, recovery_code, cookies } = body;
     let proof = proof(code, recovery_code)?;
     let step = visitor.people().second_step(&token, &proof, visitor.origin()).await?;
+    if let Step::SignedIn(tokens) = &step
+        && let Ok(Some(index)) = visitor.people().index_of(tokens.user).await
+    {
+        visitor.welcome(&index, &step);
+    }
     session::answer(step, cookies)
 }

@@ -16,10 +16,10 @@ use crate::session;
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// The address.
-    #[schema(value_type = String, example = "ada@example.com")]
+    #[schema(value_type = String, format = "mail-address", example = "ada@example.com")]
     pub email: Field<Email>,
     /// The password.
-    #[schema(value_type = String, example = "seven quiet otters")]
+    #[schema(value_type = String, format = "secret", example = "seven quiet otters")]
     pub password: Secret,
     /// Give the tokens as cookies that no script can read, for browsers.
     #[serde(default)]
@@ -39,5 +39,6 @@ pub async fn sign_in(Anonymous { body, visitor }: Anonymous<SignIn>) -> Answer {
     let index = visitor.people().index(&body.email.0).await?;
     visitor.try_account(&index)?;
     let step = visitor.people().sign_in(&index, &body.password, visitor.origin()).await?;
+    visitor.welcome(&index, &step);
     session::answer(step, body.cookies)
 }

@@ -16,17 +16,17 @@ use crate::resource::{AcceptedBody, PersonBody};
 #[serde(deny_unknown_fields)]
 pub struct SignUp {
     /// The address; it is confirmed by mail.
-    #[schema(value_type = String, example = "ada@example.com")]
+    #[schema(value_type = String, format = "mail-address", example = "ada@example.com")]
     pub email: Field<Email>,
     /// The password: 12 to 128 characters, not one of the commonest.
     #[schema(value_type = String, min_length = 12, max_length = 128, example = "seven quiet otters")]
     pub password: Secret,
     /// What others read.
-    #[schema(value_type = String, example = "Ada Lovelace")]
+    #[schema(value_type = String, format = "label", example = "Ada Lovelace")]
     pub name: Field<domain::Label>,
     /// The language that is preferred, such as `en` or `de-AT`.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "en-GB")]
+    #[schema(value_type = Option<String>, format = "locale", example = "en-GB")]
     pub locale: Option<Field<Locale>>,
 }
 
@@ -42,9 +42,9 @@ impl Document for SignUp {}
 ))]
 pub async fn sign_up(Anonymous { body, visitor }: Anonymous<SignUp>) -> Answer {
     let SignUp { email, password, name, locale } = body;
-    visitor.try_account(&visitor.people().index(&email.0).await?)?;
+    visitor.try_letter(&visitor.people().index(&email.0).await?)?;
     let locale = locale.map(|locale| locale.0);
-    visitor.people().sign_up(email.0, &password, name.0, locale)?;
+    visitor.people().sign_up(email.0, &password, name.0, locale).await?;
     answer::written(StatusCode::ACCEPTED, None, false, &AcceptedBody::mail())
 }
 
@@ -53,7 +53,7 @@ pub async fn sign_up(Anonymous { body, visitor }: Anonymous<SignUp>) -> Answer {
 #[serde(deny_unknown_fields)]
 pub struct VerifyEmail {
     /// The token, as it stands in the mail.
-    #[schema(value_type = String, example = "q2Jr0x9f...")]
+    #[schema(value_type = String, format = "secret", example = "q2Jr0x9f...")]
     pub token: Secret,
 }
 

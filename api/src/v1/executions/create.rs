@@ -94,7 +94,9 @@ pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
 /// What the gateway refuses, as a problem.
 fn refused(status: u16, headers: &[(String, String)], said: &Value) -> Problem {
     let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let code = Code::named(text("/error/code")).unwrap_or(match status {
+    // A code of the gateway's may be the name of something else here.
+    let named = Code::named(text("/error/code")).filter(|code| code.status.as_u16() == status);
+    let code = named.unwrap_or(match status {
         429 => code::PROVIDER_RATE_LIMITED,
         504 => code::PROVIDER_TIMEOUT,
         400..500 => code::CALL_REFUSED,

@@ -15,7 +15,7 @@ use crate::problem::ProblemBody;
 pub struct ChangePassword {
     /// The present password, where there is one.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "seven quiet otters")]
+    #[schema(value_type = Option<String>, format = "secret", example = "seven quiet otters")]
     pub current: Option<Secret>,
     /// The new one: 12 to 128 characters, not one of the commonest.
     #[schema(value_type = String, min_length = 12, max_length = 128, example = "eight quiet otters")]
@@ -31,6 +31,7 @@ impl Document for ChangePassword {}
 ))]
 pub async fn change(Person { body, user, session, visitor }: Person<ChangePassword>) -> Answer {
     let ChangePassword { current, new } = body;
+    visitor.try_proof(user)?;
     visitor.people().change_password(user, session, current.as_ref(), &new, visitor.origin()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

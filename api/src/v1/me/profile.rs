@@ -29,15 +29,15 @@ pub async fn get(asks: PersonAsks<NoQuery>) -> Answer {
 pub struct ChangeProfile {
     /// What others read.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Ada King")]
+    #[schema(value_type = Option<String>, format = "label", example = "Ada King")]
     pub name: Option<Field<Label>>,
     /// The address of a picture.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "https://example.com/ada.png")]
+    #[schema(value_type = Option<String>, format = "web-address", example = "https://example.com/ada.png")]
     pub avatar: Clearable<WebAddress>,
     /// The language that is preferred.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "en-GB")]
+    #[schema(value_type = Option<String>, format = "locale", example = "en-GB")]
     pub locale: Clearable<Locale>,
     /// The application's own settings for this person: an object of at most 2,000 bytes.
     #[serde(default)]
@@ -69,7 +69,7 @@ pub async fn change(Person { body, user, visitor, .. }: Person<ChangeProfile>) -
 pub struct Erase {
     /// The password, where the account has one.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "seven quiet otters")]
+    #[schema(value_type = Option<String>, format = "secret", example = "seven quiet otters")]
     pub password: Option<Secret>,
 }
 
@@ -84,6 +84,7 @@ impl Document for Erase {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn erase(Person { body, user, visitor, .. }: Person<Erase>) -> Answer {
+    visitor.try_proof(user)?;
     let receipt = visitor.people().erase(user, body.password.as_ref(), visitor.origin()).await?;
     let mut response = answer::written(StatusCode::OK, None, false, &ErasedBody::from(receipt))?;
     session::forget(&mut response)?;

@@ -18,7 +18,7 @@ use crate::v1::auth::second_factor::proof;
 pub struct BeginSecondFactor {
     /// The present password.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "seven quiet otters")]
+    #[schema(value_type = Option<String>, format = "secret", example = "seven quiet otters")]
     pub password: Option<Secret>,
 }
 
@@ -30,6 +30,7 @@ impl Document for BeginSecondFactor {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn begin(Person { body, user, visitor, .. }: Person<BeginSecondFactor>) -> Answer {
+    visitor.try_proof(user)?;
     let begun = visitor.people().begin_second_factor(user, body.password.as_ref()).await?;
     answer::written(StatusCode::OK, None, false, &SecondFactorBody::from(begun))
 }
@@ -39,7 +40,7 @@ pub async fn begin(Person { body, user, visitor, .. }: Person<BeginSecondFactor>
 #[serde(deny_unknown_fields)]
 pub struct ConfirmSecondFactor {
     /// The six digits.
-    #[schema(value_type = String, example = "492039")]
+    #[schema(value_type = String, format = "secret", example = "492039")]
     pub code: Secret,
 }
 
@@ -51,6 +52,7 @@ impl Document for ConfirmSecondFactor {}
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn confirm(Person { body, user, visitor, .. }: Person<ConfirmSecondFactor>) -> Answer {
+    visitor.try_proof(user)?;
     let codes = visitor.people().confirm_second_factor(user, &body.code, visitor.origin()).await?;
     answer::written(StatusCode::OK, None, false, &RecoveryCodesBody { recovery_codes: codes })
 }
@@ -61,11 +63,11 @@ pub async fn confirm(Person { body, user, visitor, .. }: Person<ConfirmSecondFac
 pub struct EndSecondFactor {
     /// The six digits that the authenticator shows.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "492039")]
+    #[schema(value_type = Option<String>, format = "secret", example = "492039")]
     pub code: Option<Secret>,
     /// A recovery code instead.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "7K3F-9QXM")]
+    #[schema(value_type = Option<String>, format = "secret", example = "7K3F-9QXM")]
     pub recovery_code: Option<Secret>,
 }
 
@@ -78,6 +80,7 @@ impl Document for EndSecondFactor {}
 ))]
 pub async fn end(Person { body, user, visitor, .. }: Person<EndSecondFactor>) -> Answer {
     let proof = proof(body.code, body.recovery_code)?;
+    visitor.try_proof(user)?;
     visitor.people().end_second_factor(user, &proof, visitor.origin()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -22,7 +22,7 @@ pub async fn list(asks: PersonAsks<NoQuery>) -> Answer {
 
 /// Leaves a tenant. The last owner stays.
 #[utoipa::path(delete, path = "/v1/me/tenants/{slug}", tag = "Me",
-    params(("slug" = String, Path, description = "The tenant's short name")), responses(
+    params(("slug" = String, Path, format = "slug", description = "The tenant's short name")), responses(
     (status = 204, description = "No longer a member"),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]

@@ -21,7 +21,7 @@ pub struct NewBatch {
     /// All or none; otherwise each for itself, in order.
     pub atomic: bool,
     /// The transactions, 1 to 1,000.
-    #[schema(value_type = Vec<NewTransaction>)]
+    #[schema(value_type = Vec<NewTransaction>, min_items = 1, max_items = 1000)]
     pub transactions: Vec<Object<NewTransaction>>,
 }
 

@@ -16,7 +16,7 @@ use crate::resource::TransactionBody;
 #[serde(deny_unknown_fields)]
 pub struct NewTransaction {
     /// What moves, 1 to 500 postings.
-    #[schema(value_type = Vec<NewPosting>)]
+    #[schema(value_type = Vec<NewPosting>, min_items = 1, max_items = 500)]
     pub postings: Vec<Object<NewPosting>>,
     /// Hold it instead of posting it at once.
     #[serde(default)]
@@ -25,7 +25,7 @@ pub struct NewTransaction {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Field<DateTime<Utc>>>,
     /// The caller's name for it, unique within the tenant.
-    #[schema(value_type = Option<String>, example = "invoice-2026-0042")]
+    #[schema(value_type = Option<String>, format = "reference", example = "invoice-2026-0042")]
     pub reference: Option<Field<Reference>>,
     /// When it took effect, where that is not now.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -43,16 +43,16 @@ pub struct NewTransaction {
 #[serde(deny_unknown_fields)]
 pub struct NewPosting {
     /// The wallet that pays.
-    #[schema(value_type = String, example = "customers:42:credits")]
+    #[schema(value_type = String, format = "wallet-path", example = "customers:42:credits")]
     pub from: Field<WalletPath>,
     /// The wallet that receives.
-    #[schema(value_type = String, example = "@revenue")]
+    #[schema(value_type = String, format = "wallet-path", example = "@revenue")]
     pub to: Field<WalletPath>,
     /// How much, as a decimal string with at most the asset's digits.
-    #[schema(value_type = String, example = "12.50")]
+    #[schema(value_type = String, format = "amount", example = "12.50")]
     pub amount: Field<Amount>,
     /// The asset of both wallets.
-    #[schema(value_type = String, example = "USD")]
+    #[schema(value_type = String, format = "asset-code", example = "USD")]
     pub asset: Field<AssetCode>,
 }
 

@@ -22,13 +22,13 @@ const LIST: &str = "transactions";
 #[into_params(parameter_in = Query)]
 pub struct ListTransactions {
     /// Only those that touch this wallet.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "wallet-path")]
     wallet: Option<Field<WalletPath>>,
     /// Only those of this status.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "transaction-status")]
     status: Option<Field<TransactionStatus>>,
     /// Only the one with this reference.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "reference")]
     reference: Option<Field<Reference>>,
     /// Only those recorded at this time or later.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -46,7 +46,7 @@ pub struct ListTransactions {
     #[serde(skip)]
     metadata: BTreeMap<String, String>,
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]

@@ -15,7 +15,7 @@ use crate::resource::TransactionBody;
 #[serde(deny_unknown_fields)]
 pub struct Amounts {
     /// One amount for each posting, in their order; everything by default.
-    #[schema(value_type = Option<Vec<String>>, example = json!(["10.00"]))]
+    #[schema(value_type = Option<Vec<String>>, format = "amount", example = json!(["10.00"]))]
     pub amounts: Option<Vec<Field<Amount>>>,
 }
 
@@ -28,7 +28,7 @@ impl Amounts {
 }
 
 /// Settles a hold in part or whole; the remainder is released.
-#[utoipa::path(post, path = "/v1/transactions/{id}/settle", tag = "Transactions", request_body = Option<Amounts>,
+#[utoipa::path(post, path = "/v1/transactions/{id}/settle", tag = "Transactions", request_body = Amounts,
     params(("id" = uuid::Uuid, Path, description = "The transaction"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The transaction is settled", body = TransactionBody),
@@ -50,7 +50,7 @@ pub async fn release(Write { writer, .. }: Write<Nothing>, TransactionAt(id): Tr
 }
 
 /// Reverses what was posted or settled, in part or whole, never more than is left of it.
-#[utoipa::path(post, path = "/v1/transactions/{id}/reverse", tag = "Transactions", request_body = Option<Amounts>,
+#[utoipa::path(post, path = "/v1/transactions/{id}/reverse", tag = "Transactions", request_body = Amounts,
     params(("id" = uuid::Uuid, Path, description = "The transaction"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The transaction, with what was reversed", body = TransactionBody),

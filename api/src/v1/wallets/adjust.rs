@@ -21,16 +21,16 @@ const AGAINST: &str = "@adjustments";
 #[serde(deny_unknown_fields)]
 pub struct AdjustWallet {
     /// What to add; negative for what to take away.
-    #[schema(value_type = String, example = "-2.50")]
+    #[schema(value_type = String, format = "amount", example = "-2.50")]
     pub amount: Field<Amount>,
     /// Why.
-    #[schema(value_type = String, example = "goodwill for the outage of 3 May")]
+    #[schema(value_type = String, format = "reason", example = "goodwill for the outage of 3 May")]
     pub reason: Field<Reason>,
     /// The wallet on the other side; `@adjustments` by default.
-    #[schema(value_type = Option<String>, example = "@adjustments")]
+    #[schema(value_type = Option<String>, format = "wallet-path", example = "@adjustments")]
     pub against: Option<Field<WalletPath>>,
     /// The caller's name for it, unique within the tenant.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "reference")]
     pub reference: Option<Field<Reference>>,
     /// When it took effect, where that is not now.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -44,7 +44,7 @@ impl Document for AdjustWallet {}
 
 /// Adjusts a balance, with a reason; a frozen wallet takes it too.
 #[utoipa::path(post, path = "/v1/wallets/{path}/adjust", tag = "Wallets", request_body = AdjustWallet,
-    params(("path" = String, Path, description = "The wallet's path"),
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
         (status = 201, description = "The transaction that adjusts", body = TransactionBody),

@@ -26,7 +26,7 @@ impl Parameters for AtTime {}
 
 /// Shows a wallet's balance, now or at a point in time.
 #[utoipa::path(get, path = "/v1/wallets/{path}/balance", tag = "Wallets",
-    params(("path" = String, Path, description = "The wallet's path"), AtTime, After), responses(
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"), AtTime, After), responses(
     (status = 200, description = "The balance", body = BalanceBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]

@@ -16,7 +16,7 @@ const LIST: &str = "entries";
 #[into_params(parameter_in = Query)]
 pub struct ListEntries {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -27,7 +27,7 @@ impl Parameters for ListEntries {}
 
 /// Lists the entries of a wallet, newest first, each with the balance after it.
 #[utoipa::path(get, path = "/v1/wallets/{path}/entries", tag = "Wallets",
-    params(("path" = String, Path, description = "The wallet's path"), ListEntries, After), responses(
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"), ListEntries, After), responses(
     (status = 200, description = "Entries", body = List<EntryBody>),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]

@@ -5,7 +5,7 @@ use crate::resource::WalletBody;
 
 /// Shows a wallet with its balance.
 #[utoipa::path(get, path = "/v1/wallets/{path}", tag = "Wallets",
-    params(("path" = String, Path, description = "The wallet's path"), After), responses(
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"), After), responses(
     (status = 200, description = "The wallet", body = WalletBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]

@@ -22,13 +22,13 @@ pub struct ListWallets {
     #[serde(default)]
     prefix: String,
     /// Only wallets of this asset.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "asset-code")]
     asset: Option<Field<AssetCode>>,
     /// Only wallets of this status: `open`, `frozen` or `closed`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "wallet-status")]
     status: Option<Field<WalletStatus>>,
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]

@@ -15,13 +15,13 @@ use crate::resource::WalletBody;
 #[serde(deny_unknown_fields)]
 pub struct OpenWallet {
     /// Its path: segments of letters, digits, `-`, `_` and `.`, joined by `:`.
-    #[schema(value_type = String, example = "customers:42:credits")]
+    #[schema(value_type = String, format = "wallet-path", example = "customers:42:credits")]
     pub path: Field<WalletPath>,
     /// The asset it will hold.
-    #[schema(value_type = String, example = "USD")]
+    #[schema(value_type = String, format = "asset-code", example = "USD")]
     pub asset: Field<AssetCode>,
     /// What `posted - held` may not fall below: zero by default, and no limit for system wallets (`@...`).
-    #[schema(value_type = Option<String>, example = "0.00")]
+    #[schema(value_type = Option<String>, format = "amount", example = "0.00")]
     pub minimum: Option<Field<Amount>>,
     /// The caller's own facts.
     #[serde(default)]

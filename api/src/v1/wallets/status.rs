@@ -11,7 +11,7 @@ use crate::resource::WalletBody;
 ///
 /// What is pending may still be settled, released or expire, and administrators may adjust.
 #[utoipa::path(post, path = "/v1/wallets/{path}/freeze", tag = "Wallets",
-    params(("path" = String, Path, description = "The wallet's path"),
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The wallet is frozen", body = WalletBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
@@ -22,7 +22,7 @@ pub async fn freeze(Write { writer, .. }: Write<Nothing>, at: WalletAt) -> Answe
 
 /// Unfreezes a wallet.
 #[utoipa::path(post, path = "/v1/wallets/{path}/unfreeze", tag = "Wallets",
-    params(("path" = String, Path, description = "The wallet's path"),
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The wallet is open", body = WalletBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
@@ -33,7 +33,7 @@ pub async fn unfreeze(Write { writer, .. }: Write<Nothing>, at: WalletAt) -> Ans
 
 /// Closes an empty wallet for good.
 #[utoipa::path(post, path = "/v1/wallets/{path}/close", tag = "Wallets",
-    params(("path" = String, Path, description = "The wallet's path"),
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The wallet is closed", body = WalletBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")

@@ -34,7 +34,10 @@ impl Providers {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let base = format!("http://127.0.0.1:{}", line.trim());
-        Some(Self { child, base, http: reqwest::Client::new() })
+        // Another part of the process may have chosen already; there is one choice, and it is this one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Some(Self { child, base, http })
     }
 
     /// What they were asked since the beginning, or since they were told to forget.

@@ -1,0 +1,254 @@
+//! Who is let in by which credential, who pays, and in which shape one is refused.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::server::send;
+use crate::world::{INPUT, OUTPUT, Shape, World, said, units};
+
+const ASK: &str = "count to twelve please";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_opens_by_each_header_and_who_has_none_is_refused_in_the_shape_asked() {
+    let Some(world) = World::start(&[]).await else { return };
+    for shape in Shape::ALL {
+        world.fault(shape, "").await;
+    }
+    world.fund("payer", "1").await;
+    let key = world.caller.token.clone();
+    let anonymous = |shape: Shape, query: &str| {
+        let path = shape.path(shape.model(), false);
+        let sign = if query.is_empty() { "" } else { "?" };
+        let request = world.caller.anonymous(Method::POST, &format!("{path}{sign}{query}"));
+        request.header("Counterfoil-Wallet", "payer").json(&shape.body(shape.model(), ASK, false))
+    };
+    let bearer = format!("Bearer {key}");
+    for shape in Shape::ALL {
+        for (name, value) in [("Authorization", bearer.as_str()), ("x-api-key", &key), ("x-goog-api-key", &key)] {
+            let answer = said(anonymous(shape, "").header(name, value)).await;
+            assert_eq!(answer.status, 200, "{shape:?} {name}: {}", answer.text);
+        }
+        assert_eq!(said(anonymous(shape, &format!("key={key}"))).await.status, 200);
+        let refusals = [
+            (said(anonymous(shape, "")).await, "token_missing"),
+            (said(anonymous(shape, "").header("x-api-key", "wrong")).await, "token_malformed"),
+            (said(anonymous(shape, "").header("x-api-key", &key).header("Authorization", "Bearer x")).await, "token_malformed"),
+        ];
+        for (answer, code) in refusals {
+            let body = answer.json();
+            assert_eq!(answer.status, 401, "{shape:?}: {body}");
+            let (kind, expected) = match shape {
+                Shape::Chat | Shape::Responses => (&body["error"]["code"], code),
+                Shape::Messages => (&body["error"]["type"], "authentication_error"),
+                Shape::Gemini => (&body["error"]["status"], "UNAUTHENTICATED"),
+            };
+            assert_eq!(kind, expected, "{body}");
+            assert!(body.to_string().to_lowercase().contains(code), "{body}");
+        }
+    }
+    // The providers were called by their own key, never by ours.
+    let asked = world.providers.requests().await;
+    assert_eq!(asked.len(), 16);
+    assert!(asked.iter().all(|request| request["credential"] == "the-providers-key"), "{asked:#?}");
+    assert!(!serde_json::to_string(&asked).unwrap().contains(&key), "our key stays here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_may_execute_can_call() {
+    let Some(world) = World::start(&[]).await else { return };
+    world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    let application = world.owner.made("/v1/applications", json!({"name": "Other"})).await;
+    let keys = format!("/v1/applications/{}/keys", application.text("/id"));
+    for (scopes, status) in [(json!(["read", "transact", "administer", "audit"]), 403), (json!(["execute"]), 200)] {
+        let key = world.owner.made(&keys, json!({"scopes": scopes})).await;
+        world.owner.after(&key, &keys).await;
+        let client = world.server.client(key.text("/key"));
+        let request = client.request(Method::POST, "/openai/v1/chat/completions").header("Counterfoil-Wallet", "payer");
+        let answer = said(request.json(&Shape::Chat.body("gpt-fake", ASK, false))).await;
+        assert_eq!(answer.status, status, "{scopes}: {}", answer.text);
+        let models = client.request(Method::GET, "/openai/v1/models");
+        assert_eq!(said(models).await.status, status);
+    }
+    let viewer = world.server.client(&world.server.token("acme", "viewer"));
+    let request = viewer.request(Method::POST, "/anthropic/v1/messages").json(&json!({}));
+    let answer = said(request).await;
+    assert_eq!((answer.status, answer.json()["error"]["type"].as_str()), (403, Some("permission_error")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wallet_is_named_by_a_header_or_by_the_application() {
+    let Some(world) = World::start(&[]).await else { return };
+    world.fault(Shape::Chat, "").await;
+    world.fund("own", "1").await;
+    world.fund("other", "1").await;
+    let body = json!({"name": "Named", "metadata": {"wallet": "own"}});
+    let application = world.owner.made("/v1/applications", body).await;
+    let keys = format!("/v1/applications/{}/keys", application.text("/id"));
+    let key = world.owner.made(&keys, json!({"scopes": ["execute"]})).await;
+    world.owner.after(&key, &keys).await;
+    let client = world.server.client(key.text("/key"));
+    let call = |headers: &[(&str, &str)]| {
+        let request = client.request(Method::POST, "/openai/v1/chat/completions");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        said(request.json(&Shape::Chat.body("gpt-fake", ASK, false)))
+    };
+    assert_eq!(call(&[]).await.status, 200);
+    assert_eq!(call(&[("Counterfoil-Wallet", "other"), ("Counterfoil-User", "ada")]).await.status, 200);
+    let own = world.executions("own", 1).await;
+    let other = world.executions("other", 1).await;
+    assert_eq!((own.len(), other.len()), (1, 1));
+    assert_eq!((&own[0]["user"], &other[0]["user"]), (&Value::Null, &json!("ada")));
+    assert_eq!(own[0]["application"], application.body["id"]);
+    let paid = 4 * INPUT + 12 * OUTPUT;
+    assert_eq!(world.balance("own").await, (units("1") - paid, 0));
+    for (headers, status, code) in [
+        (&[("Counterfoil-Wallet", "no such path!")][..], 400, "invalid_path"),
+        (&[("Counterfoil-Wallet", "nowhere")], 404, "wallet_not_found"),
+    ] {
+        let answer = call(headers).await;
+        assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (status, Some(code)), "{}", answer.text);
+    }
+    let nobodys = said(world.caller.request(Method::POST, "/openai/v1/chat/completions").json(&json!({}))).await;
+    assert_eq!((nobodys.status, nobodys.json()["error"]["code"].as_str()), (400, Some("wallet_not_named")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_price_or_no_money_never_reaches_a_provider() {
+    let Some(world) = World::start(&[]).await else { return };
+    let route = json!({"routes": [{"provider": "fake-openai", "model": "gpt-free"}]});
+    let made = world.put("/v1/models/unpriced", route).await;
+    world.owner.after(&made, "/v1/models").await;
+    let priced = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    world.fund("pauper", "0.000001").await;
+    for (wallet, model, status, code) in [
+        ("payer", "unpriced", 422, "model_unpriced"),
+        ("payer", "unheard-of", 404, "unknown_model"),
+        ("pauper", &priced, 402, "allowance_exhausted"),
+    ] {
+        for stream in [false, true] {
+            let answer = world.call(wallet, Shape::Chat, model, ASK, stream).await;
+            assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (status, Some(code)));
+        }
+    }
+    assert_eq!(world.providers.requests().await.len(), 0);
+    assert_eq!(world.balance("pauper").await, (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_with_the_same_key_is_answered_alike_and_billed_once() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    for stream in [false, true] {
+        let text = "count to thirty slowly [[words 30]] [[delay 20]]";
+        let request = || {
+            let request = world.request("payer", Shape::Chat, &model, text, stream);
+            said(request.header("Idempotency-Key", format!("once-{stream}")))
+        };
+        // Two at once, and one afterwards.
+        let (first, joined) = tokio::join!(request(), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            request().await
+        });
+        let later = request().await;
+        assert_eq!(first.status, 200, "{}", first.text);
+        assert_eq!(Shape::Chat.words(&first.text), 30);
+        assert_eq!((&joined.text, &later.text), (&first.text, &first.text), "stream {stream}");
+        let other = world.request("payer", Shape::Chat, &model, "another question", stream);
+        let other = said(other.header("Idempotency-Key", format!("once-{stream}"))).await;
+        assert!(matches!(other.status, 409 | 422), "{}: {}", other.status, other.text);
+    }
+    assert_eq!(world.executions("payer", 2).await.len(), 2);
+    assert_eq!(world.providers.requests().await.len(), 2, "each was asked once");
+    world.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_is_billed_for_what_the_provider_reports() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Messages, "").await;
+    world.fund("payer", "1").await;
+    let text = "count to forty slowly [[words 40]] [[delay 20]]";
+    let mut response = world.request("payer", Shape::Messages, &model, text, true).send().await.unwrap();
+    assert!(response.chunk().await.unwrap().is_some());
+    drop(response);
+    let executions = world.executions("payer", 1).await;
+    assert_eq!(executions[0]["usage_source"], "reported", "{}", executions[0]);
+    assert_eq!(executions[0]["usage"]["output"], 40);
+    assert_eq!(world.balance("payer").await.1, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_can_be_ended_and_what_was_used_is_paid() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    let text = "count to a thousand slowly [[words 1000]] [[delay 30]]";
+    let running = world.call("payer", Shape::Chat, &model, text, true);
+    let ending = async {
+        loop {
+            let listed = world.owner.get("/v1/executions?status=running&wallet=payer").await;
+            if let Some(execution) = listed.items().first() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                let id = execution["id"].as_str().unwrap().to_owned();
+                return world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (said, ended) = tokio::join!(running, ending);
+    assert_eq!(ended.status, 202, "{ended:?}");
+    assert!(said.text.contains("error") && !said.text.contains("[DONE]"), "{}", said.text);
+    let executions = world.executions("payer", 1).await;
+    assert_eq!(executions[0]["status"], "cancelled");
+    assert!(units(executions[0]["cost"].as_str().unwrap()) > 0);
+    assert_eq!(world.balance("payer").await.1, 0);
+    let id = executions[0]["id"].as_str().unwrap();
+    let again = world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await;
+    assert_eq!((again.status, again.text("/code")), (409, "execution_ended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_call_answers_whole_and_tells_problems() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    let input = json!({"messages": [{"role": "user", "content": ASK}]});
+    let made = world.caller.made("/v1/executions", json!({"model": model, "wallet": "payer", "input": input})).await;
+    assert!(made.text("/answer/choices/0/message/content").ends_with("w12"));
+    world.executions("payer", 1).await;
+    let shown = world.owner.get(&format!("/v1/executions/{}", made.text("/id"))).await;
+    assert_eq!((shown.text("/status"), shown.text("/wallet")), ("completed", "payer"));
+    for (body, status, code) in [
+        (json!({"model": "unheard-of", "wallet": "payer", "input": input}), 404, "unknown_model"),
+        (json!({"model": model, "input": input}), 400, "wallet_not_named"),
+        (json!({"model": model, "wallet": "payer", "input": {"stream": true}}), 422, "unknown_field"),
+    ] {
+        let refused = world.caller.post("/v1/executions", body).await;
+        assert_eq!((refused.status, refused.text("/code")), (status, code), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_is_never_shown_and_survives_a_change_that_leaves_it_out() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    let base = format!("{}/openai/v1", world.providers.base);
+    world.put("/v1/providers/fake-openai", json!({"dialect": "openai", "base_url": base, "priority": 7})).await;
+    let shown = world.owner.get("/v1/providers/fake-openai").await;
+    assert_eq!((&shown.body["has_credential"], &shown.body["priority"]), (&json!(true), &json!(7)));
+    assert_eq!(world.call("payer", Shape::Chat, &model, ASK, false).await.status, 200);
+    let asked = world.providers.requests().await;
+    assert_eq!(asked[0]["credential"], "the-providers-key");
+    // Neither in the events nor anywhere else where it could be read.
+    let (_, events) = world.owner.state().await;
+    assert!(!serde_json::to_string(&events).unwrap().contains("the-providers-key"));
+    let request = world.owner.request(Method::PUT, "/v1/providers/fake-openai");
+    let body = json!({"dialect": "openai", "base_url": base, "credential": null});
+    assert_eq!(send(request.json(&body)).await.body["has_credential"], false);
+}

@@ -1,0 +1,270 @@
+//! What can go wrong with a provider: what the client sees, what is paid, and that nothing stays held.
+
+use domain::catalogue::Timeouts;
+use domain::execution::{AttemptOutcome, ExecutionStatus, FailureReason};
+use domain::{Execution, Usage, UsageSource};
+use gateway::{BreakerOptions, Options};
+use std::time::Duration;
+
+use crate::provider::{
+    DONE, Provider, ROLE, STOP, Script, Step, answer, chunk, delta, end, head, stream, usage, used, whole,
+    with_header,
+};
+use crate::support::ledger::amount;
+use crate::world::{Offered, World, openai, quick, read};
+
+fn good() -> Script {
+    stream(&[ROLE, &delta("good"), STOP, &usage(10, 5), DONE])
+}
+
+fn outcomes(execution: &Execution) -> Vec<AttemptOutcome> {
+    execution.attempts.iter().map(|attempt| attempt.outcome).collect()
+}
+
+fn impatient(name: &'static str, address: &str) -> Offered {
+    let timeouts =
+        Timeouts { connect_ms: 1_000, first_token_ms: 150, between_tokens_ms: 150, total_ms: 5_000 };
+    Offered { timeouts, ..openai(name, address) }
+}
+
+/// A provider with this fault, and behind it a good one: the client has the good answer, and pays for it alone.
+async fn assert_failed_over(fault: Script, expected: AttemptOutcome) {
+    let (bad, fine) = (Provider::new([fault]).await, Provider::new([good()]).await);
+    let world = World::new(&[impatient("bad", &bad.address), openai("fine", &fine.address)]).await;
+    let (status, text) = read(world.gateway.call(world.streamed()).await).await;
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains("good") && text.ends_with(DONE) && !text.contains("error"), "{text}");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(outcomes(&execution), [expected, AttemptOutcome::Answered]);
+    assert_eq!(settled.provider.unwrap().as_str(), "fine");
+    assert_eq!(settled.cost, amount("0.20"));
+}
+
+/// A provider with this fault in the middle of its stream: the client has what came and an error in the stream.
+async fn assert_broken(fault: Script, outcome: AttemptOutcome, reason: FailureReason, code: &str) {
+    let (bad, other) = (Provider::new([fault]).await, Provider::new([good()]).await);
+    let world = World::new(&[impatient("bad", &bad.address), openai("other", &other.address)]).await;
+    let (status, text) = read(world.gateway.call(world.streamed()).await).await;
+    assert_eq!(status, 200);
+    let (came, error) = text.rsplit_once("data: ").unwrap();
+    assert!(came.contains("partial"), "{text}");
+    assert!(error.starts_with("{\"error\":{") && error.contains(code) && error.ends_with("\n\n"), "{text}");
+    assert!(!text.contains("[DONE]"), "it does not look whole");
+    assert!(other.asked().is_empty(), "what the client has seen of one provider is not continued by another");
+    let (execution, settled) = world.settled().await;
+    assert_eq!((execution.status, execution.reason), (ExecutionStatus::Failed, Some(reason)));
+    assert_eq!(outcomes(&execution), [outcome]);
+    assert_eq!(settled.usage_source, UsageSource::Estimated);
+    assert_eq!(settled.usage.output, 2, "`partial` is two tokens, about");
+    assert!(settled.cost.is_positive());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_refuses_connections_is_passed_over() {
+    let (nowhere, fine) = (Provider::nowhere().await, Provider::new([good()]).await);
+    let world = World::new(&[openai("gone", &nowhere), openai("fine", &fine.address)]).await;
+    assert!(read(world.gateway.call(world.streamed()).await).await.1.contains("good"));
+    let (execution, _) = world.settled().await;
+    assert_eq!(outcomes(&execution), [AttemptOutcome::Unreachable, AttemptOutcome::Answered]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_leads_nowhere_is_passed_over() {
+    let fine = Provider::new([good()]).await;
+    let world =
+        World::new(&[openai("gone", "http://no-such-host.invalid"), openai("fine", &fine.address)]).await;
+    assert!(read(world.gateway.call(world.streamed()).await).await.1.contains("good"));
+    let (execution, _) = world.settled().await;
+    assert_eq!(outcomes(&execution), [AttemptOutcome::Unreachable, AttemptOutcome::Answered]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_no_head_or_no_first_token_in_time_is_passed_over() {
+    assert_failed_over(vec![Step::Stall], AttemptOutcome::TimedOut).await;
+    assert_failed_over(vec![head(), chunk(ROLE), Step::Stall], AttemptOutcome::TimedOut).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_fails_before_the_first_token_is_passed_over() {
+    let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"o"}}"#;
+    for (status, body) in
+        [(500, "{}"), (529, overloaded), (503, "<html>"), (401, "{}"), (402, "{}"), (404, "{}")]
+    {
+        let expected =
+            if status == 404 { AttemptOutcome::InvalidRequest } else { AttemptOutcome::ProviderError };
+        assert_failed_over(whole(status, body), expected).await;
+    }
+    assert_failed_over(stream(&[ROLE]), AttemptOutcome::Cut).await;
+    assert_failed_over(vec![head(), chunk(ROLE), Step::Break], AttemptOutcome::Cut).await;
+    assert_failed_over(stream(&["data: {\"choices\":[\n\n"]), AttemptOutcome::Malformed).await;
+    let error = "data: {\"error\":{\"message\":\"boom\",\"code\":\"server_error\"}}\n\n";
+    assert_failed_over(stream(&[ROLE, error]), AttemptOutcome::ProviderError).await;
+    assert_failed_over(whole(429, "{}"), AttemptOutcome::RateLimited).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_cut_ends_in_an_error_and_not_as_if_it_were_whole() {
+    let cut = || AttemptOutcome::Cut;
+    let (reason, code) = (FailureReason::StreamCut, "stream_cut");
+    assert_broken(vec![head(), chunk(&delta("partial")), Step::Break], cut(), reason, code).await;
+    assert_broken(stream(&[&delta("partial"), STOP]), cut(), reason, code).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_falls_silent_is_not_waited_for() {
+    let ping = ": keep-alive\n\n".repeat(3);
+    let script = vec![head(), chunk(&delta("partial")), chunk(&ping), Step::Stall];
+    assert_broken(script, AttemptOutcome::TimedOut, FailureReason::ProviderTimeout, "provider_timeout").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_and_errors_in_a_stream_end_it() {
+    let nonsense = stream(&[&delta("partial"), "data: {\"choices\":[{\"delta\":{\"con\n\n", DONE]);
+    assert_broken(nonsense, AttemptOutcome::Malformed, FailureReason::MalformedAnswer, "malformed_answer")
+        .await;
+    let error = "data: {\"error\":{\"message\":\"boom\",\"type\":\"server_error\",\"code\":null}}\n\n";
+    let failing = stream(&[&delta("partial"), error, DONE]);
+    assert_broken(failing, AttemptOutcome::ProviderError, FailureReason::ProviderError, "provider_error")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_whole_is_not_begun_with_another_providers_half() {
+    let body = answer("good", &used(10, 5));
+    let half = vec![
+        Step::Send(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"id\":"
+                .to_vec(),
+        ),
+        Step::Break,
+    ];
+    let (bad, fine) = (Provider::new([half]).await, Provider::new([whole(200, &body)]).await);
+    let world = World::new(&[openai("bad", &bad.address), openai("fine", &fine.address)]).await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await, (200, body));
+    let (execution, settled) = world.settled().await;
+    assert_eq!(outcomes(&execution), [AttemptOutcome::Cut, AttemptOutcome::Answered]);
+    assert_eq!(settled.cost, amount("0.20"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_provider_is_tried_again_until_it_answers() {
+    let body = answer("good", &used(10, 5));
+    let scripts =
+        [whole(500, "{}"), with_header(429, "retry-after: 0", "{}"), whole(529, "{}"), whole(200, &body)];
+    let provider = Provider::new(scripts).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await, (200, body));
+    let (execution, _) = world.settled().await;
+    let expected = [
+        AttemptOutcome::ProviderError,
+        AttemptOutcome::RateLimited,
+        AttemptOutcome::ProviderError,
+        AttemptOutcome::Answered,
+    ];
+    assert_eq!(outcomes(&execution), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_beyond_the_deadline_is_handed_to_the_client() {
+    let provider = Provider::new([with_header(429, "retry-after: 3600", "{}")]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let reply = world.gateway.call(world.streamed()).await;
+    let wait: u64 = crate::world::header(&reply, "retry-after").unwrap().parse().unwrap();
+    assert_eq!((reply.status, wait), (429, 3_600));
+    assert_eq!(provider.asked().len(), 1, "it is not asked again before it wants to be");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.reason, Some(FailureReason::ProviderRateLimited));
+    assert!(settled.cost.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filters_refusal_is_not_got_round() {
+    let body =
+        r#"{"error":{"message":"no","type":"invalid_request_error","param":null,"code":"content_filter"}}"#;
+    let (strict, lax) = (Provider::new([whole(400, body)]).await, Provider::new([good()]).await);
+    let world = World::new(&[openai("strict", &strict.address), openai("lax", &lax.address)]).await;
+    assert_eq!(read(world.gateway.call(world.streamed()).await).await, (400, body.to_owned()));
+    assert!(lax.asked().is_empty());
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.reason, Some(FailureReason::ContentFilter));
+    assert!(settled.cost.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_a_filter_ended_is_whole_and_paid() {
+    let filtered = STOP.replace("\"stop\"", "\"content_filter\"");
+    let provider = Provider::new([stream(&[&delta("hm"), &filtered, &usage(10, 1), DONE])]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert!(read(world.gateway.call(world.streamed()).await).await.1.ends_with(DONE));
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.status, ExecutionStatus::Completed);
+    assert_eq!(outcomes(&execution), [AttemptOutcome::ContentFilter]);
+    assert_eq!(settled.cost, amount("0.12"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_request_is_wrong_everywhere() {
+    let body = r#"{"error":{"message":"bad temperature","type":"invalid_request_error","param":"temperature","code":null}}"#;
+    let (first, second) = (Provider::new([whole(400, body)]).await, Provider::new([good()]).await);
+    let world = World::new(&[openai("first", &first.address), openai("second", &second.address)]).await;
+    assert_eq!(read(world.gateway.call(world.streamed()).await).await, (400, body.to_owned()));
+    assert!(second.asked().is_empty());
+    assert_eq!(world.settled().await.0.reason, Some(FailureReason::InvalidRequest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_is_what_is_reported_even_if_that_is_nothing_and_an_estimate_where_nothing_is() {
+    let text = "12345678";
+    let cases = [
+        (stream(&[&delta(text), STOP, &usage(0, 0), DONE]), 0, UsageSource::Reported),
+        (
+            stream(&[&delta(text), STOP, &usage(7, 3), &usage(7, 3), DONE, &usage(9, 9), DONE]),
+            10,
+            UsageSource::Reported,
+        ),
+        (stream(&[&delta(text), STOP, DONE]), 2 + 46, UsageSource::Estimated),
+        (stream(&[&delta(text), STOP, &usage(u64::MAX / 4, 1), DONE]), 2 + 46, UsageSource::Estimated),
+    ];
+    for (script, total, source) in cases {
+        let provider = Provider::new([script]).await;
+        let world = World::new(&[openai("p", &provider.address)]).await;
+        let (status, text) = read(world.gateway.call(world.streamed()).await).await;
+        assert_eq!((status, text.matches("[DONE]").count()), (200, 1), "{text}");
+        let (execution, settled) = world.settled().await;
+        assert_eq!(execution.status, ExecutionStatus::Completed);
+        assert_eq!((settled.usage.total(), settled.usage_source), (total, source));
+        assert_eq!(settled.cost.is_zero(), total == 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_keeps_failing_is_left_alone() {
+    let provider = Provider::new([whole(500, "{}")]).await;
+    let breaker =
+        BreakerOptions { failures: 4, first: Duration::from_secs(60), longest: Duration::from_secs(60) };
+    let world = World::with(&[openai("p", &provider.address)], Options { breaker, ..quick() }).await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await.0, 502);
+    let before = provider.asked().len();
+    assert_eq!(before, 4);
+    let reply = world.gateway.call(world.chat()).await;
+    assert!(crate::world::header(&reply, "retry-after").is_some());
+    let (status, text) = read(reply).await;
+    assert_eq!(status, 503);
+    assert!(text.contains("provider_unavailable"), "{text}");
+    assert_eq!(provider.asked().len(), before, "it was not asked");
+    for id in world.executions().await {
+        assert!(world.execution(id).await.status.is_final());
+    }
+    assert!(world.ledger.wallet("w").await.balance.held.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_end_without_a_blank_line() {
+    let script =
+        vec![head(), chunk(&delta("good")), chunk(&usage(2, 1)), chunk("data: [DONE]"), end(), Step::Break];
+    let provider = Provider::new([script]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert!(read(world.gateway.call(world.streamed()).await).await.1.ends_with(DONE));
+    let (_, settled) = world.settled().await;
+    assert_eq!(settled.usage, Usage { input: 2, output: 1, ..Usage::default() });
+}

@@ -1,0 +1,216 @@
+//! What is never spent, and what is paid when a call is ended from this side.
+
+use std::time::Duration;
+
+use domain::execution::{AttemptOutcome, ExecutionStatus, FailureReason};
+use domain::{ExecutionId, UsageSource};
+use gateway::{Departure, Options, ReplyBody};
+
+use crate::provider::{DONE, Provider, STOP, Script, Step, chunk, delta, end, head, stream, usage, whole};
+use crate::support::ledger::amount;
+use crate::world::{Offered, World, header, openai, quick, read};
+
+/// So many pieces of ten tokens each, about.
+fn long(pieces: usize) -> Script {
+    let piece = delta(&"word".repeat(10));
+    let mut script = vec![head()];
+    script.extend(std::iter::repeat_n(chunk(&piece), pieces));
+    script.extend([
+        chunk(STOP),
+        chunk(&usage(20, 10 * u64::try_from(pieces).unwrap())),
+        chunk(DONE),
+        end(),
+        Step::Break,
+    ]);
+    script
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_wallet_is_refused_before_a_provider_is_asked() {
+    let provider = Provider::new([whole(200, "{}")]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    world.leave("0.50").await;
+    let (status, text) = read(world.gateway.call(world.chat()).await).await;
+    assert_eq!(status, 402);
+    assert!(text.contains("allowance_exhausted") && text.contains("insufficient_quota"), "{text}");
+    assert!(provider.asked().is_empty() && world.executions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_grows_while_tokens_flow() {
+    let provider = Provider::new([long(30)]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let (_, text) = read(world.gateway.call(world.streamed()).await).await;
+    assert!(text.ends_with(DONE), "{text}");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(settled.cost, amount("6.20"));
+    assert_eq!(
+        (settled.from_holds, settled.debt.is_zero()),
+        (settled.cost, true),
+        "all of it was held before it passed"
+    );
+    assert!(execution.extensions >= 5, "300 tokens in tranches of 50: {}", execution.extensions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_hard_limit_the_stream_ends_with_a_word_and_is_paid() {
+    let provider = Provider::new([long(500)]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    world.leave("3.00").await;
+    let (status, text) = read(world.gateway.call(world.streamed()).await).await;
+    assert_eq!(status, 200);
+    let (came, error) = text.rsplit_once("data: ").unwrap();
+    assert!(came.contains("wordword") && error.contains("budget_exhausted"), "{error}");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.reason, Some(FailureReason::BudgetExhausted));
+    assert_eq!(settled.usage_source, UsageSource::Estimated);
+    assert!(settled.cost.is_positive() && settled.cost.minor() <= 300, "{}", settled.cost);
+    assert!(settled.debt.is_zero());
+    assert!(!world.ledger.wallet("w").await.balance.posted.is_negative());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_used_than_held_is_paid_and_what_nothing_covers_is_owed() {
+    let provider = Provider::new([stream(&[&delta("a"), STOP, &usage(100, 200), DONE])]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    world.leave("2.00").await;
+    assert_eq!(read(world.gateway.call(world.streamed()).await).await.0, 200);
+    let (_, settled) = world.settled().await;
+    assert_eq!((settled.cost, settled.debt), (amount("5.00"), amount("3.00")));
+    assert_eq!(world.ledger.wallet("w").await.balance.posted, amount("0.00"));
+    world.ledger.submit(crate::support::ledger::transfer("@world", "w", "1.00")).await.unwrap();
+    let (status, text) = read(world.gateway.call(world.chat()).await).await;
+    assert_eq!(status, 402, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_without_a_price_is_not_called_under_a_hard_limit() {
+    let provider = Provider::new([whole(200, "{}")]).await;
+    let free = Offered { price: None, ..openai("p", &provider.address) };
+    let world = World::new(std::slice::from_ref(&free)).await;
+    let (status, text) = read(world.gateway.call(world.chat()).await).await;
+    assert_eq!(status, 422);
+    assert!(text.contains("model_unpriced"), "{text}");
+    let bad = Provider::new([whole(500, "{}")]).await;
+    world.offer(&[openai("bad", &bad.address), free]);
+    assert_eq!(read(world.gateway.call(world.chat()).await).await.0, 502);
+    assert!(provider.asked().is_empty(), "nor instead of one that has a price and fails");
+    assert!(!bad.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dearer_provider_is_asked_only_when_the_hold_covers_it() {
+    let body = crate::provider::answer("x", &crate::provider::used(10, 10));
+    let (bad, dear) = (Provider::new([whole(500, "{}")]).await, Provider::new([whole(200, &body)]).await);
+    let offered = [
+        openai("bad", &bad.address),
+        Offered { price: Some(("100000", "200000")), ..openai("dear", &dear.address) },
+    ];
+    let world = World::new(&offered).await;
+    world.leave("5.00").await;
+    let (status, _) = read(world.gateway.call(world.chat()).await).await;
+    assert_eq!(status, 502);
+    assert!(dear.asked().is_empty(), "25 would have to be held");
+    world.ledger.submit(crate::support::ledger::transfer("@world", "w", "95.00")).await.unwrap();
+    assert_eq!(read(world.gateway.call(world.chat()).await).await, (200, body));
+    let ids = world.executions().await;
+    let paid = world.execution(ids[1]).await;
+    let settled = paid.settled.unwrap();
+    assert_eq!((settled.cost, settled.from_holds), (amount("3.00"), amount("3.00")));
+    assert_eq!(settled.provider.unwrap().as_str(), "dear");
+}
+
+/// Begins to read a stream, and goes away after its first part.
+async fn leave_after_the_first(world: &World) {
+    let reply = world.gateway.call(world.streamed()).await;
+    let ReplyBody::Stream(mut chunks) = reply.body else { panic!("it is a stream") };
+    assert!(chunks.recv().await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_is_billed_by_what_the_provider_reports() {
+    let script = vec![
+        head(),
+        chunk(&delta("first")),
+        Step::Wait,
+        chunk(STOP),
+        chunk(&usage(30, 20)),
+        chunk(DONE),
+        end(),
+    ];
+    let provider = Provider::new([script]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    leave_after_the_first(&world).await;
+    provider.go();
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.status, ExecutionStatus::Completed);
+    assert_eq!((settled.cost, settled.usage_source), (amount("0.70"), UsageSource::Reported));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_calls_without_a_client_are_cancelled_the_provider_is_left_and_the_bill_is_an_estimate() {
+    let script = vec![head(), chunk(&delta("first")), Step::Stall];
+    let provider = Provider::new([script]).await;
+    let options = Options { departure: Departure::Cancel, ..quick() };
+    let world = World::with(&[openai("p", &provider.address)], options).await;
+    leave_after_the_first(&world).await;
+    tokio::time::timeout(Duration::from_secs(10), provider.hung_up()).await.unwrap();
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.reason, Some(FailureReason::ClientGone));
+    assert_eq!(settled.usage_source, UsageSource::Estimated);
+    assert!(settled.cost.is_positive());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_before_the_answer_leaves_nothing_held() {
+    let provider = Provider::new([vec![Step::Stall]]).await;
+    let options = Options { departure: Departure::Cancel, ..quick() };
+    let world = World::with(&[openai("p", &provider.address)], options).await;
+    let calling = tokio::time::timeout(Duration::from_millis(600), world.gateway.call(world.chat()));
+    assert!(calling.await.is_err(), "the client gives up");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.attempts[0].outcome, AttemptOutcome::Stopped);
+    assert_eq!(settled.usage.output, 0);
+    assert!(settled.cost.is_positive(), "the provider was sent the input");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_can_be_cancelled() {
+    let provider = Provider::new([vec![head(), chunk(&delta("first")), Step::Stall]]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let reply = world.gateway.call(world.streamed()).await;
+    let id = ExecutionId(header(&reply, "counterfoil-execution").unwrap().parse().unwrap());
+    assert!(!world.gateway.cancel(world.ledger.tenant, ExecutionId::default()));
+    assert!(world.gateway.cancel(world.ledger.tenant, id));
+    let (_, text) = read(reply).await;
+    assert!(text.contains("first") && text.contains("\"cancelled\""), "{text}");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.status, ExecutionStatus::Cancelled);
+    assert!(settled.cost.is_positive());
+    assert!(!world.gateway.cancel(world.ledger.tenant, id), "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_program_waits_for_calls_and_ends_those_that_take_too_long() {
+    let short =
+        vec![head(), chunk(&delta("a")), Step::Wait, chunk(STOP), chunk(&usage(1, 1)), chunk(DONE), end()];
+    let endless = vec![head(), chunk(&delta("b")), Step::Stall];
+    let provider = Provider::new([short, endless]).await;
+    let options = Options { drain: Duration::from_secs(2), ..quick() };
+    let world = World::with(&[openai("p", &provider.address)], options).await;
+    let first = world.gateway.call(world.streamed()).await;
+    let second = world.gateway.call(world.streamed()).await;
+    let (first, second) = (tokio::spawn(read(first)), tokio::spawn(read(second)));
+    let gateway = world.gateway.clone();
+    let draining = tokio::spawn(async move { gateway.drain().await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await.0, 503, "no new calls");
+    provider.go();
+    draining.await.unwrap();
+    assert!(first.await.unwrap().1.ends_with(DONE));
+    assert!(second.await.unwrap().1.contains("interrupted"));
+    for id in world.executions().await {
+        assert!(world.execution(id).await.status.is_final(), "all is recorded when it returns");
+    }
+    assert!(world.ledger.wallet("w").await.balance.held.is_zero());
+}

@@ -11,7 +11,7 @@
 //!   stalls cannot hide it. The timer has a resolution of a millisecond, which is part of what is measured.
 //!
 //! Every write has an idempotency key of its own. Every answer is checked: another status than the one expected, or a
-//! bulk that was not made whole, ends the run. Connections end when their last request is answered, so
+//! bulk or a stream that was not made whole, ends the run. Connections end when their last request is answered, so
 //! [`Outcome::acknowledged`] is exactly what the ledger must hold afterwards.
 
 mod connection;
@@ -24,12 +24,15 @@ use std::time::Duration;
 
 use counterfoil::system::SystemIds;
 use domain::Ids as _;
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::measure::{Case, Failure, Sample, latencies, rate};
+pub use connection::Connection;
 pub use generator::generate;
+pub use requests::{CREDENTIAL, Chat, Side, WALLET};
 
 /// How long there is load before anything counts.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -47,6 +50,8 @@ pub enum What {
     Balances,
     /// Nine balances to one transfer.
     Mixed,
+    /// Calls of a model.
+    Calls(Chat),
 }
 
 impl What {
@@ -56,6 +61,7 @@ impl What {
             Self::Transfers | Self::HotTransfers | Self::Bulk(_) => "transfers",
             Self::Balances => "reads",
             Self::Mixed => "requests",
+            Self::Calls(_) => "calls",
         }
     }
 }
@@ -78,7 +84,7 @@ pub struct Plan {
 pub struct Target {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The token of an owner of the tenant.
+    /// The token of an owner of the tenant; for calls of a model the key of whoever calls.
     pub token: String,
     /// The tenant has the wallets `customers:0`, `customers:1`, ... up to this number, in `USD`.
     pub wallets: u64,
@@ -89,7 +95,9 @@ pub struct Target {
 pub struct Outcome {
     /// Throughput and latencies without the warm-up.
     pub sample: Sample,
-    /// How many transactions the server said it has made, with the warm-up.
+    /// How long it took until an answer began, in microseconds, without the warm-up; only for calls of a model.
+    pub first: Histogram<u64>,
+    /// How many transactions the server said it has made, with the warm-up; or how many calls it has answered.
     pub acknowledged: u64,
     /// How many cores the generator kept busy.
     pub cores: f64,
@@ -107,7 +115,7 @@ struct Job {
 /// What the generator writes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Findings {
-    /// Transactions acknowledged, with the warm-up.
+    /// Transactions acknowledged, or calls answered, with the warm-up.
     acknowledged: u64,
     /// Units done within the measured time.
     units: u64,
@@ -115,6 +123,8 @@ struct Findings {
     busy_micros: u64,
     /// How often each latency occurred, in microseconds.
     latencies: Vec<(u64, u64)>,
+    /// The same until the answer began.
+    first: Vec<(u64, u64)>,
 }
 
 /// Has another process do `plan` to `target`, and waits for it.
@@ -137,15 +147,26 @@ pub async fn run(target: &Target, case: Case, plan: Plan) -> Result<Outcome, Fai
         return Err(format!("the load generator ended with {} in {case:?}", output.status).into());
     }
     let findings: Findings = serde_json::from_slice(&output.stdout)?;
-    let mut taken = latencies()?;
-    for (micros, count) in findings.latencies {
-        taken.saturating_record_n(micros, count);
-    }
     let per_second = rate(findings.units, Duration::from_secs(plan.seconds));
     let whole = WARM_UP + Duration::from_secs(plan.seconds);
     Ok(Outcome {
-        sample: Sample { case, unit: plan.what.unit(), per_second, latencies: taken },
+        sample: Sample {
+            case,
+            unit: plan.what.unit(),
+            per_second,
+            latencies: histogram(&findings.latencies)?,
+        },
+        first: histogram(&findings.first)?,
         acknowledged: findings.acknowledged,
         cores: rate(findings.busy_micros, whole) / 1e6,
     })
+}
+
+/// What was counted, as it was.
+fn histogram(counted: &[(u64, u64)]) -> Result<Histogram<u64>, Failure> {
+    let mut taken = latencies()?;
+    for (micros, count) in counted {
+        taken.saturating_record_n(*micros, *count);
+    }
+    Ok(taken)
 }

@@ -9,6 +9,7 @@ mod bytes;
 mod ceiling;
 mod environment;
 mod following;
+mod gateway;
 mod growth;
 mod http;
 mod lag;
@@ -51,9 +52,10 @@ fn main() -> Result<ExitCode, Failure> {
         publish::publish(&options.out, document)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(Hidden::Load) = options.hidden {
-        load::generate()?;
-        return Ok(ExitCode::SUCCESS);
+    match options.hidden {
+        Some(Hidden::Load) => return load::generate().map(|()| ExitCode::SUCCESS),
+        Some(Hidden::Provider) => return gateway::provide().map(|()| ExitCode::SUCCESS),
+        None => {}
     }
     tokio::runtime::Runtime::new()?.block_on(measure(options))
 }
@@ -112,6 +114,7 @@ async fn run(world: &World, options: &Options, directory: &Path) -> Result<ExitC
     let text = [
         report::environment_markdown(&environment),
         report::targets_markdown(&verdicts),
+        report::beside_markdown(&report),
         report::markdown(&report),
     ]
     .join("\n");
@@ -129,6 +132,7 @@ impl Part {
             Self::Pipeline => pipeline::round(world, number, report).await,
             Self::Http => http::round(world, number, report).await,
             Self::Reads => reads::round(world, number, report).await,
+            Self::Gateway => gateway::round(world, number, report).await,
             Self::PostgresEs => peers::postgres_es::round(world, number, report).await,
             Self::Cala => peers::cala::round(world, number, report).await,
             Self::Minute => minute::round(world, number, report).await,

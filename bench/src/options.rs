@@ -44,6 +44,9 @@ pub enum Hidden {
     /// Make load: the job comes on standard input, the findings go to standard output
     #[command(hide = true)]
     Load,
+    /// Answer calls of models, until standard input ends
+    #[command(hide = true)]
+    Provider,
 }
 
 /// A part of the benchmark.
@@ -59,6 +62,8 @@ pub enum Part {
     Http,
     /// Balance reads in process and over HTTP, beside pgbench.
     Reads,
+    /// Calls of a model through the gateway, beside direct ones.
+    Gateway,
     /// postgres-es.
     PostgresEs,
     /// cala-ledger.
@@ -83,6 +88,7 @@ impl Part {
             Self::Pipeline => "pipeline",
             Self::Http => "http",
             Self::Reads => "reads",
+            Self::Gateway => "gateway",
             Self::PostgresEs => "postgres-es",
             Self::Cala => "cala-ledger",
             Self::Minute => "minute",
@@ -99,6 +105,7 @@ impl Part {
             Self::Pipeline => (20, 300),
             Self::Http => (15, 260),
             Self::Reads => (12, 120),
+            Self::Gateway => (25, 360),
             Self::PostgresEs => (8, 190),
             Self::Cala => (8, 150),
             Self::Lag => (20, 240),

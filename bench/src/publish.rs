@@ -9,9 +9,10 @@ use crate::measure::Failure;
 const BEGIN: &str = "<!-- the last run begins -->";
 const END: &str = "<!-- the last run ends -->";
 /// The plots, with what they show.
-const PLOTS: [(&str, &str); 3] = [
+const PLOTS: [(&str, &str); 4] = [
     ("throughput.svg", "Transfers per second against callers"),
     ("latency.svg", "Latency distributions"),
+    ("gateway.svg", "Latency distributions of calls of a model, directly and through the gateway"),
     ("growth.svg", "Cost by the size of the ledger"),
 ];
 

@@ -1,5 +1,6 @@
 //! What was measured, round by round, and what it comes to.
 
+mod beside;
 mod file;
 mod plots;
 mod table;
@@ -13,7 +14,7 @@ use crate::measure::{Case, Failure, Sample};
 
 pub use file::{Environment, write_json};
 pub use plots::write_plots;
-pub use table::{environment_markdown, markdown, targets_markdown};
+pub use table::{beside_markdown, environment_markdown, markdown, targets_markdown};
 
 /// All samples of a run, in the order in which their cases first came.
 pub struct Report {

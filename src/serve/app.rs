@@ -32,7 +32,7 @@ impl Ledger {
             verifier.trust_pem(id, &pem)?;
         }
         self.follow(self.identities.upkeep());
-        self.forget_answers();
+        self.forget_answers(config);
         let (partitions, tasks) = (self.journal.partition_count(), (&self.followers, self.following.clone()));
         let access_log = self.identities.access_log(config, partitions, tasks).await?;
         let body = config.api.body_limit_bytes.get();

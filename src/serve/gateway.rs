@@ -16,8 +16,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// Puts the gateway together.
 pub(super) fn gateway(config: &Config, identities: &Identities, ledger: Makings) -> Gateway {
-    let kept = TimeDelta::hours(config.gateway.kept_hours.get().into());
-    let kept = identities.kept_responses(kept);
+    let kept = identities.kept_responses(kept_for(config));
     let Makings { pipeline, catalogues, clock, ids } = ledger;
     Gateway::new(options(config), pipeline, catalogues, kept, clock, ids)
 }
@@ -28,6 +27,10 @@ pub(super) struct Makings {
     pub catalogues: Arc<api::Catalogues>,
     pub clock: Arc<dyn domain::Clock>,
     pub ids: Arc<dyn domain::Ids>,
+}
+
+fn kept_for(config: &Config) -> TimeDelta {
+    TimeDelta::hours(config.gateway.kept_hours.get().into())
 }
 
 fn options(config: &Config) -> Options {
@@ -57,13 +60,14 @@ fn options(config: &Config) -> Options {
 }
 
 impl Ledger {
-    /// Has answers forgotten that were kept long enough.
-    pub(super) fn forget_answers(&self) {
-        let gateway = self.gateway.clone();
+    /// Has answers forgotten that were kept long enough. Not by the gateway: whoever has it has the pipeline, whose end
+    /// is waited for before that of what follows.
+    pub(super) fn forget_answers(&self, config: &Config) {
+        let kept = self.identities.kept_responses(kept_for(config));
         self.follow(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
-                if let Err(error) = gateway.sweep().await {
+                if let Err(error) = kept.sweep().await {
                     tracing::warn!(%error, "answers that were kept long enough could not be forgotten");
                 }
             }

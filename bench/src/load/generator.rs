@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::connection::Connection;
 use super::requests::Requests;
 use super::{Findings, Job, WARM_UP};
-use crate::measure::{Failure, latencies};
+use crate::measure::{Failure, latencies, record};
 
 /// Reads a job from standard input, does it, and writes its findings to standard output.
 ///
@@ -51,15 +51,16 @@ async fn work(job: Job) -> Result<Findings, Failure> {
         tasks.spawn(converse(connection, requests, window, pace));
     }
     let mut findings = Findings::default();
-    let mut taken = latencies()?;
+    let mut taken = Taken::new()?;
     while let Some(ended) = tasks.join_next().await {
         let (acknowledged, units, own) = ended??;
         findings.acknowledged += acknowledged;
         findings.units += units;
-        taken.add(own)?;
+        taken.whole.add(own.whole)?;
+        taken.first.add(own.first)?;
     }
-    findings.latencies =
-        taken.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
+    findings.latencies = counted(&taken.whole);
+    findings.first = counted(&taken.first);
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let busy = usage.user_time() + usage.system_time();
     findings.busy_micros = u64::try_from(busy.num_microseconds())?;
@@ -84,8 +85,25 @@ impl Pace {
     }
 }
 
+/// How long things took within the window.
+struct Taken {
+    whole: Histogram<u64>,
+    first: Histogram<u64>,
+}
+
+impl Taken {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self { whole: latencies()?, first: latencies()? })
+    }
+}
+
+/// How often each value occurred.
+fn counted(taken: &Histogram<u64>) -> Vec<(u64, u64)> {
+    taken.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+}
+
 /// Acknowledged transactions, units within the window, and latencies within the window.
-type Tally = (u64, u64, Histogram<u64>);
+type Tally = (u64, u64, Taken);
 
 async fn converse(
     mut connection: Connection,
@@ -93,7 +111,7 @@ async fn converse(
     window: Window,
     pace: Option<Pace>,
 ) -> Result<Tally, Failure> {
-    let (mut acknowledged, mut units, mut taken) = (0, 0, latencies()?);
+    let (mut acknowledged, mut units, mut taken) = (0, 0, Taken::new()?);
     let mut due = window.start + pace.map_or(Duration::ZERO, |pace| pace.first);
     loop {
         let from;
@@ -109,12 +127,15 @@ async fn converse(
         }
         let (sent, text) = requests.write_next()?;
         let answer = connection.exchange(text).await?;
-        sent.check(&answer)?;
-        acknowledged += sent.transactions();
         let now = Instant::now();
+        sent.check(&answer)?;
+        acknowledged += sent.acknowledged();
         if now >= window.begin && now < window.end {
             units += sent.units();
-            taken.saturating_record(u64::try_from((now - from).as_micros())?.max(1));
+            record(&mut taken.whole, now - from);
+            if sent.begins() {
+                record(&mut taken.first, answer.first - from);
+            }
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The requests of one connection, one after another, as they go over the wire.
 
+mod chat;
+
 use std::io::Write as _;
 
 use memchr::memmem;
 
+pub use self::chat::{CREDENTIAL, Chat, Side, WALLET};
 use super::connection::Answer;
 use super::{Job, What};
 use crate::bank::scattered;
@@ -18,21 +21,28 @@ pub enum Sent {
     Bulk(u64),
     /// A question for a balance.
     Balance,
+    /// A call of a model.
+    Call(Chat),
 }
 
 impl Sent {
     /// How many units it is.
     pub fn units(self) -> u64 {
         match self {
-            Self::Transfer | Self::Balance => 1,
+            Self::Transfer | Self::Balance | Self::Call(_) => 1,
             Self::Bulk(transfers) => transfers,
         }
     }
 
-    /// How many transactions the ledger holds more when it is answered.
-    pub fn transactions(self) -> u64 {
+    /// Whether it matters when its answer begins.
+    pub fn begins(self) -> bool {
+        matches!(self, Self::Call(_))
+    }
+
+    /// How many transactions the ledger holds more when it is answered, or calls.
+    pub fn acknowledged(self) -> u64 {
         match self {
-            Self::Transfer => 1,
+            Self::Transfer | Self::Call(_) => 1,
             Self::Balance => 0,
             Self::Bulk(transfers) => transfers,
         }
@@ -47,6 +57,7 @@ impl Sent {
                 let made = memmem::find_iter(answer.body, br#""status":201"#).count();
                 answer.status == 200 && made as u64 == transfers
             }
+            Self::Call(chat) => answer.status == 200 && chat.is_whole(answer.body),
         };
         if done {
             return Ok(());
@@ -98,6 +109,7 @@ impl Requests {
             What::Mixed if !(self.turn + self.connection).is_multiple_of(10) => self.balance()?,
             What::Balances => self.balance()?,
             What::Mixed | What::Transfers => self.transfer(false)?,
+            What::Calls(chat) => self.call(chat)?,
         };
         Ok((sent, &self.text))
     }
@@ -150,6 +162,21 @@ impl Requests {
         )?;
         self.text.extend_from_slice(&self.body);
         Ok(())
+    }
+
+    /// Without an idempotency key, as SDKs call.
+    fn call(&mut self, chat: Chat) -> Result<Sent, Failure> {
+        chat.write_body(&mut self.body)?;
+        write!(
+            self.text,
+            "POST {} HTTP/1.1\r\n{}Counterfoil-Wallet: {WALLET}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n",
+            chat.side.path(),
+            self.constant,
+            self.body.len()
+        )?;
+        self.text.extend_from_slice(&self.body);
+        Ok(Sent::Call(chat))
     }
 
     fn balance(&mut self) -> Result<Sent, Failure> {

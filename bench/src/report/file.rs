@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Report;
+use super::beside::{Beside, beside};
 use crate::measure::Failure;
 use crate::targets::Verdict;
 
@@ -40,6 +41,7 @@ struct File<'a> {
     environment: &'a Environment,
     cases: Vec<CaseLine<'a>>,
     facts: Vec<FactLine<'a>>,
+    gateway: Vec<Beside>,
     targets: &'a [Verdict],
 }
 
@@ -102,7 +104,8 @@ pub fn write_json(
         value: fact.median(),
         rounds: &fact.values,
     });
-    let file = File { environment, cases: cases.collect(), facts: facts.collect(), targets };
+    let gateway = beside(report);
+    let file = File { environment, cases: cases.collect(), facts: facts.collect(), gateway, targets };
     std::fs::write(path, serde_json::to_string_pretty(&file)? + "\n")?;
     Ok(())
 }

@@ -6,7 +6,9 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 use super::{Entry, Report};
+use crate::gateway::{PACED, Setup};
 use crate::growth::size;
+use crate::load::Side;
 use crate::measure::{Case, Failure, real};
 use crate::targets::ceiling;
 
@@ -39,6 +41,7 @@ struct Frame<'a> {
 pub fn write_plots(directory: &Path, report: &Report) -> Result<(), Failure> {
     throughput(&directory.join("throughput.svg"), report)?;
     distribution(&directory.join("latency.svg"), report)?;
+    gateway(&directory.join("gateway.svg"), report)?;
     growth(&directory.join("growth.svg"), report)
 }
 
@@ -70,8 +73,6 @@ fn throughput(file: &Path, report: &Report) -> Result<(), Failure> {
 
 /// Which part of the operations took how long.
 fn distribution(file: &Path, report: &Report) -> Result<(), Failure> {
-    // From the median to one in ten thousand, each step a tenth of the rest: 2, 10, 100, ... of which one is slower.
-    let rest = |step: i32| 2.0 * 10_f64.powf(f64::from(step) / 10.0);
     let chosen = |entry: &&Entry| {
         let Case { part, name, callers } = &entry.case;
         let transfers = entry.unit == "transfers" && *callers == 64 && *part != "lag";
@@ -82,9 +83,8 @@ fn distribution(file: &Path, report: &Report) -> Result<(), Failure> {
         .iter()
         .filter(chosen)
         .map(|entry| {
-            let step = |step| Some((rest(step), entry.quantile(1.0 - 1.0 / rest(step))?.max(0.05)));
             let name = format!("{}: {}", entry.case.part, entry.case.name);
-            Line { name, points: (0..=37).filter_map(step).collect() }
+            Line { name, points: distributed(entry, 37) }
         })
         .collect();
     let Some(highest) = highest(&lines) else { return Ok(()) };
@@ -95,6 +95,30 @@ fn distribution(file: &Path, report: &Report) -> Result<(), Failure> {
         y: "milliseconds",
     };
     draw(&frame, (2.0..10_000.0).log_scale(), (0.05..highest * 1.5).log_scale(), &lines)
+}
+
+/// From the median on, each step a tenth of the rest: 2, 10, 100, ... of which one is slower.
+fn distributed(entry: &Entry, steps: i32) -> Vec<(f64, f64)> {
+    let rest = |step: i32| 2.0 * 10_f64.powf(f64::from(step) / 10.0);
+    let step = |step| Some((rest(step), entry.quantile(1.0 - 1.0 / rest(step))?.max(0.05)));
+    (0..=steps).filter_map(step).collect()
+}
+
+/// Calls of a model by one caller after another, and at a fixed load: directly, and through the gateway.
+fn gateway(file: &Path, report: &Report) -> Result<(), Failure> {
+    let chosen = Setup::all().filter(|setup| setup.paced || (setup.think_ms == 0 && setup.connections == 1));
+    let sides = chosen.flat_map(|setup| [Side::Direct, Side::Gateway].map(|side| (setup, side)));
+    let mut lines = Vec::new();
+    for (setup, side) in sides {
+        for entry in [false, true].into_iter().filter_map(|first| report.entry(&setup.case(side, first))) {
+            lines.push(Line { name: entry.case.name.clone(), points: distributed(entry, 27) });
+        }
+    }
+    let Some(highest) = highest(&lines) else { return Ok(()) };
+    let title = format!("How long calls of a model take: from one connection, and from {PACED} at half load");
+    let (x, y) = ("one in so many takes longer", "milliseconds");
+    let frame = Frame { file, title: &title, x, y };
+    draw(&frame, (2.0..1_000.0).log_scale(), (0.05..highest * 1.5).log_scale(), &lines)
 }
 
 /// What things cost in larger and larger ledgers.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::beside::beside;
 use super::{Entry, Environment, Report};
 use crate::measure::Case;
 use crate::targets::{Verdict, events_of};
@@ -10,7 +11,7 @@ use crate::targets::{Verdict, events_of};
 pub fn markdown(report: &Report) -> String {
     let ceiling = report.entry(&crate::targets::ceiling()).map(Entry::median);
     let mut rows = vec![
-        ["part", "case", "callers", "per second", "rounds", "p50", "p99", "max", "of the ceiling"]
+        ["part", "case", "callers", "per second", "rounds", "p50", "p90", "p99", "max", "of the ceiling"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -29,6 +30,7 @@ pub fn markdown(report: &Report) -> String {
             format!("{} {}", grouped(entry.median()), entry.unit),
             format!("{} - {}", grouped(lowest), grouped(highest)),
             time(entry.quantile(0.5)),
+            time(entry.quantile(0.9)),
             time(entry.quantile(0.99)),
             time(entry.quantile(1.0)),
             share,
@@ -80,6 +82,33 @@ pub fn targets_markdown(verdicts: &[Verdict]) -> String {
         rows.push(vec![verdict.claim.clone(), verdict.bound.to_string(), measured, verdict.words()]);
     }
     table(&rows)
+}
+
+/// What the gateway adds to direct calls; nothing where it was not measured.
+pub fn beside_markdown(report: &Report) -> String {
+    let mut rows = vec![
+        [
+            "through the gateway",
+            "connections",
+            "direct",
+            "gateway",
+            "ratio",
+            "added, p50",
+            "added, p90",
+            "added, p99",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    rows.extend(beside(report).into_iter().map(|row| {
+        let [direct, gateway] = row.per_second.map(|rate| format!("{} calls/s", grouped(rate)));
+        let added = row.added_ms;
+        let mut cells =
+            vec![row.name, row.connections.to_string(), direct, gateway, format!("{:.3}", row.ratio)];
+        cells.extend([added.p50, added.p90, added.p99].map(|added| time(Some(added))));
+        cells
+    }));
+    if rows.len() > 1 { table(&rows) } else { String::new() }
 }
 
 /// Rows under a heading, the first row, with columns as wide as they need to be.

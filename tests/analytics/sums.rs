@@ -294,7 +294,7 @@ async fn the_top_spenders_are_those_that_cost_most() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_of_a_call_after_it_expired_counts_and_the_call_counts_once() {
-    let ledger = crate::world::tenant().await;
+    let ledger = tenant().await;
     let running = Running::start(&ledger).await;
     let quoted = crate::world::quoted("north", "fast", 3);
     let usage = domain::Usage { input: 1_000_000, ..domain::Usage::default() };
@@ -303,17 +303,17 @@ async fn what_is_said_of_a_call_after_it_expired_counts_and_the_call_counts_once
         let id = domain::ExecutionId(uuid::Uuid::from_u128(number));
         let call = Box::new(crate::world::call(&ledger, "customers:3"));
         crate::world::done(&ledger, commands::Command::Execute { id, call }).await;
-        ledger.clock.advance(chrono::TimeDelta::hours(2));
+        ledger.clock.advance(TimeDelta::hours(2));
         crate::world::done(&ledger, commands::Command::ExpireExecution { id }).await;
         if apart {
             caught_up(&ledger).await;
-            ledger.clock.advance(chrono::TimeDelta::hours(2));
+            ledger.clock.advance(TimeDelta::hours(2));
         }
         let finished = Box::new(crate::world::finished(Some(quoted.clone()), usage));
         crate::world::done(&ledger, commands::Command::FinishExecution { id, finished }).await;
     }
     caught_up(&ledger).await;
-    crate::world::assert_verified(&ledger).await;
+    assert_verified(&ledger).await;
     let owner = ledger.database.pool(journal::Role::Owner, 1).await;
     let sums: (String, String) =
         sqlx::query_as("SELECT sum(calls)::text, sum(cost)::text FROM views.usage_quarters")

@@ -181,6 +181,10 @@ fn answers(
                 let first = call.attempts.iter().find(|one| !matches!(one.answer, Answer::Refused { .. }));
                 summary.resolved += usize::from(matches!(first.unwrap().answer, Answer::Nothing(_)));
             }
+            // There was no room for a repetition, whatever had become of the command.
+            (Some(_), Answer::Refused { code, .. }) if is_for_want_of_room(code) => {
+                summary.acknowledged += 1;
+            }
             (Some(_), Answer::Refused { .. }) => return Err(format!("refused after it was made: {call:?}")),
             (None, Answer::Refused { .. }) => {
                 summary.refused += 1;
@@ -194,6 +198,11 @@ fn answers(
         }
     }
     Ok(summary)
+}
+
+/// Whether an answer says nothing about the command, only that there was no room or no time for it.
+fn is_for_want_of_room(code: &str) -> bool {
+    code == "overloaded" || code == "request_timeout"
 }
 
 /// When the attempt that did it began, and by when it was known to be done.
@@ -245,7 +254,7 @@ fn refusals<'a>(ours: &[&'a Call], commands: &[Command<'_>], calls: &[Call]) -> 
         for attempt in &call.attempts {
             let Answer::Refused { code, index } = &attempt.answer else { continue };
             // Refused for what the request is or for want of room, whatever the state.
-            if code == "overloaded" || code == "request_timeout" {
+            if is_for_want_of_room(code) {
                 continue;
             }
             if code == "expiry_in_the_past" && expiry(&call.op).is_some_and(|at| at <= attempt.returned_at) {
@@ -550,6 +559,24 @@ mod tests {
         made.transfer("one", "r1");
         made.call("one", 500, 1, 2, refused("insufficient_funds"));
         made.caught("refused, and there");
+    }
+
+    #[test]
+    fn a_refusal_after_the_answer_is_caught_unless_there_was_no_room() {
+        for (code, accepted) in [("overloaded", true), ("insufficient_funds", false)] {
+            let mut made = Made::new();
+            made.acknowledged("one", 1, 2);
+            let first = &made.calls[0].attempts[0];
+            let again = Attempt {
+                request_id: "r3".into(),
+                invoked: 3,
+                returned: 4,
+                answer: refused(code),
+                ..first.clone()
+            };
+            made.calls[0].attempts.push(again);
+            assert_eq!(made.verdict().is_ok(), accepted, "{code}");
+        }
     }
 
     #[test]

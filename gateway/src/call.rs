@@ -45,9 +45,8 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
     let asked = dialect::read(call.operation, &call.model, call.stream, call.body.clone())?;
     if dialect::is_free(call.operation) {
         let (choices, _) = choices(shared, &call, &asked).await?;
-        let trip = trip(shared, &call, asked, choices);
         return Life {
-            trip,
+            trip: trip(shared, &call, asked, choices),
             account: None,
             signals: signals(shared, CancellationToken::new()),
             frame: None,

@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
-#![expect(clippy::large_futures, reason = "a test is written to be read")]
 
 mod support;
 

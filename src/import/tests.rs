@@ -47,7 +47,7 @@ impl TraceFile {
             input_price: "0.50".parse().expect("a price"),
             output_price: "1.50".parse().expect("a price"),
             max_output_tokens: 4096,
-            form: crate::import::Form::Transactions,
+            form: Form::Transactions,
             concurrency: 8,
             retry_for: Duration::from_secs(20),
         }

@@ -105,8 +105,6 @@ impl Ledger {
         };
         let gateway = gateway::gateway(config, &identities, makings);
         Ok(Self {
-            catalogues,
-            gateway,
             pipeline,
             reader,
             journal,
@@ -116,6 +114,8 @@ impl Ledger {
             clock,
             ids,
             identities,
+            catalogues,
+            gateway,
             writers,
             sweeping,
             followers,

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::server::send;
-use crate::world::{INPUT, OUTPUT, Shape, World, said, units};
+use crate::world::{INPUT, OUTPUT, Shape, World, said, units, words};
 
 const ASK: &str = "count to twelve please";
 
@@ -171,7 +171,7 @@ async fn a_repetition_with_the_same_key_is_answered_alike_and_billed_once() {
         });
         let later = request().await;
         assert_eq!(first.status, 200, "{}", first.text);
-        assert_eq!(Shape::Chat.words(&first.text), 30);
+        assert_eq!(words(&first.text), 30);
         assert_eq!((&joined.text, &later.text), (&first.text, &first.text), "stream {stream}");
         let other = world.request("payer", Shape::Chat, &model, "another question", stream);
         let other = said(other.header("Idempotency-Key", format!("once-{stream}"))).await;

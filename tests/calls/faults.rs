@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::world::{INPUT, OUTPUT, Said, Shape, World, cost, units};
+use crate::world::{INPUT, OUTPUT, Said, Shape, World, cost, units, words};
 
 /// What a call was billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +249,7 @@ async fn a_provider_that_is_not_there_is_passed_over_or_told_and_nothing_is_bill
         ]);
         world.put(&format!("/v1/models/first-{name}"), serde_json::json!({"routes": routes})).await;
         let said = world.call(&wallet, Shape::Chat, &format!("first-{name}"), ASK, true).await;
-        assert_eq!((said.status, Shape::Chat.words(&said.text)), (200, 12), "{}", said.text);
+        assert_eq!((said.status, words(&said.text)), (200, 12), "{}", said.text);
         let executions = world.executions(&wallet, 2).await;
         let attempts = executions[1]["attempts"].as_array().unwrap();
         assert_eq!(attempts.last().unwrap()["provider"], "fake-openai");

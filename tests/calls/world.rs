@@ -56,16 +56,16 @@ impl Shape {
             Self::Gemini => json!({"contents": [{"role": "user", "parts": [{"text": text}]}]}),
         }
     }
+}
 
-    /// The words of an answer, from its body or from the events of its stream.
-    pub fn words(self, text: &str) -> usize {
-        text.split(|c: char| !c.is_ascii_alphanumeric())
-            .filter(|word| {
-                word.strip_prefix('w').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-            })
-            .collect::<std::collections::BTreeSet<_>>()
-            .len()
-    }
+/// The words of an answer, from its body or from the events of its stream.
+pub fn words(text: &str) -> usize {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| {
+            word.strip_prefix('w').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        })
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
 }
 
 /// An answer of the gateway, whole.

@@ -92,9 +92,28 @@ impl<T: Checked> FromRequest for Named<T> {
     }
 }
 
-/// The level, user or wallet that the address names.
+/// The level, user or wallet that the address names. What it is is asked by the handler: who has no credential is not told.
 #[derive(Debug)]
-pub struct GovernedAt(pub Governed);
+pub struct GovernedAt {
+    kind: String,
+    name: String,
+}
+
+impl GovernedAt {
+    /// For whom a policy is.
+    pub fn governed(&self) -> Result<Governed, Problem> {
+        let governed = match self.kind.as_str() {
+            "level" => LevelName::check(&self.name).map(Governed::Level),
+            "user" => UserRef::check(&self.name).map(Governed::User),
+            "wallet" => WalletPath::check(&self.name).map(Governed::Wallet),
+            _ => {
+                let detail = "a policy is for a level, a user or a wallet";
+                return Err(Problem::new(code::POLICY_NOT_FOUND, detail));
+            }
+        };
+        governed.map_err(|wrong| Problem::from(wrong).at("name"))
+    }
+}
 
 impl FromRequest for GovernedAt {
     type Error = Problem;
@@ -103,16 +122,7 @@ impl FromRequest for GovernedAt {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let parts = Path::<(String, String)>::extract(request).into_inner().ok().map(Path::into_inner);
         let (kind, name) = parts.unwrap_or_default();
-        let governed = match kind.as_str() {
-            "level" => LevelName::check(&name).map(Governed::Level),
-            "user" => UserRef::check(&name).map(Governed::User),
-            "wallet" => WalletPath::check(&name).map(Governed::Wallet),
-            _ => {
-                let detail = "a policy is for a level, a user or a wallet";
-                return ready(Err(Problem::new(code::POLICY_NOT_FOUND, detail)));
-            }
-        };
-        ready(governed.map(Self).map_err(|wrong| Problem::from(wrong).at("name")))
+        ready(Ok(Self { kind, name }))
     }
 }
 

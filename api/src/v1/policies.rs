@@ -134,7 +134,8 @@ pub async fn list(Read { query, view }: Read<ListPolicies>) -> Answer {
     (status = 200, description = "The policy", body = PolicyBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
-pub async fn get(Read { view, .. }: Read<NoQuery>, GovernedAt(governed): GovernedAt) -> Answer {
+pub async fn get(Read { view, .. }: Read<NoQuery>, at: GovernedAt) -> Answer {
+    let governed = at.governed()?;
     let (catalogue, position) = view.catalogue().await?;
     let policy = policy_of(&catalogue, &governed).ok_or_else(|| absent(&governed))?;
     view.answer(position, &PolicyBody::new(&governed, policy))
@@ -149,7 +150,8 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, GovernedAt(governed): Governe
     responses((status = 200, description = "The policy", body = PolicyBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
-pub async fn put(Write { body, writer }: Write<PutPolicy>, GovernedAt(governed): GovernedAt) -> Answer {
+pub async fn put(Write { body, writer }: Write<PutPolicy>, at: GovernedAt) -> Answer {
+    let governed = at.governed()?;
     let command = CatalogueCommand::SetPolicy { governed: governed.clone(), policy: body.policy()? };
     let outcome = writer.submit(Command::Catalogue(command)).await?;
     answer::done(outcome, StatusCode::OK, |resource| {
@@ -167,7 +169,8 @@ pub async fn put(Write { body, writer }: Write<PutPolicy>, GovernedAt(governed):
     responses((status = 204, description = "The policy is gone"),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
-pub async fn remove(Write { writer, .. }: Write<Nothing>, GovernedAt(governed): GovernedAt) -> Answer {
-    let outcome = writer.submit(Command::Catalogue(CatalogueCommand::ClearPolicy { governed })).await?;
+pub async fn remove(Write { writer, .. }: Write<Nothing>, at: GovernedAt) -> Answer {
+    let command = CatalogueCommand::ClearPolicy { governed: at.governed()? };
+    let outcome = writer.submit(Command::Catalogue(command)).await?;
     Ok(answer::gone(&outcome))
 }

@@ -57,17 +57,18 @@ fn options(config: &Config) -> Options {
 }
 
 impl Ledger {
-    /// Has answers forgotten that were kept long enough.
+    /// Has answers forgotten that were kept long enough, until the end begins. It must not go on until what follows the
+    /// writers ends: it holds a way to the writers, and they end when nobody has one.
     pub(super) fn forget_answers(&self) {
-        let gateway = self.gateway.clone();
-        self.follow(async move {
+        let (gateway, sweeping) = (self.gateway.clone(), self.sweeping.clone());
+        self.followers.spawn(sweeping.run_until_cancelled_owned(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 if let Err(error) = gateway.sweep().await {
                     tracing::warn!(%error, "answers that were kept long enough could not be forgotten");
                 }
             }
-        });
+        }));
     }
 }
 

@@ -18,16 +18,18 @@ use crate::resource::{List, ModelBody, catalogue_of};
 #[serde(deny_unknown_fields)]
 pub struct PutRoute {
     /// The provider.
-    #[schema(value_type = String, example = "openai")]
+    #[schema(value_type = String, format = "provider-name", example = "openai")]
     pub provider: Field<ProviderName>,
     /// What the provider calls it.
-    #[schema(value_type = String, example = "gpt-5")]
+    #[schema(value_type = String, format = "model-name", example = "gpt-5")]
     pub model: Field<ModelName>,
     /// Lower ones are asked first; 0 where nothing is said.
     #[serde(default)]
+    #[schema(maximum = 65535)]
     pub priority: u16,
     /// Its share among those of the same priority; 1 where nothing is said.
     #[serde(default = "one")]
+    #[schema(maximum = 65535)]
     pub weight: u16,
 }
 
@@ -40,7 +42,7 @@ fn one() -> u16 {
 #[serde(deny_unknown_fields)]
 pub struct PutModel {
     /// Where it is found.
-    #[schema(value_type = Vec<PutRoute>)]
+    #[schema(value_type = Vec<PutRoute>, min_items = 1, max_items = 20)]
     pub routes: Vec<Object<PutRoute>>,
     /// The most tokens that it answers with, where that is known.
     #[serde(default)]
@@ -67,7 +69,7 @@ pub async fn list(Read { view, .. }: Read<NoQuery>) -> Answer {
 
 /// Shows a model.
 #[utoipa::path(get, path = "/v1/models/{alias}", tag = "Providers",
-    params(("alias" = String, Path, description = "The name the model is called by"), After), responses(
+    params(("alias" = String, Path, format = "model-name", description = "The name the model is called by"), After), responses(
     (status = 200, description = "The model", body = ModelBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
@@ -79,7 +81,7 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, Named(name): Named<ModelName>
 
 /// Defines a model, or defines it anew.
 #[utoipa::path(put, path = "/v1/models/{alias}", tag = "Providers", request_body = PutModel,
-    params(("alias" = String, Path, description = "The name the model is called by"),
+    params(("alias" = String, Path, format = "model-name", description = "The name the model is called by"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The model", body = ModelBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
@@ -103,7 +105,7 @@ pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<Mo
 
 /// Removes a model.
 #[utoipa::path(delete, path = "/v1/models/{alias}", tag = "Providers",
-    params(("alias" = String, Path, description = "The name the model is called by"),
+    params(("alias" = String, Path, format = "model-name", description = "The name the model is called by"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 204, description = "The model is gone"),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")

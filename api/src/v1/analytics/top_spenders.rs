@@ -21,7 +21,7 @@ pub struct Spenders {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Field<DateTime<Utc>>>,
     /// Who: `wallet` (as where nothing is said), `application`, `user`, `provider`, `model` or `outcome`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "dimension")]
     by: Option<Field<Dimension>>,
     /// How many places, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]

@@ -577,6 +577,7 @@ DEPENDS_ON_THE_STATE = {
 DEPENDS_ON_MORE = {
     **{(f"GET /v1/analytics/{what}", "invalid_query"): "a window ends after it begins, and has a length at the most"
        for what in ("usage", "latency", "top-spenders")},
+    ("PUT /v1/levels/{name}", "invalid_feature"): "the names of members have no form in the description",
     ("PUT /v1/models/{alias}", "invalid_routes"): "no route is there twice",
     ("PUT /v1/platform/models/{alias}", "invalid_routes"): "no route is there twice",
     ("PUT /v1/policies/{kind}/{name}", "invalid_rollover"): "is a matter of the mode",

@@ -326,3 +326,25 @@ async fn a_key_that_was_used_for_another_native_call_is_named_as_such() {
     let refused = send(call("another")).await;
     assert_eq!((refused.status, refused.text("/code")), (409, "idempotency_key_reused"), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_spends_most_can_be_asked_of_some_calls_alone() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    assert_eq!(world.call("payer", Shape::Chat, &model, ASK, false).await.status, 200);
+    let spenders = async |filter: &str| {
+        let said = world.owner.get(&format!("/v1/analytics/top-spenders?{filter}")).await;
+        said.body["rows"].as_array().unwrap_or_else(|| panic!("{said:?}")).len()
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while spenders(&format!("model={model}&wallet=payer&outcome=completed")).await == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the call is not counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for filter in
+        ["model=another", "wallet=another", "outcome=failed", "provider=another", "user=another", "asset=EUR"]
+    {
+        assert_eq!(spenders(filter).await, 0, "{filter}");
+    }
+}

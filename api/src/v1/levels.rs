@@ -23,7 +23,7 @@ pub struct PutLevel {
     pub tier: u16,
     /// What it includes and what not, in the tenant's own words.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!({"priority_support": true}))]
+    #[schema(value_type = BTreeMap<String, bool>, example = json!({"priority_support": true}))]
     pub features: BTreeMap<FeatureName, bool>,
 }
 

@@ -46,9 +46,12 @@ pub struct PutModel {
     pub routes: Vec<Object<PutRoute>>,
     /// The most tokens that it answers with, where that is known.
     #[serde(default)]
-    #[schema(example = 16384)]
+    #[schema(example = 16384, maximum = 1_000_000_000)]
     pub max_output_tokens: Option<u64>,
 }
+
+/// More tokens than any answer has.
+const MOST_TOKENS: u64 = 1_000_000_000;
 
 impl Document for PutModel {}
 
@@ -87,6 +90,10 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, Named(name): Named<ModelName>
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<ModelName>) -> Answer {
+    if body.max_output_tokens.is_some_and(|most| most > MOST_TOKENS) {
+        let detail = format!("an answer has at most {MOST_TOKENS} tokens");
+        return Err(Problem::new(code::INVALID_BODY, detail).at("max_output_tokens"));
+    }
     let route = |Object(route): Object<PutRoute>| Route {
         provider: route.provider.0,
         model: route.model.0,

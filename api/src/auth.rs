@@ -119,9 +119,13 @@ impl Caller {
     ///
     /// For an operator's token this neither waits nor looks anything up.
     pub async fn identify(app: &Data<App>, request: &HttpRequest) -> Result<Self, Problem> {
-        let access = Matched::of(request).access;
-        match find(app, request, access).await {
-            Ok(caller) => {
+        let matched = Matched::of(request);
+        match find(app, request, matched.access).await {
+            Ok(mut caller) => {
+                // Whatever tenant the operator names besides: this is no tenant's.
+                if matched.is_of_platform() {
+                    (caller.tenant, caller.slug, caller.crossing) = (TenantId::PLATFORM, None, false);
+                }
                 if let Some(slug) = &caller.slug {
                     tracing::Span::current().record("tenant", slug.as_str());
                 }

@@ -135,6 +135,17 @@ pub const TABLE: &[Line] = table! {
     GET "/v1/prices" Read v1::prices::list;
     PUT "/v1/prices" Administer v1::prices::put;
     POST "/v1/prices/import" Administer v1::prices::import;
+    GET "/v1/platform/providers" Platform v1::platform::list_providers;
+    GET "/v1/platform/providers/{name}" Platform v1::platform::get_provider;
+    PUT "/v1/platform/providers/{name}" Platform v1::platform::put_provider;
+    DELETE "/v1/platform/providers/{name}" Platform v1::platform::remove_provider;
+    GET "/v1/platform/models" Platform v1::platform::list_models;
+    GET "/v1/platform/models/{alias}" Platform v1::platform::get_model;
+    PUT "/v1/platform/models/{alias}" Platform v1::platform::put_model;
+    DELETE "/v1/platform/models/{alias}" Platform v1::platform::remove_model;
+    GET "/v1/platform/prices" Platform v1::platform::list_prices;
+    PUT "/v1/platform/prices" Platform v1::platform::put_price;
+    POST "/v1/platform/prices/import" Platform v1::platform::import_prices;
     POST "/v1/executions/import" Administer v1::executions::import::import;
     POST "/v1/executions" Execute v1::executions::create::create;
     GET "/v1/executions" Read v1::executions::list::list;
@@ -156,6 +167,9 @@ pub const TABLE: &[Line] = table! {
     GET "/v1/access-log" Audit v1::access_log::list;
 };
 
+/// Where what belongs to the platform and to no tenant begins.
+const PLATFORM: &str = "/v1/platform/";
+
 /// Where a request leads. Worked out once for each, because it takes a look at all patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Matched {
@@ -166,6 +180,11 @@ pub struct Matched {
 }
 
 impl Matched {
+    /// Whether it leads to what belongs to the platform and to no tenant.
+    pub fn is_of_platform(&self) -> bool {
+        self.pattern.starts_with(PLATFORM)
+    }
+
     /// Where the request leads. What was found first is kept with it.
     pub fn of(request: &HttpRequest) -> Self {
         if let Some(known) = request.extensions().get::<Self>() {

@@ -19,6 +19,7 @@ pub mod me;
 pub mod members;
 pub mod metering;
 pub mod models;
+pub mod platform;
 pub mod policies;
 pub mod prices;
 pub mod providers;

@@ -85,10 +85,11 @@ impl BacktestArguments {
             (RolloverWord::None, None) => Rollover::None,
             (RolloverWord::Full, None) => Rollover::Full,
         };
-        Ok(match self.mode {
-            ModeWord::Lifetime => Mode::Lifetime,
-            ModeWord::Monthly => Mode::Monthly { rollover },
-        })
+        match (self.mode, rollover) {
+            (ModeWord::Lifetime, Rollover::None) => Ok(Mode::Lifetime),
+            (ModeWord::Lifetime, _) => Err("--rollover goes with --mode monthly".into()),
+            (ModeWord::Monthly, rollover) => Ok(Mode::Monthly { rollover }),
+        }
     }
 
     /// The filters, as the API takes them.

@@ -47,7 +47,7 @@ pub struct Ledger {
     pub(super) catalogues: Arc<Catalogues>,
     pub(super) gateway: Gateway,
     writers: TaskTracker,
-    sweeping: CancellationToken,
+    pub(super) sweeping: CancellationToken,
     pub(super) followers: TaskTracker,
     pub(super) following: CancellationToken,
 }

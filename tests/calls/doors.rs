@@ -263,10 +263,88 @@ async fn a_credential_is_never_shown_and_survives_a_change_that_leaves_it_out() 
     assert_eq!(world.call("payer", Shape::Chat, &model, ASK, false).await.status, 200);
     let asked = world.providers.requests().await;
     assert_eq!(asked[0]["credential"], "the-providers-key");
+    // Whoever may define providers does not get to read it by sending calls elsewhere.
+    let elsewhere = json!({"dialect": "openai", "base_url": format!("{base}/elsewhere")});
+    let request = world.owner.request(Method::PUT, "/v1/providers/fake-openai");
+    let refused = send(request.json(&elsewhere)).await;
+    assert_eq!((refused.status, refused.text("/code")), (409, "credential_elsewhere"));
     // Neither in the events nor anywhere else where it could be read.
     let (_, events) = world.owner.state().await;
     assert!(!serde_json::to_string(&events).unwrap().contains("the-providers-key"));
     let request = world.owner.request(Method::PUT, "/v1/providers/fake-openai");
     let body = json!({"dialect": "openai", "base_url": base, "credential": null});
     assert_eq!(send(request.json(&body)).await.body["has_credential"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_platform_offers_can_be_called_by_every_tenant_and_written_by_operators_alone() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = Shape::Chat.model();
+    world.fund("payer", "1").await;
+    let operator = world.server.client(&world.server.token("platform", "superadmin"));
+    let base = format!("{}/openai/v1", world.providers.base);
+    let provider = json!({"dialect": "openai", "base_url": base, "credential": "the-platforms-key"});
+    let route = json!({"routes": [{"provider": "shared", "model": model}]});
+    let price = json!({"provider": "shared", "model": model, "asset": "USD", "rates": {"input": "3", "output": "15"}});
+    let written = [
+        ("/v1/platform/providers/shared", provider),
+        ("/v1/platform/models/for-all", route),
+        ("/v1/platform/prices", price),
+    ];
+    for (path, body) in &written {
+        let refused = send(world.owner.request(Method::PUT, path).json(body)).await;
+        assert_eq!((refused.status, refused.text("/code")), (403, "forbidden"), "{path}");
+        let made = send(operator.request(Method::PUT, path).json(body)).await;
+        assert_eq!(made.status, 200, "{made:?}");
+    }
+    // It is nobody's own: neither the tenant that asks nor the operator's has it.
+    assert_eq!(world.owner.get("/v1/providers/shared").await.status, 404);
+    assert_eq!(operator.get("/v1/providers/shared").await.status, 404);
+    for _ in 0..100 {
+        if operator.get("/v1/platform/prices").await.body["items"][0]["provider"] == "shared" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let answer = world.call("payer", Shape::Chat, "for-all", ASK, false).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(world.providers.requests().await[0]["credential"], "the-platforms-key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_used_for_another_native_call_is_named_as_such() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    let call = |text: &str| {
+        let input = json!({"messages": [{"role": "user", "content": text}]});
+        let request = world.caller.request(Method::POST, "/v1/executions").header("Idempotency-Key", "once");
+        request.json(&json!({"model": model, "wallet": "payer", "input": input}))
+    };
+    assert_eq!(send(call("one")).await.status, 201);
+    let refused = send(call("another")).await;
+    assert_eq!((refused.status, refused.text("/code")), (409, "idempotency_key_reused"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_spends_most_can_be_asked_of_some_calls_alone() {
+    let Some(world) = World::start(&[]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    assert_eq!(world.call("payer", Shape::Chat, &model, ASK, false).await.status, 200);
+    let spenders = async |filter: &str| {
+        let said = world.owner.get(&format!("/v1/analytics/top-spenders?{filter}")).await;
+        said.body["rows"].as_array().unwrap_or_else(|| panic!("{said:?}")).len()
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while spenders(&format!("model={model}&wallet=payer&outcome=completed")).await == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the call is not counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for filter in
+        ["model=another", "wallet=another", "outcome=failed", "provider=another", "user=another", "asset=EUR"]
+    {
+        assert_eq!(spenders(filter).await, 0, "{filter}");
+    }
 }

@@ -110,7 +110,7 @@ async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
     let model = if once { format!("{alias}{model}") } else { model };
     world.model(&alias, &alias, &model).await;
     let wallet = format!("faults:{alias}");
-    world.fund(&wallet, "10").await;
+    world.fund(&wallet, "1000").await;
     let said = world.call(&wallet, shape, &alias, ASK, case.stream).await;
     let mut wrong = seen(case, &said);
     let executions = world.executions(&wallet, 1).await;

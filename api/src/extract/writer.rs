@@ -1,11 +1,11 @@
 //! What commands about metering and calls of models need besides the pipeline.
 
-use domain::{ApplicationId, Catalogue, ExecutionId, ProviderName, Sealed, UserRef, WalletPath};
+use domain::{ApplicationId, Catalogue, ExecutionId, ProviderName, Sealed, UserRef, WalletPath, WebAddress};
 use gateway::{Call, Reply};
 use journal::Position;
 
 use super::Writer;
-use crate::problem::Problem;
+use crate::problem::{Problem, code};
 use crate::sdk;
 
 impl Writer {
@@ -15,10 +15,20 @@ impl Writer {
         Ok(found.map(|view| view.state).unwrap_or_default())
     }
 
-    /// The sealed credential of a provider, where it has one.
-    pub async fn credential_of(&self, provider: &ProviderName) -> Result<Option<Sealed>, Problem> {
+    /// The sealed credential of a provider, where it has one, to be kept for `address`. Whoever may define providers
+    /// could have it sent to a place of their own otherwise, and read it there.
+    pub async fn credential_of(
+        &self,
+        provider: &ProviderName,
+        address: &WebAddress,
+    ) -> Result<Option<Sealed>, Problem> {
         let catalogue = self.catalogue().await?;
-        Ok(catalogue.providers.get(provider).and_then(|provider| provider.credential.clone()))
+        let Some(known) = catalogue.providers.get(provider) else { return Ok(None) };
+        if known.credential.is_some() && known.base_url != *address {
+            let detail = "the credential was given for another address: give it again, or null";
+            return Err(Problem::new(code::CREDENTIAL_ELSEWHERE, detail).at("credential"));
+        }
+        Ok(known.credential.clone())
     }
 
     /// Seals a credential for a provider of the caller's tenant.

@@ -23,15 +23,25 @@ const FORMS: &[(&str, Form)] = &[
     ("amount", Text(r"^-?[0-9]+(\.[0-9]{1,18})?$", None)),
     ("asset-code", Text(r"^[A-Z][A-Z0-9._-]{0,31}$", None)),
     ("colour", Text(r"^#[0-9A-Fa-f]{6}$", None)),
+    ("credential", Text(r"^[!-~]+$", Some(2048))),
     ("cursor", Text(r"^[A-Za-z0-9_-]+$", None)),
     ("description", Text(r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]+$", Some(2000))),
+    ("dialect", Word(&["openai", "anthropic", "gemini"])),
+    ("dimension", Word(&["application", "wallet", "user", "provider", "model", "outcome"])),
+    ("dimensions", Text(DIMENSIONS, None)),
     (
         "domain-name",
         Text(r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", Some(253)),
     ),
+    ("enforcement", Word(&["monitor", "warn", "hard"])),
     ("environment", Word(&["live", "test"])),
+    ("execution-outcome", Word(&["completed", "failed", "cancelled", "expired"])),
+    ("execution-status", Word(&["running", "completed", "failed", "cancelled", "expired"])),
+    ("governed", Word(&["level", "user", "wallet"])),
+    ("granularity", Word(&["hour", "day", "total"])),
     ("idempotency-key", Text(r"^[!-~]{1,255}$", None)),
     ("label", Text(NOT_BLANK, Some(120))),
+    ("level-name", Text(SEGMENT, None)),
     ("locale", Text(r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", Some(35))),
     (
         "mail-address",
@@ -41,8 +51,12 @@ const FORMS: &[(&str, Form)] = &[
         ),
     ),
     ("member-role", Word(&["owner", "admin", "member", "viewer", "auditor"])),
+    ("model-name", Text(r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$", None)),
     ("network", Text(r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$", Some(43))),
+    ("policy-mode", Word(&["lifetime", "monthly"])),
+    ("policy-rollover", Word(&["none", "capped", "full"])),
     ("position", Text(r"^p[0-9]{1,5}:[0-9]{1,18}$", None)),
+    ("provider-name", Text(SEGMENT, None)),
     ("reason", Text(NOT_BLANK, Some(500))),
     ("reference", Text(PRINTABLE, Some(255))),
     ("scope", Word(&["read", "audit", "transact", "administer", "execute"])),
@@ -50,6 +64,13 @@ const FORMS: &[(&str, Form)] = &[
     ("slug", Text(r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$", None)),
     ("tenant-name", Text(PRINTABLE, Some(200))),
     ("transaction-status", Word(&["posted", "pending", "settled", "released", "expired", "reversed"])),
+    (
+        "user-ref",
+        Text(
+            r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
+            Some(128),
+        ),
+    ),
     ("wallet-path", Text(r"^@?[A-Za-z0-9._-]{1,64}(:[A-Za-z0-9._-]{1,64})*$", Some(255))),
     ("wallet-status", Word(&["open", "frozen", "closed"])),
     (
@@ -59,7 +80,13 @@ const FORMS: &[(&str, Form)] = &[
             Some(2048),
         ),
     ),
+    ("zone-name", Text(r"^[A-Za-z0-9/_+-]{1,64}$", None)),
 ];
+
+/// One part of a path, and what is named like one.
+const SEGMENT: &str = r"^[A-Za-z0-9._-]{1,64}$";
+/// By what calls can be told apart, joined by commas.
+const DIMENSIONS: &str = r"^(application|wallet|user|provider|model|outcome)(,(application|wallet|user|provider|model|outcome)){0,5}$";
 
 /// No control characters, and not nothing.
 const PRINTABLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
@@ -136,13 +163,15 @@ fn shape(object: &mut utoipa::openapi::Object) {
 #[cfg(test)]
 mod tests {
     use domain::{
-        Amount, AssetCode, Colour, Description, DomainName, Label, Network, Reason, Reference, Role, Slug,
-        TenantName, WalletPath, WebAddress,
+        Amount, AssetCode, Colour, Description, DomainName, Label, LevelName, ModelName, Network,
+        ProviderName, Reason, Reference, Role, Slug, TenantName, UserRef, WalletPath, WebAddress, ZoneName,
+        execution::ExecutionStatus,
     };
 
     use super::*;
-    use crate::field::Checked;
+    use crate::field::{Checked, Credential, ModeWord, RolloverWord};
     use crate::person::{Email, Locale};
+    use crate::v1::analytics::Dimensions;
 
     fn pattern(format: &str) -> &'static str {
         match FORMS.iter().find(|(known, _)| *known == format).unwrap().1 {
@@ -193,6 +222,20 @@ mod tests {
             &["a@b", "A.b+c@x-y.org", "a@", "@b", "a b@c", ".a@b", "a@-b", "a@b..c", "\u{fc}@b"],
         );
         assert_agree::<Locale>("locale", &["en", "de-AT", "e", "en_GB", "en-", "12"]);
+        let parts = ["a", "A.b-c_1", "", "a b", "a/b", "a:b", "\u{fc}"];
+        assert_agree::<LevelName>("level-name", &parts);
+        assert_agree::<ProviderName>("provider-name", &parts);
+        assert_agree::<ModelName>(
+            "model-name",
+            &["gpt-5", "org/m:free", "a@1+b", "-a", "", "a b", "/a", "\u{fc}"],
+        );
+        assert_agree::<UserRef>("user-ref", &["a", "a b", " a", "a ", "", "a\nb", "\u{fc}", "\u{85}"]);
+        assert_agree::<ZoneName>("zone-name", &["UTC", "Europe/Berlin", "Etc/GMT+1", "", "a b", "a.b"]);
+        assert_agree::<Credential>("credential", &["sk-1", "", "a b", "\u{fc}", "a\n"]);
+        assert_agree::<Dimensions>(
+            "dimensions",
+            &["wallet", "wallet,model", "", "wallet,", ",wallet", "wallets"],
+        );
         assert_agree::<Network>("network", &["192.0.2.0/24", "::1", "x", "", "192.0.2.0/"]);
         let printed = ["a", " a ", "", " ", "\u{a0}", "a\nb", "a\0", "\u{85}", "\u{fc}"];
         assert_agree::<Label>("label", &printed);
@@ -208,8 +251,16 @@ mod tests {
             let Word(words) = form else { continue };
             for word in *words {
                 let known = match *format {
+                    "dialect" => domain::catalogue::Dialect::check(word).is_ok(),
+                    "dimension" => projections::Dimension::check(word).is_ok(),
+                    "enforcement" => domain::catalogue::Enforcement::check(word).is_ok(),
                     "environment" => domain::application::Environment::check(word).is_ok(),
+                    "execution-outcome" | "execution-status" => ExecutionStatus::check(word).is_ok(),
+                    "governed" => matches!(*word, "level" | "user" | "wallet"),
+                    "granularity" => projections::Granularity::check(word).is_ok(),
                     "member-role" => Role::check(word).is_ok(),
+                    "policy-mode" => ModeWord::check(word).is_ok(),
+                    "policy-rollover" => RolloverWord::check(word).is_ok(),
                     "scope" => domain::application::Scope::check(word).is_ok(),
                     "transaction-status" => domain::transaction::TransactionStatus::check(word).is_ok(),
                     "wallet-status" => domain::wallet::WalletStatus::check(word).is_ok(),

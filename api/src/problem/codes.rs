@@ -184,6 +184,9 @@ codes! {
     EXECUTION_EXISTS "execution_exists" CONFLICT "The execution exists already"
     EXECUTION_ENDED "execution_ended" CONFLICT "The execution has ended"
     EXECUTION_NOT_DUE "execution_not_due" CONFLICT "The execution is not due to expire"
+    CREDENTIAL_ELSEWHERE "credential_elsewhere" CONFLICT "The credential was given for another address"
+    ANSWER_NOT_KEPT "answer_not_kept" CONFLICT "The answer to the idempotency key is not kept"
+    EXECUTION_RUNNING "execution_running" CONFLICT "A call with the idempotency key is running"
     EXECUTION_ELSEWHERE "execution_elsewhere" CONFLICT "The call is not made by this instance"
     // What the amounts and postings do not allow.
     UNKNOWN_ASSET "unknown_asset" UNPROCESSABLE_ENTITY "The asset is not registered"

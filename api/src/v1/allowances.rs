@@ -26,16 +26,16 @@ pub struct ListAllowances {
     #[serde(default)]
     prefix: String,
     /// Only those of this level.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "level-name")]
     level: Option<Field<LevelName>>,
     /// Only those of this user.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "user-ref")]
     user: Option<Field<UserRef>>,
     /// Only those with a debt.
     #[serde(default)]
     in_debt: bool,
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -65,7 +65,7 @@ pub async fn list(Read { query, view }: Read<ListAllowances>) -> Answer {
 
 /// Shows what a wallet may use.
 #[utoipa::path(get, path = "/v1/allowances/{path}", tag = "Policies",
-    params(("path" = String, Path, description = "The wallet's path"), After), responses(
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"), After), responses(
     (status = 200, description = "The allowance", body = AllowanceBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
@@ -83,11 +83,11 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, WalletAt(path): WalletAt) -> 
 pub struct PutAllowance {
     /// The level whose policy is for it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "pro")]
+    #[schema(value_type = Option<String>, format = "level-name", example = "pro")]
     pub level: Option<Field<LevelName>>,
     /// The user whose policy is for it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "customer-42")]
+    #[schema(value_type = Option<String>, format = "user-ref", example = "customer-42")]
     pub user: Option<Field<UserRef>>,
 }
 
@@ -95,7 +95,7 @@ impl Document for PutAllowance {}
 
 /// Gives a wallet a level and a user. What its policy allocates is allocated at once.
 #[utoipa::path(put, path = "/v1/allowances/{path}", tag = "Policies", request_body = PutAllowance,
-    params(("path" = String, Path, description = "The wallet's path"),
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The allowance", body = AllowanceBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
@@ -114,11 +114,11 @@ pub async fn put(Write { body, writer }: Write<PutAllowance>, WalletAt(path): Wa
 #[serde(deny_unknown_fields)]
 pub struct NewGrant {
     /// How much, in the wallet's asset.
-    #[schema(value_type = String, example = "5.00")]
+    #[schema(value_type = String, format = "amount", example = "5.00")]
     pub amount: Field<Amount>,
     /// Lower ones are used up first; 100 where nothing is said, as what policies allocate.
     #[serde(default = "usual")]
-    #[schema(example = 100)]
+    #[schema(example = 100, maximum = 65535)]
     pub priority: u16,
     /// When what is left of it expires; never where nothing is said.
     #[serde(default)]
@@ -134,7 +134,7 @@ impl Document for NewGrant {}
 
 /// Grants a wallet an amount, out of `@grants`. What expires goes to `@expired`.
 #[utoipa::path(post, path = "/v1/allowances/{path}/grants", tag = "Policies", request_body = NewGrant,
-    params(("path" = String, Path, description = "The wallet's path"),
+    params(("path" = String, Path, format = "wallet-path", description = "The wallet's path"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 201, description = "The allowance with the grant", body = AllowanceBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")

@@ -36,31 +36,31 @@ pub struct Counted {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Field<DateTime<Utc>>>,
     /// `hour` or `day`, both by the tenant's time zone, or `total`, as where nothing is said.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "granularity")]
     granularity: Option<Field<Granularity>>,
     /// By what calls are told apart, joined by commas: `application`, `wallet`, `user`, `provider`, `model`, `outcome`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "dimensions")]
     group_by: Option<Field<Dimensions>>,
     /// Only calls of this application.
     #[param(value_type = Option<Uuid>)]
     application: Option<Uuid>,
     /// Only calls that this wallet pays for.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "wallet-path")]
     wallet: Option<Field<WalletPath>>,
     /// Only calls for this user.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "user-ref")]
     user: Option<Field<UserRef>>,
     /// Only calls that this provider answered last.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "provider-name")]
     provider: Option<Field<ProviderName>>,
     /// Only calls for which this model was asked.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "model-name")]
     model: Option<Field<ModelName>>,
     /// Only calls that ended so: `completed`, `failed`, `cancelled` or `expired`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "execution-outcome")]
     outcome: Option<Field<ExecutionStatus>>,
     /// Only calls whose cost is in this asset.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "asset-code")]
     asset: Option<Field<AssetCode>>,
 }
 

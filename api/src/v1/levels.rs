@@ -19,11 +19,11 @@ use crate::resource::{LevelBody, List, catalogue_of};
 #[serde(deny_unknown_fields)]
 pub struct PutLevel {
     /// Its place among the levels: higher is more.
-    #[schema(example = 2)]
+    #[schema(example = 2, maximum = 65535)]
     pub tier: u16,
     /// What it includes and what not, in the tenant's own words.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!({"priority_support": true}))]
+    #[schema(value_type = BTreeMap<String, bool>, example = json!({"priority_support": true}))]
     pub features: BTreeMap<FeatureName, bool>,
 }
 
@@ -46,7 +46,7 @@ pub async fn list(Read { view, .. }: Read<NoQuery>) -> Answer {
 
 /// Shows a level.
 #[utoipa::path(get, path = "/v1/levels/{name}", tag = "Policies",
-    params(("name" = String, Path, description = "The level's name"), After), responses(
+    params(("name" = String, Path, format = "level-name", description = "The level's name"), After), responses(
     (status = 200, description = "The level", body = LevelBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
@@ -58,7 +58,7 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, Named(name): Named<LevelName>
 
 /// Defines a level, or defines it anew.
 #[utoipa::path(put, path = "/v1/levels/{name}", tag = "Policies", request_body = PutLevel,
-    params(("name" = String, Path, description = "The level's name"),
+    params(("name" = String, Path, format = "level-name", description = "The level's name"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The level", body = LevelBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
@@ -74,7 +74,7 @@ pub async fn put(Write { body, writer }: Write<PutLevel>, Named(name): Named<Lev
 
 /// Removes a level that no policy is for.
 #[utoipa::path(delete, path = "/v1/levels/{name}", tag = "Policies",
-    params(("name" = String, Path, description = "The level's name"),
+    params(("name" = String, Path, format = "level-name", description = "The level's name"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 204, description = "The level is gone"),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")

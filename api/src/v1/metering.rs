@@ -18,7 +18,7 @@ use crate::resource::{MeteringBody, catalogue_of};
 #[serde(deny_unknown_fields)]
 pub struct PutMetering {
     /// The time zone whose months and days count, by its name in the IANA database.
-    #[schema(value_type = String, example = "Europe/Berlin")]
+    #[schema(value_type = String, format = "zone-name", example = "Europe/Berlin")]
     pub time_zone: Field<ZoneName>,
 }
 

@@ -18,16 +18,18 @@ use crate::resource::{List, ModelBody, catalogue_of};
 #[serde(deny_unknown_fields)]
 pub struct PutRoute {
     /// The provider.
-    #[schema(value_type = String, example = "openai")]
+    #[schema(value_type = String, format = "provider-name", example = "openai")]
     pub provider: Field<ProviderName>,
     /// What the provider calls it.
-    #[schema(value_type = String, example = "gpt-5")]
+    #[schema(value_type = String, format = "model-name", example = "gpt-5")]
     pub model: Field<ModelName>,
     /// Lower ones are asked first; 0 where nothing is said.
     #[serde(default)]
+    #[schema(maximum = 65535)]
     pub priority: u16,
     /// Its share among those of the same priority; 1 where nothing is said.
     #[serde(default = "one")]
+    #[schema(maximum = 65535)]
     pub weight: u16,
 }
 
@@ -40,13 +42,16 @@ fn one() -> u16 {
 #[serde(deny_unknown_fields)]
 pub struct PutModel {
     /// Where it is found.
-    #[schema(value_type = Vec<PutRoute>)]
+    #[schema(value_type = Vec<PutRoute>, min_items = 1, max_items = 20)]
     pub routes: Vec<Object<PutRoute>>,
     /// The most tokens that it answers with, where that is known.
     #[serde(default)]
-    #[schema(example = 16384)]
+    #[schema(example = 16384, maximum = 1_000_000_000)]
     pub max_output_tokens: Option<u64>,
 }
+
+/// More tokens than any answer has.
+const MOST_TOKENS: u64 = 1_000_000_000;
 
 impl Document for PutModel {}
 
@@ -67,7 +72,7 @@ pub async fn list(Read { view, .. }: Read<NoQuery>) -> Answer {
 
 /// Shows a model.
 #[utoipa::path(get, path = "/v1/models/{alias}", tag = "Providers",
-    params(("alias" = String, Path, description = "The name the model is called by"), After), responses(
+    params(("alias" = String, Path, format = "model-name", description = "The name the model is called by"), After), responses(
     (status = 200, description = "The model", body = ModelBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
@@ -79,12 +84,16 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, Named(name): Named<ModelName>
 
 /// Defines a model, or defines it anew.
 #[utoipa::path(put, path = "/v1/models/{alias}", tag = "Providers", request_body = PutModel,
-    params(("alias" = String, Path, description = "The name the model is called by"),
+    params(("alias" = String, Path, format = "model-name", description = "The name the model is called by"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The model", body = ModelBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<ModelName>) -> Answer {
+    if body.max_output_tokens.is_some_and(|most| most > MOST_TOKENS) {
+        let detail = format!("an answer has at most {MOST_TOKENS} tokens");
+        return Err(Problem::new(code::INVALID_BODY, detail).at("max_output_tokens"));
+    }
     let route = |Object(route): Object<PutRoute>| Route {
         provider: route.provider.0,
         model: route.model.0,
@@ -103,7 +112,7 @@ pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<Mo
 
 /// Removes a model.
 #[utoipa::path(delete, path = "/v1/models/{alias}", tag = "Providers",
-    params(("alias" = String, Path, description = "The name the model is called by"),
+    params(("alias" = String, Path, format = "model-name", description = "The name the model is called by"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 204, description = "The model is gone"),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")

@@ -22,24 +22,24 @@ const LIST: &str = "policies";
 #[serde(deny_unknown_fields)]
 pub struct PutPolicy {
     /// `lifetime`: allocated once; `monthly`: allocated each month of the tenant's time zone.
-    #[schema(value_type = String, example = "monthly")]
+    #[schema(value_type = String, format = "policy-mode", example = "monthly")]
     pub mode: Field<ModeWord>,
     /// What becomes of the rest of a month: `none` (as where nothing is said), `capped` or `full`.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "capped")]
+    #[schema(value_type = Option<String>, format = "policy-rollover", example = "capped")]
     pub rollover: Option<Field<RolloverWord>>,
     /// With `capped`: the most that is carried into the next month.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "5.00")]
+    #[schema(value_type = Option<String>, format = "amount", example = "5.00")]
     pub rollover_most: Option<Field<Amount>>,
     /// How much is allocated.
-    #[schema(value_type = String, example = "20.00")]
+    #[schema(value_type = String, format = "amount", example = "20.00")]
     pub amount: Field<Amount>,
     /// In which asset.
-    #[schema(value_type = String, example = "USD")]
+    #[schema(value_type = String, format = "asset-code", example = "USD")]
     pub asset: Field<AssetCode>,
     /// Where it is not enough: `monitor` (record only), `warn` (allow, and say so) or `hard` (refuse).
-    #[schema(value_type = String, example = "hard")]
+    #[schema(value_type = String, format = "enforcement", example = "hard")]
     pub enforcement: Field<Enforcement>,
 }
 
@@ -102,7 +102,7 @@ fn absent(governed: &Governed) -> Problem {
 #[into_params(parameter_in = Query)]
 pub struct ListPolicies {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -129,7 +129,7 @@ pub async fn list(Read { query, view }: Read<ListPolicies>) -> Answer {
 
 /// Shows a policy.
 #[utoipa::path(get, path = "/v1/policies/{kind}/{name}", tag = "Policies",
-    params(("kind" = String, Path, description = "`level`, `user` or `wallet`"),
+    params(("kind" = String, Path, format = "governed", description = "`level`, `user` or `wallet`"),
         ("name" = String, Path, description = "Which level, user or wallet"), After), responses(
     (status = 200, description = "The policy", body = PolicyBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
@@ -144,7 +144,7 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, at: GovernedAt) -> Answer {
 /// Sets the policy for a level, a user or a wallet. That for a wallet counts before that for its user, and both before
 /// that for its level.
 #[utoipa::path(put, path = "/v1/policies/{kind}/{name}", tag = "Policies", request_body = PutPolicy,
-    params(("kind" = String, Path, description = "`level`, `user` or `wallet`"),
+    params(("kind" = String, Path, format = "governed", description = "`level`, `user` or `wallet`"),
         ("name" = String, Path, description = "Which level, user or wallet"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The policy", body = PolicyBody),
@@ -163,7 +163,7 @@ pub async fn put(Write { body, writer }: Write<PutPolicy>, at: GovernedAt) -> An
 
 /// Takes a policy away.
 #[utoipa::path(delete, path = "/v1/policies/{kind}/{name}", tag = "Policies",
-    params(("kind" = String, Path, description = "`level`, `user` or `wallet`"),
+    params(("kind" = String, Path, format = "governed", description = "`level`, `user` or `wallet`"),
         ("name" = String, Path, description = "Which level, user or wallet"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 204, description = "The policy is gone"),

@@ -24,26 +24,26 @@ const MOST: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct PutRates {
     /// Of input that is neither read from a cache nor written to one.
-    #[schema(value_type = String, example = "3")]
+    #[schema(value_type = String, format = "amount", example = "3")]
     pub input: Field<Amount>,
     /// Of output.
-    #[schema(value_type = String, example = "15")]
+    #[schema(value_type = String, format = "amount", example = "15")]
     pub output: Field<Amount>,
     /// Of input read from a cache; as of input where nothing is said.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "0.3")]
+    #[schema(value_type = Option<String>, format = "amount", example = "0.3")]
     pub cache_read: Option<Field<Amount>>,
     /// Of input written to a cache for the usual time; as of input where nothing is said.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "3.75")]
+    #[schema(value_type = Option<String>, format = "amount", example = "3.75")]
     pub cache_write: Option<Field<Amount>>,
-    /// Of input written to a cache for long; as of input where nothing is said.
+    /// Of input written to a cache for long; as of `cache_write` where nothing is said.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "6")]
+    #[schema(value_type = Option<String>, format = "amount", example = "6")]
     pub cache_write_long: Option<Field<Amount>>,
     /// Of reasoning; as of output where nothing is said.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "amount")]
     pub reasoning: Option<Field<Amount>>,
 }
 
@@ -52,13 +52,13 @@ pub struct PutRates {
 #[serde(deny_unknown_fields)]
 pub struct PutPrice {
     /// The provider.
-    #[schema(value_type = String, example = "openai")]
+    #[schema(value_type = String, format = "provider-name", example = "openai")]
     pub provider: Field<ProviderName>,
     /// What the provider calls the model.
-    #[schema(value_type = String, example = "gpt-5")]
+    #[schema(value_type = String, format = "model-name", example = "gpt-5")]
     pub model: Field<ModelName>,
     /// The asset that it is paid in.
-    #[schema(value_type = String, example = "USD")]
+    #[schema(value_type = String, format = "asset-code", example = "USD")]
     pub asset: Field<AssetCode>,
     /// The rates.
     #[schema(value_type = PutRates)]
@@ -93,7 +93,7 @@ impl From<PutPrice> for CatalogueCommand {
 #[into_params(parameter_in = Query)]
 pub struct ListPrices {
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
@@ -147,7 +147,7 @@ pub async fn put(Write { body, writer }: Write<PutPrice>) -> Answer {
 #[serde(deny_unknown_fields)]
 pub struct ImportPrices {
     /// The prices, 1 to 1,000.
-    #[schema(value_type = Vec<PutPrice>)]
+    #[schema(value_type = Vec<PutPrice>, min_items = 1, max_items = 1000)]
     pub prices: Vec<Object<PutPrice>>,
 }
 

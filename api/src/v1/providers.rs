@@ -19,15 +19,19 @@ use crate::resource::{List, ProviderBody, catalogue_of};
 pub struct PutTimeouts {
     /// To be reached.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 3_600_000)]
     pub connect_ms: Option<u32>,
     /// Until the first token of an answer.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 3_600_000)]
     pub first_token_ms: Option<u32>,
     /// From one token to the next.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 3_600_000)]
     pub between_tokens_ms: Option<u32>,
     /// For a whole answer.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 3_600_000)]
     pub total_ms: Option<u32>,
 }
 
@@ -36,17 +40,19 @@ pub struct PutTimeouts {
 #[serde(deny_unknown_fields)]
 pub struct PutProvider {
     /// Which shape it speaks: `openai`, `anthropic` or `gemini`.
-    #[schema(value_type = String, example = "openai")]
+    #[schema(value_type = String, format = "dialect", example = "openai")]
     pub dialect: Field<Dialect>,
     /// Its base address, as its SDK is given it.
-    #[schema(value_type = String, example = "https://api.openai.com/v1")]
+    #[schema(value_type = String, format = "web-address", example = "https://api.openai.com/v1")]
     pub base_url: Field<WebAddress>,
-    /// The key by which it knows us: left out it stays, null takes it away. It is kept encrypted and never shown.
+    /// The key by which it knows us: left out it stays, null takes it away. It is kept encrypted and never shown. Where
+    /// the address changes it must be given again: what is kept for one place is not sent to another.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "credential")]
     pub credential: Clearable<Credential>,
     /// Lower ones are asked first where the routes of a model say nothing; 0 where nothing is said.
     #[serde(default)]
+    #[schema(maximum = 65535)]
     pub priority: u16,
     /// How long it may take.
     #[serde(default)]
@@ -91,7 +97,7 @@ pub async fn list(Read { view, .. }: Read<NoQuery>) -> Answer {
 
 /// Shows a provider, without its credential.
 #[utoipa::path(get, path = "/v1/providers/{name}", tag = "Providers",
-    params(("name" = String, Path, description = "The provider's name"), After), responses(
+    params(("name" = String, Path, format = "provider-name", description = "The provider's name"), After), responses(
     (status = 200, description = "The provider", body = ProviderBody),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
@@ -103,14 +109,14 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, Named(name): Named<ProviderNa
 
 /// Defines a provider, or defines it anew.
 #[utoipa::path(put, path = "/v1/providers/{name}", tag = "Providers", request_body = PutProvider,
-    params(("name" = String, Path, description = "The provider's name"),
+    params(("name" = String, Path, format = "provider-name", description = "The provider's name"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 200, description = "The provider", body = ProviderBody),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn put(Write { body, writer }: Write<PutProvider>, Named(name): Named<ProviderName>) -> Answer {
     let credential = match body.credential.into() {
-        domain::Change::Keep => writer.credential_of(&name).await?,
+        domain::Change::Keep => writer.credential_of(&name, &body.base_url.0).await?,
         domain::Change::Clear => None,
         domain::Change::Set(given) => Some(writer.seal_credential(&name, given.as_str()).await?),
     };
@@ -134,7 +140,7 @@ pub async fn put(Write { body, writer }: Write<PutProvider>, Named(name): Named<
 
 /// Removes a provider that no model leads to.
 #[utoipa::path(delete, path = "/v1/providers/{name}", tag = "Providers",
-    params(("name" = String, Path, description = "The provider's name"),
+    params(("name" = String, Path, format = "provider-name", description = "The provider's name"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 204, description = "The provider is gone"),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")

@@ -20,9 +20,10 @@ const MOST_HOURS: u32 = 366 * 24;
 #[into_params(parameter_in = Query)]
 pub struct OfWallet {
     /// The wallet.
-    #[param(value_type = String)]
+    #[param(value_type = String, format = "wallet-path")]
     wallet: Field<WalletPath>,
     /// How many hours are looked back upon, 1 to 8784; a week by default.
+    #[param(minimum = 1, maximum = 8784)]
     hours: Option<u32>,
 }
 

@@ -17,15 +17,15 @@ use crate::problem::{Code, Problem, ProblemBody, code};
 #[serde(deny_unknown_fields)]
 pub struct NewExecution {
     /// The model, by the name it is called by.
-    #[schema(value_type = String, example = "gpt-5")]
+    #[schema(value_type = String, format = "model-name", example = "gpt-5")]
     pub model: Field<ModelName>,
     /// The wallet that pays; that of the application where nothing is said.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "customers:42:credits")]
+    #[schema(value_type = Option<String>, format = "wallet-path", example = "customers:42:credits")]
     pub wallet: Option<Field<WalletPath>>,
     /// For which user.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "customer-42")]
+    #[schema(value_type = Option<String>, format = "user-ref", example = "customer-42")]
     pub user: Option<Field<UserRef>>,
     /// What is asked: a chat in OpenAI's form, without `model` and `stream`.
     #[schema(value_type = Object, example = json!({"messages": [{"role": "user", "content": "Hello"}]}))]
@@ -94,8 +94,12 @@ pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
 /// What the gateway refuses, as a problem.
 fn refused(status: u16, headers: &[(String, String)], said: &Value) -> Problem {
     let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    // A code of the gateway's may be the name of something else here.
-    let named = Code::named(text("/error/code")).filter(|code| code.status.as_u16() == status);
+    // A code of a provider's may be the name of something else here.
+    let named = match text("/error/code") {
+        // There it has the status that OpenAI gives it.
+        "idempotency_key_reused" => Some(code::IDEMPOTENCY_KEY_REUSED),
+        other => Code::named(other).filter(|code| code.status.as_u16() == status),
+    };
     let code = named.unwrap_or(match status {
         429 => code::PROVIDER_RATE_LIMITED,
         504 => code::PROVIDER_TIMEOUT,

@@ -40,17 +40,17 @@ pub struct PutUsage {
 #[serde(deny_unknown_fields)]
 pub struct ImportExecution {
     /// The wallet that pays.
-    #[schema(value_type = String, example = "customers:42:credits")]
+    #[schema(value_type = String, format = "wallet-path", example = "customers:42:credits")]
     pub wallet: Field<WalletPath>,
     /// For which user.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "customer-42")]
+    #[schema(value_type = Option<String>, format = "user-ref", example = "customer-42")]
     pub user: Option<Field<UserRef>>,
     /// The provider that was called. Its price for the model must be known.
-    #[schema(value_type = String, example = "openai")]
+    #[schema(value_type = String, format = "provider-name", example = "openai")]
     pub provider: Field<ProviderName>,
     /// The model, as the provider calls it.
-    #[schema(value_type = String, example = "gpt-5")]
+    #[schema(value_type = String, format = "model-name", example = "gpt-5")]
     pub model: Field<ModelName>,
     /// When it was called.
     #[schema(value_type = DateTime<Utc>)]

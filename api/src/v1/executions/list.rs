@@ -21,22 +21,22 @@ const LIST: &str = "executions";
 #[into_params(parameter_in = Query)]
 pub struct ListExecutions {
     /// Only those of this status: `running`, `completed`, `failed`, `cancelled` or `expired`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "execution-status")]
     status: Option<Field<ExecutionStatus>>,
     /// Only those that this wallet pays for.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "wallet-path")]
     wallet: Option<Field<WalletPath>>,
     /// Only those of this application.
     #[param(value_type = Option<Uuid>)]
     application: Option<Uuid>,
     /// Only those for this user.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "user-ref")]
     user: Option<Field<UserRef>>,
     /// Only those for which this model was asked.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "model-name")]
     model: Option<Field<ModelName>>,
     /// Only those that this provider answered last.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "provider-name")]
     provider: Option<Field<ProviderName>>,
     /// Only those recorded at this time or later.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -45,7 +45,7 @@ pub struct ListExecutions {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Field<DateTime<Utc>>>,
     /// Where to go on: `next` of an earlier answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "cursor")]
     cursor: Option<Field<Cursor>>,
     /// How many at the most, 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]

@@ -102,9 +102,9 @@ impl People {
     /// The user of this address, made if there is none. May be cut off anywhere and repeated. Lets nobody in by itself.
     pub async fn enrol(&self, person: &NewPerson<'_>, origin: &Origin) -> Result<UserId, Problem> {
         match self.try_enrol(person, origin).await {
-            // Somebody of this address was erased, and the last step was cut off: it is done now.
+            // Somebody of this address was erased, and that was cut off: it is finished now.
             Err((Some(user), problem)) if problem.code == code::USER_ERASED => {
-                self.finish_erasing(user).await?;
+                self.destroy(user, vec![user.into()], &Origin::system("erasure")).await?;
                 self.try_enrol(person, origin).await.map_err(|(_, problem)| problem)
             }
             enrolled => enrolled.map_err(|(_, problem)| problem),
@@ -121,7 +121,12 @@ impl People {
         let reserved = self.accounts.reserve(&index, new).await;
         let user = match reserved.map_err(|error| (None, error.into()))? {
             Reserved::New => new,
-            Reserved::Taken(user) => user,
+            Reserved::Taken(user) => {
+                if self.is_erased(user).await.map_err(|problem| (None, problem))? {
+                    return Err((Some(user), Problem::new(code::USER_ERASED, "the user has been erased")));
+                }
+                user
+            }
         };
         self.register(user, person, origin).await.map_err(|problem| (Some(user), problem))?;
         Ok(user)
@@ -146,7 +151,9 @@ impl People {
 
     /// Whether an account lets somebody in.
     pub(super) async fn is_finished(&self, account: &Account) -> Result<bool, Problem> {
-        Ok(account.password.is_some() || !self.accounts.links(account.user).await?.is_empty())
+        let gets_in = account.password.is_some() || !self.accounts.links(account.user).await?.is_empty();
+        // What is left of somebody whose erasure was cut off is nobody's.
+        Ok(gets_in && !self.is_erased(account.user).await?)
     }
 
     /// Whether somebody operates the platform, so that nobody needs to be let in by a link.

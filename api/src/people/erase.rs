@@ -13,6 +13,7 @@ use chrono::TimeDelta;
 use domain::tenant::TenantStatus;
 use domain::user::{Receipt, UserCommand};
 use domain::{Role, SubjectId, TenantId, UserId};
+use identity::vault::Purpose;
 use uuid::Uuid;
 
 use super::enrol::addressee;
@@ -51,7 +52,7 @@ impl People {
     }
 
     /// From the point of no return on.
-    async fn destroy(
+    pub(super) async fn destroy(
         &self,
         user: UserId,
         subjects: Vec<SubjectId>,
@@ -79,8 +80,16 @@ impl People {
         Ok(half.len())
     }
 
+    /// Whether the key of somebody was destroyed, whether or not the rest of their erasure was done.
+    pub(super) async fn is_erased(&self, user: UserId) -> Result<bool, Problem> {
+        match self.seal(user, Purpose::Name, "").await {
+            Err(problem) if problem.code == code::USER_ERASED => Ok(true),
+            sealed => sealed.map(|_| false),
+        }
+    }
+
     /// The last step: what one signs in with is gone.
-    pub(super) async fn finish_erasing(&self, user: UserId) -> Result<(), Problem> {
+    async fn finish_erasing(&self, user: UserId) -> Result<(), Problem> {
         self.one_time.forget(user).await?;
         self.accounts.delete(user).await?;
         Ok(())

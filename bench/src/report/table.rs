@@ -137,8 +137,8 @@ fn table(rows: &[Vec<String>]) -> String {
 fn time(milliseconds: Option<f64>) -> String {
     match milliseconds {
         None => String::new(),
-        Some(time) if time < 1.0 => format!("{:.0} us", time * 1_000.0),
-        Some(time) if time < 100.0 => format!("{time:.1} ms"),
+        Some(time) if time.abs() < 1.0 => format!("{:.0} us", time * 1_000.0),
+        Some(time) if time.abs() < 100.0 => format!("{time:.1} ms"),
         Some(time) => format!("{time:.0} ms"),
     }
 }

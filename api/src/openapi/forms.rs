@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter};
-use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, SchemaFormat};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr, Schema};
 
 /// What a text of some format looks like.
@@ -128,6 +128,7 @@ fn visit(schema: &mut RefOr<Schema>) {
             if let Some(AdditionalProperties::RefOr(of)) = object.additional_properties.as_deref_mut() {
                 visit(of);
             }
+            name_features(object);
         }
         Schema::Array(array) => {
             if let ArrayItems::RefOrSchema(items) = &mut array.items {
@@ -138,6 +139,20 @@ fn visit(schema: &mut RefOr<Schema>) {
         Schema::AllOf(all) => all.items.iter_mut().for_each(visit),
         Schema::AnyOf(any) => any.items.iter_mut().for_each(visit),
         _ => {}
+    }
+}
+
+/// Says what the names of features look like: of an object whose fields are all yes or no.
+fn name_features(object: &mut utoipa::openapi::Object) {
+    let Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(of)))) =
+        object.additional_properties.as_deref()
+    else {
+        return;
+    };
+    if of.schema_type == SchemaType::Type(Type::Boolean)
+        && let Some(Schema::Object(names)) = object.property_names.as_deref_mut()
+    {
+        names.pattern = Some(SEGMENT.to_owned());
     }
 }
 

@@ -51,6 +51,9 @@ impl Case {
 }
 
 /// The question has four words, the answer twelve.
+/// What a wallet has before its call: more than the dearest of them is thought to cost while it goes on.
+const FUNDS: &str = "1000";
+
 const ASK: &str = "count to twelve please";
 /// What a whole answer is billed.
 const WHOLE: Billed = Billed::Reported(4, 12);
@@ -110,7 +113,7 @@ async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
     let model = if once { format!("{alias}{model}") } else { model };
     world.model(&alias, &alias, &model).await;
     let wallet = format!("faults:{alias}");
-    world.fund(&wallet, "1000").await;
+    world.fund(&wallet, FUNDS).await;
     let said = world.call(&wallet, shape, &alias, ASK, case.stream).await;
     let mut wrong = seen(case, &said);
     let executions = world.executions(&wallet, 1).await;
@@ -137,7 +140,7 @@ async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
     wrong.extend(billed(case.billed, execution));
     let paid = units(execution["cost"].as_str().unwrap());
     let balance = world.balance(&wallet).await;
-    if balance != (units("10") - paid, 0) {
+    if balance != (units(FUNDS) - paid, 0) {
         wrong.push(format!("{paid} was paid, and the wallet has {balance:?}"));
     }
     wrong

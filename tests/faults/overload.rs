@@ -23,6 +23,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("COUNTERFOIL_PIPELINE__QUEUE_COMMANDS", "30"),
     ("COUNTERFOIL_API__BODIES_BYTES", "8388608"),
     ("COUNTERFOIL_API__BODY_LIMIT_BYTES", "4194304"),
+    ("COUNTERFOIL_GATEWAY__BODY_LIMIT_BYTES", "4194304"),
 ];
 /// How many connections work in calm times, and how many more come in the flood.
 const CALM: u64 = 8;

@@ -177,20 +177,23 @@ fn asks() -> impl Strategy<Value = ExecutionCommand> {
 }
 
 #[test]
-fn an_execution_ends_once_and_is_paid_for_unless_it_expired_and_replays() {
+fn an_execution_ends_once_and_is_paid_for_once_and_replays() {
     proptest!(config(256), |(commands in prop::collection::vec((asks(), 0..20_i64), 0..20))| {
         let (mut live, mut kept) = (Execution::default(), Vec::new());
         for (command, now) in commands {
             let before = live.status;
+            // What one came to that had expired can be told afterwards, once.
+            let late = before == ExecutionStatus::Expired && live.settled.is_none();
             let Ok(events) = live.decide(command, at(now)) else { continue };
-            prop_assert!(!before.is_final(), "nothing happens to it any more");
+            prop_assert!(!before.is_final() || late, "nothing happens to it any more");
             for happened in events {
                 let payload = event::encode(&happened).unwrap();
                 kept.push(event::decode(happened.kind(), ExecutionEvent::VERSION, &payload).unwrap());
                 live.apply(happened);
             }
             prop_assert!(live.exists());
-            let paid = live.status.is_final() && live.status != ExecutionStatus::Expired;
+            prop_assert!(!late || live.status == ExecutionStatus::Expired);
+            let paid = late || live.status.is_final() && live.status != ExecutionStatus::Expired;
             prop_assert_eq!(live.settled.is_some(), paid);
             prop_assert_eq!(live.reason.is_some(), live.status == ExecutionStatus::Failed);
         }

@@ -100,7 +100,7 @@ pub struct Pipeline {
     pub patience_ms: u64,
 }
 
-/// The sweeper of expired holds.
+/// The sweeper of what is due: holds, metered calls, allowances.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Sweep {

@@ -1,5 +1,5 @@
 //! What may happen: the pipeline that turns commands into committed events, the relay that announces them
-//! on NATS, and the sweeper that lets holds expire in time.
+//! on NATS, and the sweeper that does in time what is due.
 //!
 //! The hot path, and what it costs: a command waits in its partition's queue, is decided in memory together
 //! with all others that wait there ([`mod@execute`]), and becomes durable with one statement and one flush

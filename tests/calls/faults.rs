@@ -50,10 +50,9 @@ impl Case {
     }
 }
 
-/// The question has four words, the answer twelve.
 /// What a wallet has before its call: more than the dearest of them is thought to cost while it goes on.
 const FUNDS: &str = "1000";
-
+/// The question has four words, the answer twelve.
 const ASK: &str = "count to twelve please";
 /// What a whole answer is billed.
 const WHOLE: Billed = Billed::Reported(4, 12);

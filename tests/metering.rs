@@ -7,7 +7,10 @@ mod support;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use commands::{AllowanceChange, Command, Failure, FinishedCall, NewCall, Outcome, Rejection, Resource};
+use commands::{
+    AllowanceChange, Command, Failure, FinishedCall, NewCall, Outcome, Rejection, Resource,
+    TransactionRequest,
+};
 use cqrs_es::Aggregate as _;
 use domain::allowance::AllowanceRejection;
 use domain::catalogue::{
@@ -384,15 +387,30 @@ async fn what_a_call_came_to_is_paid_once_also_when_it_is_said_after_the_call_ex
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_ends_and_is_paid_also_where_somebody_else_ended_its_hold() {
+async fn the_holds_of_a_call_that_runs_end_with_it_and_by_nobody_else() {
     let ledger = Ledger::funded(&["customers:1"]).await;
     let other = ExecutionId(Uuid::from_u128(0xe2));
     for id in [CALL, other] {
         done(&ledger, call(&ledger, id, "customers:1", tokens(10, 20))).await;
-        done(&ledger, Command::Release { id: TransactionId::of_execution(id, "hold/0") }).await;
     }
-    let settled = execution(&done(&ledger, finished(CALL, tokens(10, 20))).await).settled.unwrap();
-    assert_eq!((settled.from_holds, settled.overdrawn), (amount("0.00"), amount("0.50")));
+    done(&ledger, extension(CALL, tokens(0, 10))).await;
+    let hold = |name| TransactionId::of_execution(CALL, name);
+    let steps = |id| {
+        let part = Some(vec![amount("0.10")]);
+        let settle = |amounts| Command::Settle { id, amounts };
+        [settle(None), settle(part), Command::Release { id }, Command::Reverse { id, amounts: None }]
+    };
+    let fresh = ledger.restarted().await;
+    let events = ledger.events().await.len();
+    for command in [hold("hold/0"), hold("hold/1")].into_iter().flat_map(steps) {
+        for program in [&ledger, &fresh] {
+            let refused = rejection(program.run(command.clone(), None).await);
+            assert_eq!(refused, Rejection::HoldOfExecution(CALL), "{}", command.name());
+        }
+    }
+    assert_eq!(ledger.events().await.len(), events);
+    let settled = execution(&done(&ledger, finished(CALL, tokens(10, 25))).await).settled.unwrap();
+    assert_eq!(settled.from_holds, amount("0.60"), "it has what it held");
     ledger.clock.advance(TimeDelta::minutes(10));
     done(&ledger, Command::ExpireExecution { id: other }).await;
     assert_eq!(balance(&ledger, "customers:1").await, ("99.50".into(), "0.00".into()));

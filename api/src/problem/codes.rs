@@ -144,6 +144,7 @@ codes! {
     REFERENCE_TAKEN "reference_taken" CONFLICT "The reference is taken"
     HOLD_EXPIRED "hold_expired" CONFLICT "The hold has expired"
     HOLD_NOT_DUE "hold_not_due" CONFLICT "The hold is not due to expire"
+    HOLD_OF_AN_EXECUTION "hold_of_an_execution" CONFLICT "A call that is running holds by the transaction"
     TRANSACTION_NOT_PENDING "transaction_not_pending" CONFLICT "The transaction is not pending"
     TRANSACTION_NOT_REVERSIBLE "transaction_not_reversible" CONFLICT "The transaction cannot be reversed"
     NOTHING_TO_REVERSE "nothing_to_reverse" CONFLICT "There is nothing to reverse"

@@ -120,8 +120,8 @@ pub(in crate::execute) fn expire(
     resource(workspace, id)
 }
 
-/// The holds of an execution that still hold something. Those of one that expired are released; and a hold is a transaction
-/// like any other, which whoever may end holds can end: the call is paid and ends all the same.
+/// The holds of an execution that still hold something. Those of one that expired are released; and whatever became of a
+/// hold, the call is paid and ends.
 fn pending(workspace: &mut Workspace<'_>, execution: &Execution) -> Result<Vec<Tranche>, Stop> {
     workspace.require(execution.holds.iter().map(|tranche| tranche.transaction.0))?;
     let mut pending = Vec::with_capacity(execution.holds.len());

@@ -87,7 +87,7 @@ async fn enter(
         let run = Run { cancel: CancellationToken::new(), fingerprint, record };
         let other = match shared.running.enter(call.tenant, id, run) {
             Ok(place) if call.key.is_none() => return Ok(Some(place)),
-            Ok(place) => match repeat::kept(shared, call, id, fingerprint).await? {
+            Ok(place) => match repeat::kept(shared, call, id, fingerprint, client.seat()).await? {
                 Some(reply) => {
                     client.whole(reply);
                     return Ok(None);
@@ -103,7 +103,7 @@ async fn enter(
             return Err(Refusal::new(500, "internal", "a new id is taken"));
         };
         drop(other);
-        if let Some(reply) = record.join(call.operation).await {
+        if let Some(reply) = record.join(call.operation, client.seat()).await {
             client.whole(reply);
             return Ok(None);
         }
@@ -147,7 +147,8 @@ async fn make(
     };
     let (execution, replayed) = account.request(request, fingerprint).await?;
     if replayed {
-        client.whole(repeat::earlier(shared, call, &account, fingerprint).await?);
+        let earlier = repeat::earlier(shared, call, &account, fingerprint, client.seat());
+        client.whole(earlier.await?);
         return Ok(());
     }
     for choice in &mut choices {

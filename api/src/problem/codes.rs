@@ -225,6 +225,7 @@ codes! {
     HOLD_MISSING "hold_missing" INTERNAL_SERVER_ERROR "A hold is not where it should be"
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong here"
     OVERLOADED "overloaded" SERVICE_UNAVAILABLE "There is too much to do at the moment"
+    TOO_MANY_CALLS "too_many_calls" SERVICE_UNAVAILABLE "Too many calls of models are running"
     UNAVAILABLE "unavailable" SERVICE_UNAVAILABLE "A server that is needed cannot be reached"
     READ_MODEL_LAGGING "read_model_lagging" SERVICE_UNAVAILABLE "The read model has not got there yet"
     TIMEOUT "timeout" GATEWAY_TIMEOUT "The answer took too long"

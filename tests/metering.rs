@@ -65,7 +65,7 @@ fn call(ledger: &Ledger, id: ExecutionId, wallet: &str, estimate: Usage) -> Comm
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate,
-        quoted: Some(quoted()),
+        quotes: vec![quoted()],
         expires_at: ledger.clock.get() + TimeDelta::minutes(10),
     };
     Command::Execute { id, call: Box::new(call) }
@@ -278,7 +278,7 @@ async fn a_model_without_a_price_is_refused_under_a_hard_limit_and_let_through_u
     set_policy(&ledger, "customers:2", policy(Mode::Lifetime, "1.00", Enforcement::Warn)).await;
     let unpriced = |wallet: &str, id| match call(&ledger, id, wallet, tokens(1, 1)) {
         Command::Execute { id, mut call } => {
-            call.quoted = None;
+            call.quotes.clear();
             Command::Execute { id, call }
         }
         other => panic!("{other:?}"),
@@ -482,7 +482,7 @@ async fn wallets_of_another_asset_have_revenue_and_grants_of_their_own() {
     let mut begin = call(&ledger, other, "customers:2", tokens(10, 20));
     if let Command::Execute { call, .. } = &mut begin {
         let price = Price { asset: points.clone(), ..price() };
-        call.quoted = Some(Quoted { price, ..quoted() });
+        call.quotes = vec![Quoted { price, ..quoted() }];
     }
     done(&ledger, begin).await;
     let mut end = finished(other, tokens(10, 20));

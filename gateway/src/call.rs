@@ -141,7 +141,7 @@ async fn make(
         operation: call.operation,
         fingerprint: hex(fingerprint)?,
         estimate,
-        quoted: quoted.clone(),
+        quotes: choices.iter().filter_map(Choice::quoted).collect(),
         requested_at: None,
         expires_at: shared.clock.now() + lasts,
     };
@@ -151,12 +151,11 @@ async fn make(
         client.whole(earlier.await?);
         return Ok(());
     }
-    for choice in &mut choices {
-        // What is priced in another asset cannot be paid from this wallet.
-        choice.stop.price = choice.stop.price.take().filter(|price| price.asset == execution.body.asset);
-    }
+    // What is priced in another asset cannot be paid from this wallet.
+    let asset = &execution.body.asset;
+    choices.retain(|choice| choice.stop.price.as_ref().is_none_or(|price| price.asset == *asset));
     let hard = execution.body.enforcement == Enforcement::Hard;
-    let price = quoted.map(|quoted| quoted.price);
+    let price = execution.body.quoted.as_ref().map(|quoted| quoted.price.clone());
     let hold = Hold::new(account.clone(), price, estimate, tranche, hard).bounded(bound);
     let frame = Frame {
         id: account.id.0.simple().to_string(),

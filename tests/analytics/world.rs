@@ -124,7 +124,7 @@ pub fn call(ledger: &Ledger, path: &str) -> NewCall {
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate: Usage { input: 1_000, ..Usage::default() },
-        quoted: Some(quoted("north", "fast", 3)),
+        quotes: vec![quoted("north", "fast", 3)],
         expires_at: ledger.clock.get() + TimeDelta::hours(1),
     }
 }
@@ -250,7 +250,11 @@ fn random_call(chance: &mut ChaCha8Rng, ledger: &Ledger) -> NewCall {
         user: chance.random_bool(0.7).then(|| user(chance.random_range(1..4))),
         model: model(MODELS[named]),
         estimate: usage(chance),
-        quoted: chance.random_bool(0.95).then(|| quoted(at, MODELS[named], 2 + 3 * named as u64)),
+        quotes: chance
+            .random_bool(0.95)
+            .then(|| quoted(at, MODELS[named], 2 + 3 * named as u64))
+            .into_iter()
+            .collect(),
         expires_at: ledger.clock.get() + TimeDelta::hours(30),
         ..call(ledger, path)
     }

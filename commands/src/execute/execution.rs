@@ -39,7 +39,11 @@ pub(super) fn request(
     user.usable(workspace)?;
     user.renew(workspace)?;
     let enforcement = user.enforcement(workspace)?;
-    let needed = match &call.quoted {
+    let quoted = call.quotes.iter().find(|quoted| quoted.price.asset == user.asset);
+    if quoted.is_none() && !call.quotes.is_empty() {
+        return Err(ExecutionRejection::AssetMismatch.into());
+    }
+    let needed = match quoted {
         Some(quoted) => quoted.price.cost(&call.estimate, user.scale).map_err(too_large)?,
         None => Amount::zero(user.scale),
     };
@@ -55,7 +59,7 @@ pub(super) fn request(
         operation: call.operation,
         fingerprint: call.fingerprint.clone(),
         estimate: call.estimate,
-        quoted: call.quoted.clone(),
+        quoted: quoted.cloned(),
         enforcement,
         expires_at: call.expires_at,
     });

@@ -251,8 +251,9 @@ pub struct NewCall {
     pub fingerprint: Digest,
     /// What it is thought to use at first.
     pub estimate: Usage,
-    /// Where, and at which price.
-    pub quoted: Option<Quoted>,
+    /// Where it can be had, and at which price, in the order in which it is tried. It is held by the first whose price is in
+    /// the asset of the wallet; without any it costs nothing.
+    pub quotes: Vec<Quoted>,
     /// When it was asked for, where that was before now; what is yet to come is now.
     pub requested_at: Option<DateTime<Utc>>,
     /// When it ends by itself.

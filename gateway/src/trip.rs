@@ -7,6 +7,7 @@
 mod attempt;
 mod bill;
 mod choice;
+mod cover;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 pub(crate) use self::attempt::{Opened, Streaming};
 pub(crate) use self::bill::Bill;
 pub(crate) use self::choice::{Choice, Circuit};
+use self::cover::Uncovered;
 use crate::breaker::Passage;
 use crate::dialect::{self, Asked};
 use crate::gateway::Shared;
@@ -130,11 +132,13 @@ impl Trip {
                 round.shut = Some(round.shut.map_or(wait, |other| other.min(wait)));
                 continue;
             }
-            if let Some(hold) = &mut self.hold
-                && let Err(refused) = covered(hold, price.as_ref()).await
-            {
+            if let Err(uncovered) = self.cover(price.as_ref()).await {
                 self.shared.breakers.abandoned(&circuit);
-                round.refused = Some(refused);
+                let Uncovered::Refused(refusal) = uncovered else {
+                    round.trouble = Some(Trouble::TimedOut(Late::Total));
+                    return round;
+                };
+                round.refused = Some(refusal);
                 out.insert(index);
                 continue;
             }
@@ -259,18 +263,6 @@ impl Trip {
             None => dialect::forwarded(choice.spoken, &self.asked, model.as_str()),
         }
     }
-}
-
-/// Makes the hold cover a provider's price.
-async fn covered(hold: &mut Hold, price: Option<&domain::Price>) -> Result<(), Refusal> {
-    if price.is_none() && hold.is_hard() {
-        return Err(Refusal::new(422, "model_unpriced", "the model has no price at a provider that is left"));
-    }
-    if hold.cover(price).await {
-        return Ok(());
-    }
-    let message = "the provider that is left is dearer, and not enough is available for it";
-    Err(Refusal::new(402, "allowance_exhausted", message))
 }
 
 fn left_alone(wait: Duration) -> Refusal {

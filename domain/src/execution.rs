@@ -150,6 +150,9 @@ impl Execution {
                 if body.expires_at <= now {
                     return Err(ExecutionRejection::ExpiryInThePast);
                 }
+                if body.estimate != body.estimate.countable() {
+                    return Err(ExecutionRejection::UsageTooLarge);
+                }
                 match &body.quoted {
                     None if body.enforcement == Enforcement::Hard => {
                         return Err(ExecutionRejection::Unpriced);

@@ -127,8 +127,7 @@ async fn make(
         (true, true) => bound.unwrap_or(u64::MAX).min(tranche),
         (true, false) => bound.unwrap_or(shared.options.whole),
     };
-    let estimate = Usage { input: asked.input, output, ..Usage::default() };
-    let quoted = choices.iter().find_map(Choice::quoted);
+    let estimate = Usage { input: asked.input, output, ..Usage::default() }.countable();
     let model =
         ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
     let lasts = shared.options.total.saturating_add(shared.options.grace);

@@ -209,10 +209,12 @@ codes! {
     INVALID_TIMEOUT "invalid_timeout" UNPROCESSABLE_ENTITY "The times of a provider are not between a millisecond and an hour"
     INVALID_ROUTES "invalid_routes" UNPROCESSABLE_ENTITY "A model has no routes, too many, or one twice"
     NEGATIVE_RATE "negative_rate" UNPROCESSABLE_ENTITY "A rate must not be negative"
+    RATE_TOO_HIGH "rate_too_high" UNPROCESSABLE_ENTITY "A rate is too high for its costs to be counted"
     UNKNOWN_TIME_ZONE "unknown_time_zone" UNPROCESSABLE_ENTITY "The time zone is not in the IANA database"
     SYSTEM_WALLET "system_wallet" UNPROCESSABLE_ENTITY "A system wallet has no allowance"
     MODEL_UNPRICED "model_unpriced" UNPROCESSABLE_ENTITY "The model has no price"
     PRICE_ASSET_MISMATCH "price_asset_mismatch" UNPROCESSABLE_ENTITY "The price is in another asset than the wallet"
+    USAGE_TOO_LARGE "usage_too_large" UNPROCESSABLE_ENTITY "The usage is more than a call can have"
     TOO_MANY_ATTEMPTS "too_many_attempts" UNPROCESSABLE_ENTITY "The execution has too many attempts"
     // What a call of a model came to.
     ALLOWANCE_IN_DEBT "allowance_in_debt" PAYMENT_REQUIRED "The wallet owes something, and may use nothing until that is paid"

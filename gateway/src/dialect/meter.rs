@@ -116,9 +116,12 @@ impl Meter {
             Some(known) => {
                 let output = self.passed().saturating_sub(known.reasoning);
                 let source = if self.passed() == 0 { UsageSource::InputOnly } else { UsageSource::Estimated };
-                (Usage { output, ..known }, source)
+                (Usage { output, ..known }.countable(), source)
             }
-            None => (Usage { input, output: self.passed(), ..Usage::default() }, UsageSource::Estimated),
+            None => {
+                let counted = Usage { input, output: self.passed(), ..Usage::default() };
+                (counted.countable(), UsageSource::Estimated)
+            }
         }
     }
 

@@ -29,7 +29,8 @@ pub(in crate::execute) fn finish(
         return Err(ExecutionRejection::AssetMismatch.into());
     }
     let cost = match &finished.paid {
-        Some(paid) => paid.price.cost(&finished.usage, user.scale).map_err(too_large)?,
+        // Of what nobody can have used as much is counted as can be: no end is refused for a number.
+        Some(paid) => paid.price.cost(&finished.usage.countable(), user.scale).map_err(too_large)?,
         None => Amount::zero(user.scale),
     };
     let Shares { used, left, returned } = Shares::of(cost, &pending(workspace, &execution)?)?;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use commands::Tried;
 use domain::execution::{Attempt, AttemptOutcome, MAX_ATTEMPTS, Operation};
 use domain::{ModelName, Usage, UsageSource};
 use tokio::time::Instant;
@@ -38,7 +39,7 @@ pub(crate) struct Trip {
     pub(crate) hold: Option<Hold>,
     /// When the whole call ends.
     pub(crate) deadline: Instant,
-    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) attempts: Vec<Tried>,
     pub(crate) flying: Option<Flying>,
     /// Which of the choices was tried last.
     pub(crate) last: Option<usize>,
@@ -231,7 +232,8 @@ impl Trip {
             "provider" => provider.to_string(), "outcome" => named(outcome)
         )
         .increment(1);
-        self.attempts.push(Attempt {
+        let price = choice.stop.price.clone();
+        let attempt = Attempt {
             number,
             provider,
             model: choice.stop.model.clone(),
@@ -241,8 +243,11 @@ impl Trip {
             total_ms: millis(now),
             usage: used.map(|(usage, _)| usage),
             usage_source: used.map(|(_, source)| source),
-            price_version: choice.stop.price.as_ref().map(|price| price.version),
-        });
+            price_version: price.as_ref().map(|price| price.version),
+            // Counted where it is recorded.
+            cost: None,
+        };
+        self.attempts.push(Tried { attempt, price });
     }
 
     /// The provider that is asked or answers.

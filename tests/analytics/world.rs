@@ -142,9 +142,10 @@ pub fn finished(quoted: Option<Quoted>, usage: Usage) -> FinishedCall {
         usage: Some(usage),
         usage_source: Some(UsageSource::Reported),
         price_version: Some(3),
+        cost: None,
     };
     FinishedCall {
-        attempts: vec![attempt],
+        attempts: vec![Tried { attempt, price: None }],
         end: End::Completed,
         usage,
         usage_source: UsageSource::Reported,
@@ -291,9 +292,11 @@ fn end(chance: &mut ChaCha8Rng, call: &NewCall) -> FinishedCall {
         usage: None,
         usage_source: None,
         price_version: None,
+        cost: None,
     });
-    let attempts: Vec<Attempt> = attempts.collect();
-    let paid = call.quoted.clone().filter(|_| end != End::Failed(FailureReason::ProviderUnreachable));
+    let attempts = attempts.map(|attempt| Tried { attempt, price: None }).collect();
+    let paid =
+        call.quotes.first().cloned().filter(|_| end != End::Failed(FailureReason::ProviderUnreachable));
     let usage = if paid.is_some() { usage(chance) } else { Usage::default() };
     FinishedCall { attempts, end, usage, usage_source: UsageSource::Reported, paid }
 }

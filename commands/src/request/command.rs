@@ -6,8 +6,9 @@ use domain::tenant::TenantCommand;
 use domain::transaction::Posting;
 use domain::user::UserCommand;
 use domain::{
-    Amount, ApplicationId, AssetCode, Digest, ExecutionId, GrantId, LevelName, Metadata, ModelName, Reason,
-    Reference, Scale, Slug, TenantName, TransactionId, Usage, UsageSource, UserId, UserRef, WalletPath,
+    Amount, ApplicationId, AssetCode, Digest, ExecutionId, GrantId, LevelName, Metadata, ModelName, Price,
+    Reason, Reference, Scale, Slug, TenantName, TransactionId, Usage, UsageSource, UserId, UserRef,
+    WalletPath,
 };
 
 /// What can be done.
@@ -260,11 +261,20 @@ pub struct NewCall {
     pub expires_at: DateTime<Utc>,
 }
 
+/// A try of a provider.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// What is known of it. Its cost is counted when it is recorded.
+    pub attempt: Attempt,
+    /// The price at which it was made.
+    pub price: Option<Price>,
+}
+
 /// The end of a metered call.
 #[derive(Debug, Clone)]
 pub struct FinishedCall {
     /// The tries of providers, in their order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<Tried>,
     /// How it ended.
     pub end: End,
     /// What is to be paid for.

@@ -94,6 +94,7 @@ fn attempt(number: u32, outcome: AttemptOutcome) -> Attempt {
         usage: None,
         usage_source: None,
         price_version: None,
+        cost: None,
     }
 }
 

@@ -1,14 +1,14 @@
 //! How metered calls end: by what they came to, or by their time.
 
 use domain::allowance::AllowanceCommand;
-use domain::execution::{ExecutionCommand, ExecutionRejection, Settled, Tranche};
+use domain::execution::{Attempt, ExecutionCommand, ExecutionRejection, Settled, Tranche};
 use domain::transaction::TransactionStatus;
-use domain::{Amount, Execution, ExecutionId, Transaction, TransactionId};
+use domain::{Amount, AssetCode, Execution, ExecutionId, Scale, Transaction, TransactionId};
 
 use super::super::allowance::{Bearer, DEBTS, User};
 use super::super::{Deciding, existing_tenant, transact};
 use super::{REVENUE, least, ours, pay, posting, resource, running, step, too_large};
-use crate::request::{FinishedCall, Resource};
+use crate::request::{FinishedCall, Resource, Tried};
 use crate::workspace::{Stop, Workspace};
 
 /// Ends a call and pays for it: from what is held, then from what the wallet has besides, and what is left is owed. What a
@@ -52,7 +52,7 @@ pub(in crate::execute) fn finish(
         debt_transaction: named(debt, "debt"),
     });
     let (overdraw, owed) = (settled.overdraw_transaction, settled.debt_transaction);
-    let attempts = finished.attempts.clone();
+    let attempts = finished.attempts.iter().map(|tried| counted(tried, &body.asset, user.scale)).collect();
     step(workspace, deciding, id, ExecutionCommand::Finish { attempts, end: finished.end, settled })?;
     for (transaction, part) in used {
         transact::use_up(workspace, deciding, transaction, part)?;
@@ -75,6 +75,13 @@ pub(in crate::execute) fn finish(
         user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
     }
     resource(workspace, id)
+}
+
+/// A try with what it cost, where that can be said: also of one that failed, for which nobody is billed.
+fn counted(Tried { attempt, price }: &Tried, asset: &AssetCode, scale: Scale) -> Attempt {
+    let price = price.as_ref().filter(|price| price.asset == *asset);
+    let cost = price.zip(attempt.usage).and_then(|(price, usage)| price.cost(&usage.countable(), scale).ok());
+    Attempt { cost, ..attempt.clone() }
 }
 
 /// What holds pay of a cost, in their order.

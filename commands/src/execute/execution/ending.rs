@@ -70,6 +70,12 @@ pub(in crate::execute) fn finish(
         user.begin(workspace)?;
         user.decide(workspace, AllowanceCommand::Owe { execution: id, amount: debt })?;
     }
+    // The allowance is not brought up to date first, as it is where a call begins: what a renewal meets (a suspended tenant, a
+    // wallet of the tenant's own that was frozen) would refuse an end. Nothing is lost or counted twice by that. What was
+    // promised is used of the grants that promised it, though their time be over since; what is used beyond is none of theirs,
+    // for only grants whose time is not over give anything. The next renewal, by whoever calls next or by the sweeper, ends
+    // what is left of them, and takes out of the wallet no more than it has. Nor is a hard limit passed: who calls anew meets
+    // that renewal first, and what is beyond the holds comes from money that was given to this wallet, or is owed.
     if user.allowance(workspace)?.exists() {
         let amount = from_holds.checked_add(overdrawn).map_err(too_large)?;
         user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;

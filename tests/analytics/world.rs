@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use commands::{AllowanceChange, Command, FinishedCall, NewCall};
+use commands::{AllowanceChange, Command, FinishedCall, NewCall, Tried};
 use domain::catalogue::{CatalogueCommand, Enforcement, Governed, Level, Mode, Policy, Rollover};
 use domain::execution::{Attempt, AttemptOutcome, End, FailureReason, Operation, Quoted};
 use domain::{

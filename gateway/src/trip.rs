@@ -7,6 +7,7 @@
 mod attempt;
 mod bill;
 mod choice;
+mod closed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 pub(crate) use self::attempt::{Opened, Streaming};
 pub(crate) use self::bill::Bill;
 pub(crate) use self::choice::{Choice, Circuit};
-use crate::breaker::Passage;
+use self::closed::{Closed, left_alone};
 use crate::dialect::{self, Asked};
 use crate::gateway::Shared;
 use crate::hold::Hold;
@@ -68,7 +69,7 @@ struct Round {
     /// The soonest that somebody wants to be asked again.
     asked: Option<Duration>,
     /// The soonest that a circuit may close.
-    shut: Option<Duration>,
+    shut: Option<Closed>,
     refused: Option<Refusal>,
 }
 
@@ -90,11 +91,13 @@ impl Trip {
             let options = &self.shared.options.retry;
             let wait = if tried {
                 let pause = options.pause(number, round.asked, &self.shared.chance);
-                round.shut.map_or(pause, |shut| if out.len() == self.choices.len() { shut } else { pause })
+                round
+                    .shut
+                    .map_or(pause, |shut| if out.len() == self.choices.len() { shut.wait } else { pause })
             } else {
                 match (round.shut, round.refused) {
-                    (Some(shut), _) if last.is_some() => shut,
-                    (Some(shut), _) => return Err(Stranded::Refused(left_alone(shut))),
+                    (Some(shut), _) if last.is_some() => shut.wait,
+                    (Some(shut), _) => return Err(Stranded::Refused(shut.refusal())),
                     (None, Some(refused)) if last.is_none() => return Err(Stranded::Refused(refused)),
                     _ => break,
                 }
@@ -103,6 +106,11 @@ impl Trip {
             let nobody = out.len() == self.choices.len();
             // A provider may ask for any time at all, so nothing is added to the present one.
             if spent || nobody || wait >= self.deadline.duration_since(Instant::now()) {
+                // Who is left would answer, only not yet: the client may come again.
+                let limit = round.shut.filter(|shut| !tried && !spent && shut.is_limit());
+                if let Some(limit) = limit {
+                    return Err(Stranded::Refused(limit.refusal()));
+                }
                 break;
             }
             tokio::time::sleep(wait).await;
@@ -126,8 +134,8 @@ impl Trip {
                 break;
             }
             let (circuit, price) = (choice.circuit(), choice.stop.price.clone());
-            if let Passage::Shut(wait) = self.shared.breakers.enter(&circuit) {
-                round.shut = Some(round.shut.map_or(wait, |other| other.min(wait)));
+            if let Some(shut) = Closed::of(self.shared.breakers.enter(&circuit)) {
+                round.shut = Some(round.shut.map_or(shut, |other| other.min(shut)));
                 continue;
             }
             if let Some(hold) = &mut self.hold
@@ -177,7 +185,7 @@ impl Trip {
             breakers.succeeded(circuit);
         }
         if let Some(asked) = trouble.retry_after() {
-            breakers.pause(circuit, asked);
+            breakers.pause(circuit, asked, trouble.status() == Some(429));
             round.asked = Some(round.asked.map_or(asked, |other| other.min(asked)));
         }
         if !trouble.may_heal() {
@@ -271,11 +279,6 @@ async fn covered(hold: &mut Hold, price: Option<&domain::Price>) -> Result<(), R
     }
     let message = "the provider that is left is dearer, and not enough is available for it";
     Err(Refusal::new(402, "allowance_exhausted", message))
-}
-
-fn left_alone(wait: Duration) -> Refusal {
-    let message = "the providers of the model fail and are left alone for a moment";
-    Refusal::new(503, "provider_unavailable", message).after(wait)
 }
 
 fn named(outcome: AttemptOutcome) -> &'static str {

@@ -1,7 +1,7 @@
 //! What can go wrong with a provider: what the client sees, what is paid, and that nothing stays held.
 
 use domain::catalogue::Timeouts;
-use domain::execution::{AttemptOutcome, ExecutionStatus, FailureReason};
+use domain::execution::{AttemptOutcome, ExecutionStatus, FailureReason, Operation};
 use domain::{Execution, Usage, UsageSource};
 use gateway::{BreakerOptions, Options};
 use std::time::Duration;
@@ -175,6 +175,59 @@ async fn a_wait_beyond_the_deadline_is_handed_to_the_client() {
     let (execution, settled) = world.settled().await;
     assert_eq!(execution.reason, Some(FailureReason::ProviderRateLimited));
     assert!(settled.cost.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_provider_is_at_its_limit_clients_are_told_so_and_for_how_long() {
+    let provider = Provider::new([with_header(429, "retry-after: 90", "{}")]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert_eq!(world.gateway.call(world.streamed()).await.status, 429);
+    let messages = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+    let contents = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    let calls = [
+        (world.chat(), "rate_limit_error"),
+        (world.streamed(), "rate_limit_error"),
+        (world.call(Operation::AnthropicMessages, messages), "rate_limit_error"),
+        (world.call(Operation::GeminiGenerate, contents), "RESOURCE_EXHAUSTED"),
+    ];
+    for (call, kind) in calls {
+        let operation = call.operation;
+        let reply = world.gateway.call(call).await;
+        let wait: u64 = crate::world::header(&reply, "retry-after").unwrap().parse().unwrap();
+        assert!((1..=90).contains(&wait), "{operation:?}: what is left of the pause: {wait}");
+        let (status, text) = read(reply).await;
+        assert_eq!(status, 429, "{operation:?}: {text}");
+        assert!(text.contains(kind), "{operation:?}: {text}");
+        assert!(text.to_lowercase().contains("provider_rate_limited"), "{operation:?}: {text}");
+    }
+    assert_eq!(provider.asked().len(), 1, "it is left alone");
+    for id in world.executions().await {
+        assert_eq!(world.execution(id).await.reason, Some(FailureReason::ProviderRateLimited));
+    }
+    assert!(world.ledger.wallet("w").await.balance.held.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_of_one_that_fails_is_no_limit_of_the_clients() {
+    let provider = Provider::new([with_header(503, "retry-after: 90", "{}")]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await.0, 502);
+    let (status, text) = read(world.gateway.call(world.chat()).await).await;
+    assert_eq!(status, 503);
+    assert!(text.contains("provider_unavailable"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_at_its_limit_is_named_where_the_others_will_not_recover() {
+    let limited = Provider::new([with_header(429, "retry-after: 90", "{}")]).await;
+    let closed = Provider::new([whole(401, "{}")]).await;
+    let world = World::new(&[openai("limited", &limited.address)]).await;
+    assert_eq!(world.gateway.call(world.chat()).await.status, 429);
+    world.offer(&[openai("limited", &limited.address), openai("closed", &closed.address)]);
+    let reply = world.gateway.call(world.chat()).await;
+    assert_eq!(reply.status, 429, "to come again is worth it");
+    assert!(crate::world::header(&reply, "retry-after").is_some());
+    assert_eq!((limited.asked().len(), closed.asked().len()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -205,9 +205,11 @@ impl Life<'_> {
         let trouble = match stranded {
             Stranded::Trouble(trouble) => trouble,
             Stranded::Refused(refusal) => {
-                let empty = refusal.status == 402;
-                let reason =
-                    if empty { FailureReason::BudgetExhausted } else { FailureReason::ProviderUnreachable };
+                let reason = match refusal.status {
+                    402 => FailureReason::BudgetExhausted,
+                    429 => FailureReason::ProviderRateLimited,
+                    _ => FailureReason::ProviderUnreachable,
+                };
                 return (reason, self.refusal(&refusal));
             }
         };

@@ -18,6 +18,7 @@ use domain::execution::{Attempt, AttemptOutcome, MAX_ATTEMPTS, Operation};
 use domain::{ModelName, Usage, UsageSource};
 use tokio::time::Instant;
 
+use self::attempt::named;
 pub(crate) use self::attempt::{Opened, Streaming};
 pub(crate) use self::bill::Bill;
 pub(crate) use self::choice::{Choice, Circuit};
@@ -63,11 +64,14 @@ pub(crate) enum Stranded {
 }
 
 /// What came of trying all of them once.
+#[derive(Default)]
 struct Round {
     opened: Option<Opened>,
     trouble: Option<Trouble>,
     /// The soonest that somebody wants to be asked again.
     asked: Option<Duration>,
+    /// Whether somebody failed who may recover and did not ask for a pause.
+    free: bool,
     /// The soonest that a circuit may close.
     shut: Option<Closed>,
     refused: Option<Refusal>,
@@ -90,10 +94,9 @@ impl Trip {
             }
             let options = &self.shared.options.retry;
             let wait = if tried {
-                let pause = options.pause(number, round.asked, &self.shared.chance);
-                round
-                    .shut
-                    .map_or(pause, |shut| if out.len() == self.choices.len() { shut.wait } else { pause })
+                // Who asked for a pause gets it by its circuit; the others are not kept from being asked again.
+                let others = round.asked.into_iter().chain(round.shut.map(|shut| shut.wait)).min();
+                options.pause(number, others.filter(|_| !round.free), &self.shared.chance)
             } else {
                 match (round.shut, round.refused) {
                     (Some(shut), _) if last.is_some() => shut.wait,
@@ -107,7 +110,9 @@ impl Trip {
             // A provider may ask for any time at all, so nothing is added to the present one.
             if spent || nobody || wait >= self.deadline.duration_since(Instant::now()) {
                 // Who is left would answer, only not yet: the client may come again.
-                let limit = round.shut.filter(|shut| !tried && !spent && shut.is_limit());
+                let limit = round
+                    .shut
+                    .filter(|shut| !round.free && round.asked.is_none() && !spent && shut.is_limit());
                 if let Some(limit) = limit {
                     return Err(Stranded::Refused(limit.refusal()));
                 }
@@ -125,7 +130,7 @@ impl Trip {
 
     /// Tries each provider that is not out, once.
     async fn round(&mut self, out: &mut BTreeSet<usize>) -> Round {
-        let mut round = Round { opened: None, trouble: None, asked: None, shut: None, refused: None };
+        let mut round = Round::default();
         for index in 0..self.choices.len() {
             let Some(choice) = self.choices.get(index).filter(|_| !out.contains(&index)) else {
                 continue;
@@ -188,7 +193,9 @@ impl Trip {
             breakers.pause(circuit, asked, trouble.status() == Some(429));
             round.asked = Some(round.asked.map_or(asked, |other| other.min(asked)));
         }
-        if !trouble.may_heal() {
+        if trouble.may_heal() {
+            round.free |= trouble.retry_after().is_none();
+        } else {
             out.insert(index);
         }
         let passing = trouble.is_passing();
@@ -279,19 +286,4 @@ async fn covered(hold: &mut Hold, price: Option<&domain::Price>) -> Result<(), R
     }
     let message = "the provider that is left is dearer, and not enough is available for it";
     Err(Refusal::new(402, "allowance_exhausted", message))
-}
-
-fn named(outcome: AttemptOutcome) -> &'static str {
-    match outcome {
-        AttemptOutcome::Answered => "answered",
-        AttemptOutcome::Unreachable => "unreachable",
-        AttemptOutcome::TimedOut => "timed_out",
-        AttemptOutcome::RateLimited => "rate_limited",
-        AttemptOutcome::ProviderError => "provider_error",
-        AttemptOutcome::InvalidRequest => "invalid_request",
-        AttemptOutcome::ContentFilter => "content_filter",
-        AttemptOutcome::Cut => "cut",
-        AttemptOutcome::Malformed => "malformed",
-        AttemptOutcome::Stopped => "stopped",
-    }
 }

@@ -178,6 +178,16 @@ async fn a_wait_beyond_the_deadline_is_handed_to_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_one_provider_asked_for_holds_up_no_other() {
+    let body = answer("good", &used(10, 5));
+    let limited = Provider::new([with_header(429, "retry-after: 3600", "{}")]).await;
+    let shaky = Provider::new([whole(500, "{}"), whole(200, &body)]).await;
+    let world = World::new(&[openai("limited", &limited.address), openai("shaky", &shaky.address)]).await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await, (200, body));
+    assert_eq!((limited.asked().len(), shaky.asked().len()), (1, 2), "who wants to be left alone is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_a_provider_is_at_its_limit_clients_are_told_so_and_for_how_long() {
     let provider = Provider::new([with_header(429, "retry-after: 90", "{}")]).await;
     let world = World::new(&[openai("p", &provider.address)]).await;

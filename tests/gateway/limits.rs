@@ -156,6 +156,25 @@ async fn a_dearer_provider_is_asked_only_when_the_hold_covers_it() {
     assert_eq!(settled.provider.unwrap().as_str(), "dear");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dearer_provider_that_is_tried_again_is_held_for_once() {
+    let body = crate::provider::answer("x", &crate::provider::used(10, 10));
+    let bad = Provider::new([whole(500, "{}")]).await;
+    let dear = Provider::new([whole(500, "{}"), whole(200, &body)]).await;
+    let offered = [
+        openai("bad", &bad.address),
+        Offered { price: Some(("100000", "200000")), ..openai("dear", &dear.address) },
+    ];
+    let world = World::new(&offered).await;
+    // Once is some 24; again all that lies between the prices would be more than there is.
+    world.leave("30.00").await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await, (200, body));
+    assert_eq!((bad.asked().len(), dear.asked().len()), (2, 2));
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.extensions, 1, "what is held already is not held again");
+    assert_eq!((settled.cost, settled.from_holds), (amount("3.00"), amount("3.00")));
+}
+
 /// Begins to read a stream, and goes away after its first part.
 async fn leave_after_the_first(world: &World) {
     let reply = world.gateway.call(world.streamed()).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::execution::AttemptOutcome;
 use tokio::time::Instant;
 
 use super::{Flying, Trip};
@@ -124,5 +125,21 @@ impl Streaming {
                 Sign::Quiet => {}
             }
         }
+    }
+}
+
+/// An outcome as a word.
+pub(super) fn named(outcome: AttemptOutcome) -> &'static str {
+    match outcome {
+        AttemptOutcome::Answered => "answered",
+        AttemptOutcome::Unreachable => "unreachable",
+        AttemptOutcome::TimedOut => "timed_out",
+        AttemptOutcome::RateLimited => "rate_limited",
+        AttemptOutcome::ProviderError => "provider_error",
+        AttemptOutcome::InvalidRequest => "invalid_request",
+        AttemptOutcome::ContentFilter => "content_filter",
+        AttemptOutcome::Cut => "cut",
+        AttemptOutcome::Malformed => "malformed",
+        AttemptOutcome::Stopped => "stopped",
     }
 }

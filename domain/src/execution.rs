@@ -103,6 +103,12 @@ impl Execution {
         self.status != ExecutionStatus::Absent
     }
 
+    /// Whether it goes on, and a transaction holds something for it.
+    pub fn holds_by(&self, transaction: TransactionId) -> bool {
+        self.status == ExecutionStatus::Running
+            && self.holds.iter().any(|tranche| tranche.transaction == transaction)
+    }
+
     /// Checks that it goes on.
     ///
     /// # Errors
@@ -143,6 +149,9 @@ impl Execution {
                 }
                 if body.expires_at <= now {
                     return Err(ExecutionRejection::ExpiryInThePast);
+                }
+                if body.estimate != body.estimate.countable() {
+                    return Err(ExecutionRejection::UsageTooLarge);
                 }
                 match &body.quoted {
                     None if body.enforcement == Enforcement::Hard => {

@@ -87,7 +87,7 @@ async fn enter(
         let run = Run { cancel: CancellationToken::new(), fingerprint, record };
         let other = match shared.running.enter(call.tenant, id, run) {
             Ok(place) if call.key.is_none() => return Ok(Some(place)),
-            Ok(place) => match repeat::kept(shared, call, id, fingerprint).await? {
+            Ok(place) => match repeat::kept(shared, call, id, fingerprint, client.seat()).await? {
                 Some(reply) => {
                     client.whole(reply);
                     return Ok(None);
@@ -103,7 +103,7 @@ async fn enter(
             return Err(Refusal::new(500, "internal", "a new id is taken"));
         };
         drop(other);
-        if let Some(reply) = record.join(call.operation).await {
+        if let Some(reply) = record.join(call.operation, client.seat()).await {
             client.whole(reply);
             return Ok(None);
         }
@@ -127,8 +127,7 @@ async fn make(
         (true, true) => bound.unwrap_or(u64::MAX).min(tranche),
         (true, false) => bound.unwrap_or(shared.options.whole),
     };
-    let estimate = Usage { input: asked.input, output, ..Usage::default() };
-    let quoted = choices.iter().find_map(Choice::quoted);
+    let estimate = Usage { input: asked.input, output, ..Usage::default() }.countable();
     let model =
         ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
     let lasts = shared.options.total.saturating_add(shared.options.grace);
@@ -141,21 +140,21 @@ async fn make(
         operation: call.operation,
         fingerprint: hex(fingerprint)?,
         estimate,
-        quoted: quoted.clone(),
+        quotes: choices.iter().filter_map(Choice::quoted).collect(),
         requested_at: None,
         expires_at: shared.clock.now() + lasts,
     };
     let (execution, replayed) = account.request(request, fingerprint).await?;
     if replayed {
-        client.whole(repeat::earlier(shared, call, &account, fingerprint).await?);
+        let earlier = repeat::earlier(shared, call, &account, fingerprint, client.seat());
+        client.whole(earlier.await?);
         return Ok(());
     }
-    for choice in &mut choices {
-        // What is priced in another asset cannot be paid from this wallet.
-        choice.stop.price = choice.stop.price.take().filter(|price| price.asset == execution.body.asset);
-    }
+    // What is priced in another asset cannot be paid from this wallet.
+    let asset = &execution.body.asset;
+    choices.retain(|choice| choice.stop.price.as_ref().is_none_or(|price| price.asset == *asset));
     let hard = execution.body.enforcement == Enforcement::Hard;
-    let price = quoted.map(|quoted| quoted.price);
+    let price = execution.body.quoted.as_ref().map(|quoted| quoted.price.clone());
     let hold = Hold::new(account.clone(), price, estimate, tranche, hard).bounded(bound);
     let frame = Frame {
         id: account.id.0.simple().to_string(),

@@ -19,6 +19,8 @@ pub enum Departure {
 /// What bounds the gateway.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// How many calls there can be at once. A stream counts until it is at its end.
+    pub calls: usize,
     /// How long a call may take in all, retries and slow readers included.
     pub total: Duration,
     /// How long after that its execution expires, if its end could not be recorded.
@@ -46,6 +48,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            calls: 2_000,
             total: Duration::from_secs(600),
             grace: Duration::from_secs(300),
             tranche: 1_024,

@@ -8,12 +8,14 @@ mod attempt;
 mod bill;
 mod choice;
 mod closed;
+mod cover;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use commands::Tried;
 use domain::execution::{Attempt, AttemptOutcome, MAX_ATTEMPTS, Operation};
 use domain::{ModelName, Usage, UsageSource};
 use tokio::time::Instant;
@@ -23,6 +25,7 @@ pub(crate) use self::attempt::{Opened, Streaming};
 pub(crate) use self::bill::Bill;
 pub(crate) use self::choice::{Choice, Circuit};
 use self::closed::{Closed, left_alone};
+use self::cover::Uncovered;
 use crate::dialect::{self, Asked};
 use crate::gateway::Shared;
 use crate::hold::Hold;
@@ -38,7 +41,7 @@ pub(crate) struct Trip {
     pub(crate) hold: Option<Hold>,
     /// When the whole call ends.
     pub(crate) deadline: Instant,
-    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) attempts: Vec<Tried>,
     pub(crate) flying: Option<Flying>,
     /// Which of the choices was tried last.
     pub(crate) last: Option<usize>,
@@ -143,11 +146,13 @@ impl Trip {
                 round.shut = Some(round.shut.map_or(shut, |other| other.min(shut)));
                 continue;
             }
-            if let Some(hold) = &mut self.hold
-                && let Err(refused) = covered(hold, price.as_ref()).await
-            {
+            if let Err(uncovered) = self.cover(price.as_ref()).await {
                 self.shared.breakers.abandoned(&circuit);
-                round.refused = Some(refused);
+                let Uncovered::Refused(refusal) = uncovered else {
+                    round.trouble = Some(Trouble::TimedOut(Late::Total));
+                    return round;
+                };
+                round.refused = Some(refusal);
                 out.insert(index);
                 continue;
             }
@@ -242,7 +247,8 @@ impl Trip {
             "provider" => provider.to_string(), "outcome" => named(outcome)
         )
         .increment(1);
-        self.attempts.push(Attempt {
+        let price = choice.stop.price.clone();
+        let attempt = Attempt {
             number,
             provider,
             model: choice.stop.model.clone(),
@@ -252,8 +258,11 @@ impl Trip {
             total_ms: millis(now),
             usage: used.map(|(usage, _)| usage),
             usage_source: used.map(|(_, source)| source),
-            price_version: choice.stop.price.as_ref().map(|price| price.version),
-        });
+            price_version: price.as_ref().map(|price| price.version),
+            // Counted where it is recorded.
+            cost: None,
+        };
+        self.attempts.push(Tried { attempt, price });
     }
 
     /// The provider that is asked or answers.
@@ -274,16 +283,4 @@ impl Trip {
             None => dialect::forwarded(choice.spoken, &self.asked, model.as_str()),
         }
     }
-}
-
-/// Makes the hold cover a provider's price.
-async fn covered(hold: &mut Hold, price: Option<&domain::Price>) -> Result<(), Refusal> {
-    if price.is_none() && hold.is_hard() {
-        return Err(Refusal::new(422, "model_unpriced", "the model has no price at a provider that is left"));
-    }
-    if hold.cover(price).await {
-        return Ok(());
-    }
-    let message = "the provider that is left is dearer, and not enough is available for it";
-    Err(Refusal::new(402, "allowance_exhausted", message))
 }

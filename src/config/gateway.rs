@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Gateway {
     pub body_limit_bytes: NonZeroUsize,
+    pub calls: NonZeroUsize,
     pub total_ms: NonZeroU64,
     pub grace_ms: NonZeroU64,
     pub tranche_tokens: NonZeroU64,

@@ -38,6 +38,7 @@ fn options(config: &Config) -> Options {
     let usual = Options::default();
     let milliseconds = |number: std::num::NonZeroU64| Duration::from_millis(number.get());
     Options {
+        calls: given.calls.get(),
         total: milliseconds(given.total_ms),
         grace: milliseconds(given.grace_ms),
         tranche: given.tranche_tokens.get(),

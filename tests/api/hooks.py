@@ -570,6 +570,8 @@ DEPENDS_ON_THE_STATE = {
     "unknown_time_zone": "the database of time zones has no form",
     "negative_policy": "an amount may be negative elsewhere",
     "negative_rate": "an amount may be negative elsewhere",
+    "rate_too_high": "how high is a matter of all rates together",
+    "usage_too_large": "a number may be larger elsewhere",
     "system_wallet": "is a matter of the path",
     "invalid_network": "bits behind the prefix have no form",
 }

@@ -210,6 +210,7 @@ async fn a_call_can_be_ended_and_what_was_used_is_paid() {
             if let Some(execution) = listed.items().first() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 let id = execution["id"].as_str().unwrap().to_owned();
+                hold_is_refused(&world, &id).await;
                 return world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -225,6 +226,49 @@ async fn a_call_can_be_ended_and_what_was_used_is_paid() {
     let id = executions[0]["id"].as_str().unwrap();
     let again = world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await;
     assert_eq!((again.status, again.text("/code")), (409, "execution_ended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_calls_than_are_taken_at_once_are_told_to_come_again_in_every_shape() {
+    let Some(world) = World::start(&[("COUNTERFOIL_GATEWAY__CALLS", "1")]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    let text = "count to a thousand slowly [[words 1000]] [[delay 30]]";
+    let mut running = world.request("payer", Shape::Chat, &model, text, true).send().await.unwrap();
+    assert!(running.chunk().await.unwrap().is_some());
+    for shape in Shape::ALL {
+        let refused = world.call("payer", shape, &model, ASK, false).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text);
+        assert!(refused.text.to_lowercase().contains("too_many_calls"), "{shape:?}: {}", refused.text);
+    }
+    let input = json!({"messages": [{"role": "user", "content": ASK}]});
+    let native = json!({"model": model, "wallet": "payer", "input": input});
+    let refused = world.caller.post("/v1/executions", native).await;
+    assert_eq!((refused.status, refused.text("/code")), (503, "too_many_calls"), "{refused:?}");
+    let listed = world.owner.get("/v1/executions?wallet=payer").await;
+    assert_eq!(listed.items().len(), 1, "nothing was begun");
+    let id = listed.items()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await.status, 202);
+    world.executions("payer", 1).await;
+    drop(running);
+    let answered = async {
+        while world.call("payer", Shape::Chat, &model, ASK, false).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("there is room again");
+}
+
+/// What is held for a call that is running cannot be taken from under it.
+async fn hold_is_refused(world: &World, execution: &str) {
+    let listed = world.owner.get(&format!("/v1/transactions?metadata[execution]={execution}")).await;
+    let id = listed.items()[0]["id"].as_str().unwrap().to_owned();
+    for step in ["settle", "release", "reverse"] {
+        let refused = world.owner.post(&format!("/v1/transactions/{id}/{step}"), json!({})).await;
+        assert_eq!((refused.status, refused.text("/code")), (409, "hold_of_an_execution"), "{refused:?}");
+        let what_to_do = format!("POST /v1/executions/{execution}/cancel");
+        assert!(refused.text("/detail").contains(&what_to_do), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

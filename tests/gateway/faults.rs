@@ -1,6 +1,6 @@
 //! What can go wrong with a provider: what the client sees, what is paid, and that nothing stays held.
 
-use domain::catalogue::Timeouts;
+use domain::catalogue::{Dialect, Timeouts};
 use domain::execution::{AttemptOutcome, ExecutionStatus, FailureReason, Operation};
 use domain::{Execution, Usage, UsageSource};
 use gateway::{BreakerOptions, Options};
@@ -271,6 +271,48 @@ async fn what_a_provider_reports_before_it_is_cut_is_paid_where_nobody_answers()
     let (execution, settled) = world.settled().await;
     assert_eq!(execution.reason, Some(FailureReason::StreamCut));
     assert_eq!((settled.cost, settled.usage.input), (amount("0.10"), 10), "once, whatever was tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_used_that_failed_is_kept_with_its_cost_and_the_answer_alone_is_paid() {
+    let cut = vec![head(), chunk(ROLE), chunk(&usage(10, 0)), Step::Break];
+    let error = "data: {\"error\":{\"message\":\"boom\",\"code\":\"server_error\"}}\n\n";
+    let failing = stream(&[ROLE, &usage(7, 1), error]);
+    let (cut, failing) = (Provider::new([cut]).await, Provider::new([failing]).await);
+    let fine = Provider::new([good()]).await;
+    let dear = Offered { price: Some(("30000", "60000")), ..openai("failing", &failing.address) };
+    let world = World::new(&[openai("cut", &cut.address), dear, openai("fine", &fine.address)]).await;
+    assert!(read(world.gateway.call(world.streamed()).await).await.1.contains("good"));
+    let (execution, settled) = world.settled().await;
+    let known = |at: usize| {
+        let attempt = &execution.attempts[at];
+        (attempt.usage.map(|usage| (usage.input, usage.output)), attempt.usage_source, attempt.cost)
+    };
+    let reported = Some(UsageSource::Reported);
+    assert_eq!(known(0), (Some((10, 0)), reported, Some(amount("0.10"))));
+    assert_eq!(known(1), (Some((7, 1)), reported, Some(amount("0.27"))), "at its own price");
+    assert_eq!(known(2), (Some((10, 5)), reported, Some(amount("0.20"))));
+    assert_eq!((settled.provider.unwrap().as_str(), settled.cost), ("fine", amount("0.20")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_says_of_a_part_before_its_own_error_is_kept_and_not_owed() {
+    let begun = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\
+                 \"role\":\"assistant\",\"content\":[],\"model\":\"x\",\"usage\":{\"input_tokens\":25,\"output_tokens\":0}}}\n\n";
+    let overloaded = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"o\"}}\n\n";
+    let provider = Provider::new([stream(&[begun, overloaded])]).await;
+    let offered = Offered { dialect: Dialect::Anthropic, ..openai("p", &provider.address) };
+    let world = World::new(&[offered]).await;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":20,"stream":true}"#;
+    let call = world.call(Operation::AnthropicMessages, body);
+    assert_eq!(read(world.gateway.call(call).await).await.0, 502);
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.attempts.len(), 4);
+    for attempt in &execution.attempts {
+        assert_eq!((attempt.usage.unwrap().input, attempt.usage_source), (25, Some(UsageSource::InputOnly)));
+        assert_eq!(attempt.cost, Some(amount("0.25")));
+    }
+    assert!(settled.cost.is_zero());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{UserRef, WalletPath};
-use gateway::Call;
+use gateway::{Call, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
@@ -52,6 +52,7 @@ impl Asked {
     ) -> Result<Self, Problem> {
         let app = extract::state(request)?;
         let caller = Caller::identify(&app, request).await?;
+        room(&app)?;
         let key = read::key(request)?;
         let (wallet, user) = wallet_and_user(&app, request, &caller, None, None).await?;
         let (body, admitted) = read::body(&app, request, payload, caller.tenant).await?;
@@ -70,6 +71,12 @@ impl Asked {
         };
         Ok(Self { app, call, admitted })
     }
+}
+
+/// Refuses a call that the gateway would refuse, before its body is read.
+fn room(app: &App) -> Result<(), Problem> {
+    let full = |refusal: Refusal| Problem::new(code::TOO_MANY_CALLS, refusal.message).retry(1);
+    app.gateway.has_room().map_err(full)
 }
 
 /// The application that asks, where it is one.

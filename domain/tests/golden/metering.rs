@@ -218,6 +218,7 @@ fn what_becomes_of_an_execution_keeps_its_form() {
         usage: None,
         usage_source: None,
         price_version: None,
+        cost: None,
     };
     assert_variant("execution", ".bare", &ExecutionEvent::Attempted(bare.clone()));
     let answered = Attempt {
@@ -230,7 +231,9 @@ fn what_becomes_of_an_execution_keeps_its_form() {
         price_version: Some(3),
         ..bare
     };
-    assert_form("execution", &ExecutionEvent::Attempted(answered));
+    assert_form("execution", &ExecutionEvent::Attempted(answered.clone()));
+    let cost = Some(amount("2.00"));
+    assert_variant("execution", ".cost", &ExecutionEvent::Attempted(Attempt { cost, ..answered }));
     assert_form("execution", &ExecutionEvent::Completed {});
     assert_form("execution", &ExecutionEvent::Failed { reason: FailureReason::StreamCut });
     assert_form("execution", &ExecutionEvent::Cancelled {});

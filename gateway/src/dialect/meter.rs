@@ -116,15 +116,23 @@ impl Meter {
             Some(known) => {
                 let output = self.passed().saturating_sub(known.reasoning);
                 let source = if self.passed() == 0 { UsageSource::InputOnly } else { UsageSource::Estimated };
-                (Usage { output, ..known }, source)
+                (Usage { output, ..known }.countable(), source)
             }
-            None => (Usage { input, output: self.passed(), ..Usage::default() }, UsageSource::Estimated),
+            None => {
+                let counted = Usage { input, output: self.passed(), ..Usage::default() };
+                (counted.countable(), UsageSource::Estimated)
+            }
         }
     }
 
-    /// What was reported of an answer that came to nothing: of all of it, or, where `partly` counts, of what there was.
-    pub(crate) fn reported(&self, partly: bool) -> Option<(Usage, UsageSource)> {
-        self.usage.filter(|_| self.complete || partly).map(|_| self.settled(0))
+    /// What was reported of an answer that came to nothing, of all of it or of what there was.
+    pub(crate) fn reported(&self) -> Option<(Usage, UsageSource)> {
+        self.usage.map(|_| self.settled(0))
+    }
+
+    /// Whether what was reported is of the whole answer.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
     }
 
     pub(super) fn add_text(&mut self, bytes: u64) {

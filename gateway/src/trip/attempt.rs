@@ -85,11 +85,11 @@ impl Trip {
             by,
         };
         if let Err(trouble) = streaming.begin(first_by, options.most_event).await {
+            self.bill.note(&streaming.meter, &trouble);
             if streaming.meter.is_refused() {
                 // What a filter has ended is at its end, and nobody else is asked, whatever becomes of the rest.
                 return Err(Trouble::Reported(Reported::filtered()));
             }
-            self.bill.reported = streaming.meter.reported(!matches!(trouble, Trouble::Reported(_)));
             return Err(trouble);
         }
         if let Some(flying) = &mut self.flying {

@@ -14,6 +14,7 @@ mod usage;
 
 use bytes::Bytes;
 use domain::execution::Operation;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 pub(crate) use self::meter::{Malformed, Meter, Sign};
@@ -21,6 +22,9 @@ pub(crate) use self::reported::Reported;
 use crate::estimate;
 use crate::json::{Edit, NotAnObject, Object};
 use crate::refusal::Refusal;
+
+/// What of a model's name is written otherwise where it is a part of a path.
+const WRITTEN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'@').remove(b'+');
 
 /// What a call asks for, as far as it has to be known.
 #[derive(Debug, Clone)]
@@ -130,6 +134,8 @@ pub(crate) fn address(operation: Operation, base: &str, model: &str, stream: boo
                 _ => "countTokens",
             };
             let model = model.strip_prefix("models/").unwrap_or(model);
+            // One part of the path, whatever the name holds: it leads to no other place.
+            let model = utf8_percent_encode(model, WRITTEN);
             format!("{base}{version}/models/{model}:{verb}")
         }
     }

@@ -123,6 +123,34 @@ fn a_body_passes_byte_for_byte_but_for_the_model_and_the_usage_that_is_asked_for
 }
 
 #[test]
+fn a_models_name_leads_to_no_other_path() {
+    for model in [
+        "a/../../files",
+        "models/../cachedContents/x",
+        "models/models/x",
+        "a/b",
+        "a:countTokens",
+        "a//b",
+        "tuned@1+x",
+        "a/..",
+        "a/./b",
+    ] {
+        let name = domain::ModelName::new(model).unwrap();
+        let written = address(Operation::GeminiGenerate, "https://g.example/v1beta", name.as_str(), true);
+        let url: reqwest::Url = written.parse().unwrap();
+        let parts: Vec<_> = url.path_segments().unwrap().collect();
+        let [version, models, call] = parts.as_slice() else { panic!("{model}: {url}") };
+        assert_eq!((*version, *models), ("v1beta", "models"), "{model}: {url}");
+        assert_eq!(call.matches(':').count(), 1, "{model}: {url}");
+        assert!(call.ends_with(":streamGenerateContent"), "{model}: {url}");
+        assert_eq!(url.query(), Some("alt=sse"));
+        let (sent, _) = call.split_once(':').unwrap();
+        let decoded = percent_encoding::percent_decode_str(sent).decode_utf8().unwrap();
+        assert_eq!(decoded, model.strip_prefix("models/").unwrap_or(model), "what is meant is said");
+    }
+}
+
+#[test]
 fn an_address_is_the_sdks_base_and_the_path_of_the_operation() {
     let at = |operation, base, stream| address(operation, base, "m", stream);
     assert_eq!(

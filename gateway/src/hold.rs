@@ -30,6 +30,8 @@ pub(crate) struct Hold {
     /// The most tokens of output that can come.
     most: Option<u64>,
     hard: bool,
+    /// Whether less is held than was asked for.
+    short: bool,
     /// The next part.
     growing: Option<Growing>,
     /// No more is to be had.
@@ -39,7 +41,7 @@ pub(crate) struct Hold {
 /// A part of a hold that is asked for.
 #[derive(Debug)]
 struct Growing {
-    asked: JoinHandle<Result<(), Failure>>,
+    asked: JoinHandle<Result<bool, Failure>>,
     /// How many tokens of output it covers.
     covers: u64,
     /// What it is in the quoted price.
@@ -66,6 +68,7 @@ impl Hold {
             tranche: tranche.max(1),
             most: None,
             hard,
+            short: false,
             growing: None,
             refused: false,
         }
@@ -80,6 +83,11 @@ impl Hold {
     /// Whether nothing may be spent that is not there.
     pub(crate) fn is_hard(&self) -> bool {
         self.hard
+    }
+
+    /// Whether less was to be had for a dearer provider than it may cost.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short
     }
 
     /// Makes the hold cover what it covers at another provider's price; only what is not held yet is asked for. False where
@@ -105,7 +113,8 @@ impl Hold {
 
     async fn extend_now(&mut self, more: Usage) -> bool {
         match self.account.extend(more).await {
-            Ok(()) => {
+            Ok(short) => {
+                self.short |= short;
                 self.holds(&more);
                 true
             }
@@ -170,7 +179,7 @@ impl Hold {
             return;
         };
         match asked.await {
-            Ok(Ok(())) => {
+            Ok(Ok(_)) => {
                 self.covered = self.covered.saturating_add(covers);
                 self.holds(&more);
             }

@@ -9,9 +9,11 @@ mod bill;
 mod choice;
 mod closed;
 mod cover;
+mod stop;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,12 +51,14 @@ pub(crate) struct Trip {
 }
 
 /// An attempt that goes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Flying {
     /// Which of the choices.
     pub(crate) choice: usize,
     since: Instant,
     first_token: Option<Instant>,
+    /// Whether the request was begun to be sent: a connection stood.
+    sent: Arc<AtomicBool>,
 }
 
 /// Why no provider answered.
@@ -267,7 +271,7 @@ impl Trip {
 
     /// The provider that is asked or answers.
     pub(crate) fn present(&self) -> Option<&Choice> {
-        self.flying.and_then(|flying| self.choices.get(flying.choice))
+        self.flying.as_ref().and_then(|flying| self.choices.get(flying.choice))
     }
 
     /// The operation that the provider was asked for which was tried last.

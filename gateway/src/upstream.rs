@@ -5,10 +5,12 @@
 //! they reach addresses of the inner network: neither by number nor by a name that leads there, looked up at each connection.
 
 mod guard;
+mod sending;
 mod source;
 mod trouble;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use tokio::time::Instant;
 
+use self::sending::Sending;
 pub(crate) use self::source::{Source, read};
 pub(crate) use self::trouble::{Late, Trouble};
 use crate::offer::Supplier;
@@ -77,6 +80,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: &'a [(String, String)],
     pub(crate) body: Bytes,
     pub(crate) stream: bool,
+    /// Becomes true when the body is begun to be sent, which is when a connection stands.
+    pub(crate) sent: Arc<AtomicBool>,
 }
 
 /// The head of a provider's answer.
@@ -116,7 +121,8 @@ impl Upstreams {
         }
         let client = self.client(outgoing.supplier, &url).map_err(Trouble::Address)?;
         let headers = headers(&outgoing).map_err(Trouble::Address)?;
-        let sending = client.post(url).headers(headers).body(outgoing.body).send();
+        let body = reqwest::Body::wrap(Sending::new(outgoing.body, outgoing.sent));
+        let sending = client.post(url).headers(headers).body(body).send();
         let response = match tokio::time::timeout_at(by, sending).await {
             Ok(sent) => sent.map_err(Trouble::sending)?,
             Err(_) => return Err(Trouble::TimedOut(late)),

@@ -21,7 +21,7 @@ const WALLET: &str = "counterfoil-wallet";
 const USER: &str = "counterfoil-user";
 
 /// The headers that mean something to providers. Others stay here: credentials, cookies, and what is about the connection.
-const PASSED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
+const PASSED: [&str; 4] = ["anthropic-version", "anthropic-beta", "openai-beta", "accept-language"];
 
 /// Who asks, and what.
 pub struct Asked {

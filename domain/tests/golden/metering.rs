@@ -194,6 +194,7 @@ fn what_an_execution_holds_keeps_its_form() {
         user: Some(user()),
         quoted: Some(Quoted { provider: provider(), model: model(), price: price() }),
         estimate: usage(),
+        basis: Some(Basis::Tranche),
         enforcement: Enforcement::Hard,
         ..body()
     };

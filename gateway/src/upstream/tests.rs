@@ -46,6 +46,7 @@ async fn send(
         headers,
         body: Bytes::from_static(b"{}"),
         stream: false,
+        sent: Arc::default(),
     };
     let by = Instant::now() + Duration::from_secs(10);
     upstreams.send(outgoing, by, Late::Total, "2026-01-01T00:00:00Z".parse().unwrap()).await

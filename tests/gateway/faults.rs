@@ -360,8 +360,8 @@ async fn usage_is_what_is_reported_even_if_that_is_nothing_and_an_estimate_where
             10,
             UsageSource::Reported,
         ),
-        (stream(&[&delta(text), STOP, DONE]), 2 + 31, UsageSource::Estimated),
-        (stream(&[&delta(text), STOP, &usage(u64::MAX / 4, 1), DONE]), 2 + 31, UsageSource::Estimated),
+        (stream(&[&delta(text), STOP, DONE]), 2 + 10, UsageSource::Estimated),
+        (stream(&[&delta(text), STOP, &usage(u64::MAX / 4, 1), DONE]), 2 + 10, UsageSource::Estimated),
     ];
     for (script, total, source) in cases {
         let provider = Provider::new([script]).await;

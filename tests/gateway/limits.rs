@@ -132,7 +132,7 @@ async fn a_bound_that_a_provider_does_not_keep_to_is_no_licence() {
     let world = World::new(&[openai("p", &provider.address)]).await;
     world.leave("5.00").await;
     let body = r#"{"model":"m","messages":[],"max_tokens":20,"stream":true}"#;
-    let call = world.call(domain::execution::Operation::OpenAiChat, body);
+    let call = world.call(Operation::OpenAiChat, body);
     let (_, text) = read(world.gateway.call(call).await).await;
     assert!(text.contains("budget_exhausted"), "{text}");
     let (_, settled) = world.settled().await;

@@ -65,6 +65,7 @@ fn call(ledger: &Ledger, id: ExecutionId, wallet: &str, estimate: Usage) -> Comm
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate,
+        basis: None,
         quotes: vec![quoted()],
         expires_at: ledger.clock.get() + TimeDelta::minutes(10),
     };

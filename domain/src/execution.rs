@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attempt::{Attempt, AttemptOutcome, FailureReason, Settled};
 pub use command::{End, ExecutionCommand};
-pub use event::{ExecutionBody, ExecutionEvent, Operation, Quoted};
+pub use event::{Basis, ExecutionBody, ExecutionEvent, Operation, Quoted};
 pub use rejection::ExecutionRejection;
 
 use crate::catalogue::Enforcement;

@@ -29,6 +29,8 @@ pub struct Options {
     pub tranche: u64,
     /// Tokens of output that are held for an answer that comes whole, where neither the client nor the model names a bound.
     pub whole: u64,
+    /// Tokens of input that are held for what a request names and does not carry: a file, an earlier answer, a cache.
+    pub reference: u64,
     /// How long the end of an answer is kept back at the most while its settlement is recorded.
     pub settle: Duration,
     /// How long running calls are waited for when the program ends, before they are ended.
@@ -53,6 +55,7 @@ impl Default for Options {
             grace: Duration::from_secs(300),
             tranche: 1_024,
             whole: 4_096,
+            reference: 8_192,
             settle: Duration::from_secs(5),
             drain: Duration::from_secs(30),
             departure: Departure::Drain,

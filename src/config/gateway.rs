@@ -14,6 +14,7 @@ pub struct Gateway {
     pub grace_ms: NonZeroU64,
     pub tranche_tokens: NonZeroU64,
     pub whole_tokens: NonZeroU64,
+    pub reference_tokens: u64,
     pub attempts: NonZeroU32,
     pub breaker_failures: NonZeroU32,
     pub breaker_ms: NonZeroU64,

@@ -43,6 +43,7 @@ fn options(config: &Config) -> Options {
         grace: milliseconds(given.grace_ms),
         tranche: given.tranche_tokens.get(),
         whole: given.whole_tokens.get(),
+        reference: given.reference_tokens,
         drain: Duration::from_millis(given.drain_ms),
         departure: match given.client_gone {
             ClientGone::Drain => Departure::Drain,

@@ -124,6 +124,7 @@ pub fn call(ledger: &Ledger, path: &str) -> NewCall {
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate: Usage { input: 1_000, ..Usage::default() },
+        basis: None,
         quotes: vec![quoted("north", "fast", 3)],
         expires_at: ledger.clock.get() + TimeDelta::hours(1),
     }
@@ -251,6 +252,7 @@ fn random_call(chance: &mut ChaCha8Rng, ledger: &Ledger) -> NewCall {
         user: chance.random_bool(0.7).then(|| user(chance.random_range(1..4))),
         model: model(MODELS[named]),
         estimate: usage(chance),
+        basis: None,
         quotes: chance
             .random_bool(0.95)
             .then(|| quoted(at, MODELS[named], 2 + 3 * named as u64))

@@ -62,6 +62,87 @@ async fn a_key_opens_by_each_header_and_who_has_none_is_refused_in_the_shape_ask
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_an_sdk_is_told_in_its_own_shape() {
+    let Some(world) = World::start(&[]).await else { return };
+    let cases = [
+        ("/openai/v1/files", "/error/code", "route_not_found", "/error/type", "invalid_request_error"),
+        ("/openai/v1/chat/completions/x", "/error/code", "route_not_found", "/error/param", ""),
+        ("/anthropic/v1/complete", "/error/type", "not_found_error", "/type", "error"),
+        (
+            "/gemini/v1beta/cachedContents",
+            "/error/status",
+            "NOT_FOUND",
+            "/error/details/0/reason",
+            "ROUTE_NOT_FOUND",
+        ),
+        (
+            "/gemini/v1beta/models/../files",
+            "/error/status",
+            "NOT_FOUND",
+            "/error/details/0/reason",
+            "ROUTE_NOT_FOUND",
+        ),
+    ];
+    for (path, one, expected, other, besides) in cases {
+        for request in [world.caller.request(Method::POST, path), world.caller.anonymous(Method::GET, path)] {
+            let answer = said(request).await;
+            let body = answer.json();
+            assert_eq!(answer.status, 404, "{path}: {body}");
+            assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+            let text = |pointer: &str| body.pointer(pointer).unwrap().as_str().unwrap_or_default().to_owned();
+            assert_eq!((text(one).as_str(), text(other).as_str()), (expected, besides), "{path}: {body}");
+            assert!(body["error"]["message"].as_str().unwrap().contains("nothing at"), "{path}: {body}");
+        }
+    }
+    let wrong = said(world.caller.request(Method::GET, "/openai/v1/embeddings")).await;
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
+    assert_eq!(wrong.json()["error"]["code"], "method_not_allowed");
+    let long = format!("/anthropic/v1/messages?{}", "x".repeat(10_000));
+    let long = said(world.caller.request(Method::POST, &long)).await;
+    assert_eq!((long.status, long.json()["type"].as_str()), (414, Some("error")), "{}", long.text);
+    // Everywhere else a problem is a problem.
+    let ours = world.owner.get("/v1/files").await;
+    assert_eq!((ours.status, ours.text("/code")), (404, "route_not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_lead_nowhere_or_elsewhere_are_refused_where_they_are_written() {
+    let Some(world) = World::start(&[]).await else { return };
+    for address in [
+        "http://127.0.0.1:99999",
+        "https://[zz",
+        "http://127.0.0.1:0",
+        "https://1.2.3.4.5",
+        "https://a/v1?x=1",
+    ] {
+        let request = world.owner.request(Method::PUT, "/v1/providers/odd");
+        let refused = send(request.json(&json!({"dialect": "openai", "base_url": address}))).await;
+        assert_eq!((refused.status, refused.text("/code")), (422, "invalid_web_address"), "{address}");
+        assert_eq!(refused.text("/errors/0/field"), "base_url");
+    }
+    assert_eq!(world.owner.get("/v1/providers/odd").await.status, 404);
+    for model in ["a/../../files", "a/..", "a//b", "a/./b", "models/"] {
+        let routes = json!([{"provider": "fake-gemini", "model": "fine"}, {"provider": "fake-gemini", "model": model}]);
+        let request = world.owner.request(Method::PUT, "/v1/models/odd");
+        let refused = send(request.json(&json!({"routes": routes}))).await;
+        assert_eq!((refused.status, refused.text("/code")), (422, "invalid_model"), "{model}");
+        assert_eq!(refused.text("/errors/0/field"), "routes[1].model");
+    }
+    world.fund("payer", "1").await;
+    for model in ["a%2F..%2F..%2Ffiles", "..%2Fgemini-fake", "gemini-fake%3Fkey=x", "gemini-fake%23"] {
+        let path = format!("/gemini/v1beta/models/{model}:generateContent");
+        let request = world.caller.request(Method::POST, &path).header("Counterfoil-Wallet", "payer");
+        let answer = said(request.json(&Shape::Gemini.body("", ASK, false))).await;
+        assert_eq!(
+            (answer.status, answer.json()["error"]["status"].as_str()),
+            (404, Some("NOT_FOUND")),
+            "{model}"
+        );
+    }
+    assert!(world.providers.requests().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_who_may_execute_can_call() {
     let Some(world) = World::start(&[]).await else { return };
     world.fault(Shape::Chat, "").await;

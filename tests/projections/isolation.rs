@@ -114,6 +114,7 @@ async fn metered(ledger: &Ledger) {
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate: Usage { input: 1_000_000, ..Usage::default() },
+        basis: None,
         quotes: vec![Quoted {
             provider: ProviderName::new("north").unwrap(),
             model,

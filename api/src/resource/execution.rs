@@ -117,6 +117,10 @@ pub struct ExecutionBody {
     pub unpriced: bool,
     /// What it was thought to use at the most, with all extensions.
     pub estimate: UsageBody,
+    /// What its first part was made by, besides the input: `client_bound`, `model_bound`, `configured`, `tranche`, or nothing
+    /// (`input`).
+    #[schema(example = "tranche")]
+    pub estimate_basis: Option<&'static str>,
     /// What was held for it in all.
     #[schema(example = "0.05")]
     pub held: String,
@@ -174,6 +178,7 @@ impl ExecutionBody {
             enforcement: body.enforcement.as_str(),
             unpriced: body.quoted.is_none(),
             estimate: UsageBody::from(execution.estimate),
+            estimate_basis: body.basis.map(domain::execution::Basis::as_str),
             held: held.map_or_else(|| "0".to_owned(), |held| held.to_string()),
             attempts: execution.attempts.iter().map(AttemptBody::from).collect(),
             provider: settled.and_then(|settled| settled.provider.as_ref()).map(ToString::to_string),

@@ -59,6 +59,7 @@ pub(super) fn request(
         operation: call.operation,
         fingerprint: call.fingerprint.clone(),
         estimate: call.estimate,
+        basis: call.basis,
         quoted: quoted.cloned(),
         enforcement,
         expires_at: call.expires_at,

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use domain::application::ApplicationCommand;
 use domain::catalogue::CatalogueCommand;
-use domain::execution::{Attempt, End, Operation, Quoted};
+use domain::execution::{Attempt, Basis, End, Operation, Quoted};
 use domain::tenant::TenantCommand;
 use domain::transaction::Posting;
 use domain::user::UserCommand;
@@ -252,6 +252,8 @@ pub struct NewCall {
     pub fingerprint: Digest,
     /// What it is thought to use at first.
     pub estimate: Usage,
+    /// What that was made by, where it is known.
+    pub basis: Option<Basis>,
     /// Where it can be had, and at which price, in the order in which it is tried. It is held by the first whose price is in
     /// the asset of the wallet; without any it costs nothing.
     pub quotes: Vec<Quoted>,

@@ -8,7 +8,7 @@ use domain::catalogue::{
     Timeouts,
 };
 use domain::execution::{
-    Attempt, AttemptOutcome, ExecutionBody, ExecutionEvent, FailureReason, Operation, Quoted, Settled,
+    Attempt, AttemptOutcome, Basis, ExecutionBody, ExecutionEvent, FailureReason, Operation, Quoted, Settled,
 };
 use domain::{
     AllowanceId, ApplicationId, AssetCode, ExecutionId, FeatureName, GrantId, LevelName, ModelName, Price,
@@ -189,6 +189,9 @@ fn body() -> ExecutionBody {
 fn what_an_execution_holds_keeps_its_form() {
     let bare = ExecutionEvent::Requested { body: Box::new(body()), hold: None, held: amount("0.00") };
     assert_variant("execution", ".bare", &bare);
+    let body_with_basis = ExecutionBody { basis: Some(Basis::Tranche), ..body() };
+    let basis = ExecutionEvent::Requested { body: Box::new(body_with_basis), hold: None, held: amount("0.00") };
+    assert_variant("execution", ".basis", &basis);
     let full = ExecutionBody {
         application: Some(ApplicationId(Uuid::from_u128(15))),
         user: Some(user()),

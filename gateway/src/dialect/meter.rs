@@ -193,13 +193,18 @@ pub(super) fn text_of(value: &Value) -> u64 {
         "mimeType",
         "encrypted_content",
     ];
+    // Where answers have pictures and sounds.
+    const ATTACHED: [&str; 5] = ["data", "url", "result", "b64_json", "partial_image_b64"];
     match value {
-        Value::String(text) => estimate::weight(text),
+        Value::String(text) => estimate::text(text),
         Value::Array(items) => items.iter().map(text_of).sum(),
         Value::Object(members) => members
             .iter()
             .filter(|(name, _)| !LABELS.contains(&name.as_str()))
-            .map(|(_, value)| text_of(value))
+            .map(|(name, value)| match value {
+                Value::String(text) if ATTACHED.contains(&name.as_str()) => estimate::attachment(text),
+                value => text_of(value),
+            })
             .sum(),
         _ => 0,
     }

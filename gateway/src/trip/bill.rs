@@ -29,6 +29,16 @@ impl Bill {
         self.reported = meter.reported().map(|used| Reported { used, owed });
     }
 
+    /// Notes what a provider reported so far, before its answer begins.
+    pub(super) fn watch(&mut self, meter: &Meter) {
+        self.reported = meter.reported().map(|used| Reported { used, owed: true });
+    }
+
+    /// The present attempt is ended from our side: what it is owed, if it reported something.
+    pub(super) fn stopped(&mut self) -> Option<(Usage, UsageSource)> {
+        self.reported.take().filter(|reported| reported.owed).map(|reported| reported.used)
+    }
+
     /// The present attempt has failed: what it used, if that is known.
     pub(super) fn failed(&mut self, quoted: Option<Quoted>) -> Option<(Usage, UsageSource)> {
         let Reported { used, owed } = self.reported.take()?;

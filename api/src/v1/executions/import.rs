@@ -90,6 +90,7 @@ pub async fn import(Write { body, writer }: Write<ImportExecution>) -> Answer {
         operation: Operation::Imported,
         fingerprint: Digest::default(),
         estimate: usage,
+        basis: None,
         quotes: vec![quoted.clone()],
         requested_at: Some(body.requested_at.0),
         expires_at: writer.now() + APART,

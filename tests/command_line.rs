@@ -82,7 +82,7 @@ async fn assert_tells_who_cannot_be_served(server: &Server, arguments: &[&str], 
     if viewer_may {
         assert_eq!(viewer.status, Some(0), "{viewer:?}");
     } else {
-        viewer.assert_failed(1, &["does not accept the token", "role_insufficient"]);
+        viewer.assert_failed(1, &["does not accept the token", "forbidden", "viewer"]);
     }
     let nowhere = nowhere();
     run(&nowhere, "any", arguments).await.assert_failed(1, &[&nowhere, "gave no usable answer", "--url"]);

@@ -10,6 +10,7 @@ use domain::Ids as _;
 use serde_json::json;
 
 use crate::server::{Client, Server};
+use crate::support::skipped;
 
 /// Calls, tokens of input and of output, and the cost in 10^-9 USD, by hour.
 type Hours = BTreeMap<String, (u64, u128, u128, u128)>;
@@ -126,7 +127,7 @@ async fn the_analytics_of_the_published_trace_are_what_the_file_says() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data/azure-llm-inference-2023/AzureLLMInferenceTrace_conv.csv");
     if !file.exists() {
-        println!("skipped: {} is not there", file.display());
+        skipped(&format!("{} is not there", file.display()));
         return;
     }
     let rows = std::env::var("GATEWAY_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(50_000);

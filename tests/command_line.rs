@@ -1,7 +1,13 @@
 //! Commands that work over the HTTP API, as processes of their own beside the running server: what they do, what they say
 //! where something is wrong, and their exit status.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 

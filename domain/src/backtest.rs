@@ -238,7 +238,7 @@ impl Purse {
         for event in events {
             self.money = match &event {
                 AllowanceEvent::Allocated { added, .. } => self.money.checked_add(*added)?,
-                AllowanceEvent::Expired { moved: amount, .. } | AllowanceEvent::DebtRepaid { amount } => {
+                AllowanceEvent::Expired { moved: amount, .. } | AllowanceEvent::DebtRepaid { amount, .. } => {
                     self.money.checked_sub(*amount)?
                 }
                 _ => self.money,

@@ -265,7 +265,7 @@ fn movement(event: &AllowanceEvent) -> Option<(&'static str, bool, Amount)> {
         AllowanceEvent::Allocated { added, .. } => Some((GRANTS, true, *added)),
         AllowanceEvent::Granted { amount, .. } => Some((GRANTS, true, *amount)),
         AllowanceEvent::Expired { moved, .. } => Some((EXPIRED, false, *moved)),
-        AllowanceEvent::DebtRepaid { amount } => Some((DEBTS, false, *amount)),
+        AllowanceEvent::DebtRepaid { amount, .. } => Some((DEBTS, false, *amount)),
         AllowanceEvent::Assigned { .. }
         | AllowanceEvent::Reserved { .. }
         | AllowanceEvent::Burned { .. }

@@ -11,6 +11,10 @@ mod answers;
 mod faults;
 #[path = "gateway/limits.rs"]
 mod limits;
+#[path = "gateway/notices.rs"]
+mod notices;
+#[path = "gateway/prices.rs"]
+mod prices;
 #[path = "gateway/provider.rs"]
 mod provider;
 #[path = "gateway/repeats.rs"]

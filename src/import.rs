@@ -19,6 +19,7 @@ mod connection;
 mod flow;
 mod key;
 mod price;
+mod prices;
 mod progress;
 mod summary;
 mod trace;
@@ -31,7 +32,8 @@ use progress::Progress;
 use summary::{End, Summary, Tally};
 use trace::{Trace, TraceError};
 
-pub use connection::{Connection, PriceFile};
+pub use connection::Connection;
+pub use prices::PriceFile;
 
 /// Exit status of an import that was refused before its first row.
 const UNUSABLE: u8 = 2;

@@ -7,6 +7,8 @@ mod support;
 
 #[path = "gateway/answers.rs"]
 mod answers;
+#[path = "gateway/bounds.rs"]
+mod bounds;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/limits.rs"]

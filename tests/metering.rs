@@ -7,7 +7,10 @@ mod support;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use commands::{AllowanceChange, Command, Failure, FinishedCall, NewCall, Outcome, Rejection, Resource};
+use commands::{
+    AllowanceChange, Command, Failure, FinishedCall, NewCall, Outcome, Rejection, Resource,
+    TransactionRequest,
+};
 use cqrs_es::Aggregate as _;
 use domain::allowance::AllowanceRejection;
 use domain::catalogue::{
@@ -62,7 +65,8 @@ fn call(ledger: &Ledger, id: ExecutionId, wallet: &str, estimate: Usage) -> Comm
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate,
-        quoted: Some(quoted()),
+        basis: None,
+        quotes: vec![quoted()],
         expires_at: ledger.clock.get() + TimeDelta::minutes(10),
     };
     Command::Execute { id, call: Box::new(call) }
@@ -275,7 +279,7 @@ async fn a_model_without_a_price_is_refused_under_a_hard_limit_and_let_through_u
     set_policy(&ledger, "customers:2", policy(Mode::Lifetime, "1.00", Enforcement::Warn)).await;
     let unpriced = |wallet: &str, id| match call(&ledger, id, wallet, tokens(1, 1)) {
         Command::Execute { id, mut call } => {
-            call.quoted = None;
+            call.quotes.clear();
             Command::Execute { id, call }
         }
         other => panic!("{other:?}"),
@@ -556,18 +560,161 @@ async fn what_a_call_came_to_is_paid_once_also_when_it_is_said_after_the_call_ex
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_ends_and_is_paid_also_where_somebody_else_ended_its_hold() {
+async fn the_holds_of_a_call_that_runs_end_with_it_and_by_nobody_else() {
     let ledger = Ledger::funded(&["customers:1"]).await;
     let other = ExecutionId(Uuid::from_u128(0xe2));
     for id in [CALL, other] {
         done(&ledger, call(&ledger, id, "customers:1", tokens(10, 20))).await;
-        done(&ledger, Command::Release { id: TransactionId::of_execution(id, "hold/0") }).await;
     }
-    let settled = execution(&done(&ledger, finished(CALL, tokens(10, 20))).await).settled.unwrap();
-    assert_eq!((settled.from_holds, settled.overdrawn), (amount("0.00"), amount("0.50")));
+    done(&ledger, extension(CALL, tokens(0, 10))).await;
+    let hold = |name| TransactionId::of_execution(CALL, name);
+    let steps = |id| {
+        let part = Some(vec![amount("0.10")]);
+        let settle = |amounts| Command::Settle { id, amounts };
+        [settle(None), settle(part), Command::Release { id }, Command::Reverse { id, amounts: None }]
+    };
+    let fresh = ledger.restarted().await;
+    let events = ledger.events().await.len();
+    for command in [hold("hold/0"), hold("hold/1")].into_iter().flat_map(steps) {
+        for program in [&ledger, &fresh] {
+            let refused = rejection(program.run(command.clone(), None).await);
+            assert_eq!(refused, Rejection::HoldOfExecution(CALL), "{}", command.name());
+        }
+    }
+    assert_eq!(ledger.events().await.len(), events);
+    let settled = execution(&done(&ledger, finished(CALL, tokens(10, 25))).await).settled.unwrap();
+    assert_eq!(settled.from_holds, amount("0.60"), "it has what it held");
     ledger.clock.advance(TimeDelta::minutes(10));
     done(&ledger, Command::ExpireExecution { id: other }).await;
-    assert_eq!(balance(&ledger, "customers:1").await, ("99.50".into(), "0.00".into()));
+    assert_eq!(balance(&ledger, "customers:1").await, ("99.40".into(), "0.00".into()));
+    // What it paid can be given back, like anything that was paid.
+    done(&ledger, Command::Reverse { id: hold("hold/0"), amounts: None }).await;
+    assert_eq!(balance(&ledger, "customers:1").await.0, "99.90");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_only_says_that_it_holds_for_a_call_is_its_makers() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    let wallet = WalletId::of(ledger.tenant, &path("customers:1"));
+    for named in [CALL.to_string(), wallet.to_string(), Uuid::from_u128(7).to_string(), "nonsense".into()] {
+        let facts = serde_json::json!({"execution": named});
+        let metadata = Metadata::new(facts.as_object().unwrap().clone()).unwrap();
+        let request =
+            TransactionRequest { pending: true, metadata, ..transfer("customers:1", "@world", "1.00") };
+        let (id, _) = ledger.transaction(request).await.unwrap();
+        done(&ledger, Command::Release { id }).await;
+    }
+    assert_eq!(balance(&ledger, "customers:1").await, ("100.00".into(), "0.50".into()));
+}
+
+/// A call that was begun in a month whose grant was 10.00, in the next one, which nobody noticed yet. It holds 2.00.
+async fn across_the_month(own: &str) -> Ledger {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let spent = amount("100.00").checked_sub(amount(own)).unwrap();
+    if !spent.is_zero() {
+        ledger.submit(transfer("customers:1", "@world", &spent.to_string())).await.unwrap();
+    }
+    let monthly = Mode::Monthly { rollover: Rollover::None };
+    set_policy(&ledger, "customers:1", policy(monthly, "10.00", Enforcement::Hard)).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(0, 100))).await;
+    assert_eq!(balance(&ledger, "customers:1").await.1, "2.00");
+    ledger.clock.advance(TimeDelta::days(31));
+    ledger
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_ends_after_its_month_before_anybody_renewed_loses_nothing_and_counts_nothing_twice() {
+    let renew = || Command::Allowance { path: path("customers:1"), change: AllowanceChange::Renew };
+    let grants = async |ledger: &Ledger| {
+        let allowance = allowance(ledger, "customers:1").await;
+        assert!(allowance.reserved.is_empty());
+        allowance.grants.values().map(|grant| grant.remaining.to_string()).collect::<Vec<_>>()
+    };
+
+    // Beyond its hold it is the wallet's own that pays: the month before has ended, and what is left of its grant goes.
+    let ledger = across_the_month("100.00").await;
+    let settled = execution(&done(&ledger, finished(CALL, tokens(0, 900))).await).settled.unwrap();
+    assert_eq!((settled.from_holds, settled.overdrawn), (amount("2.00"), amount("16.00")));
+    done(&ledger, renew()).await;
+    assert_eq!(balance(&ledger, "customers:1").await.0, "94.00", "100 - 16, and the new month's 10");
+    assert_eq!(
+        (balance(&ledger, "@expired").await.0, grants(&ledger).await),
+        ("8.00".into(), vec!["10.00".into()])
+    );
+    assert_eq!(trial_balance(&ledger).await, 0);
+
+    // Where it has too little of its own, no more is used than was given, and the rest is owed.
+    let ledger = across_the_month("1.00").await;
+    let settled = execution(&done(&ledger, finished(CALL, tokens(0, 900))).await).settled.unwrap();
+    assert_eq!((settled.overdrawn, settled.debt), (amount("9.00"), amount("7.00")));
+    let next = ExecutionId(Uuid::from_u128(2));
+    let refused = rejection(ledger.run(call(&ledger, next, "customers:1", tokens(301, 0)), None).await);
+    assert!(matches!(refused, Rejection::Allowance(AllowanceRejection::Exhausted { .. })), "{refused:?}");
+    done(&ledger, call(&ledger, next, "customers:1", tokens(300, 0))).await;
+    assert_eq!(balance(&ledger, "customers:1").await, ("3.00".into(), "3.00".into()), "1 + 10 + 10 - 18");
+    assert_eq!(balance(&ledger, "@debts").await.0, "0.00");
+    assert_eq!(trial_balance(&ledger).await, 0);
+
+    // What comes back unused has ended with its month.
+    let ledger = across_the_month("100.00").await;
+    done(&ledger, Command::ExpireExecution { id: CALL }).await;
+    done(&ledger, renew()).await;
+    assert_eq!(balance(&ledger, "customers:1").await, ("110.00".into(), "0.00".into()));
+    assert_eq!(
+        (balance(&ledger, "@expired").await.0, grants(&ledger).await),
+        ("10.00".into(), vec!["10.00".into()])
+    );
+    assert_eq!(rejection(ledger.run(renew(), None).await), Rejection::NothingDue);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_end_is_refused_for_a_number() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let rates = Rates { input: amount("9999999999"), output: amount("9999999999.99"), ..price().rates };
+    let highest = Quoted { price: Price { rates, ..price() }, ..quoted() };
+    let set = CatalogueCommand::SetPrice {
+        provider: highest.provider.clone(),
+        model: highest.model.clone(),
+        asset: highest.price.asset.clone(),
+        rates,
+    };
+    done(&ledger, Command::Catalogue(set)).await;
+    let mut begin = call(&ledger, CALL, "customers:1", tokens(0, 0));
+    if let Command::Execute { call, .. } = &mut begin {
+        call.quotes = vec![highest.clone()];
+    }
+    done(&ledger, begin).await;
+    let most = u64::MAX;
+    let usage = Usage {
+        input: most,
+        cache_read: most,
+        cache_write: most,
+        cache_write_long: most,
+        output: most,
+        reasoning: most,
+    };
+    let mut end = finished(CALL, usage);
+    if let Command::FinishExecution { finished, .. } = &mut end {
+        finished.paid = Some(highest);
+    }
+    let settled = execution(&done(&ledger, end).await).settled.unwrap();
+    assert_eq!(settled.cost, amount("599999999959800.00"), "what can be counted of it");
+    assert_eq!((settled.usage, settled.overdrawn), (usage, amount("100.00")));
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revenue_that_can_count_no_more_refuses_no_end() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    let room = domain::Amount::from_minor(i128::MAX - 50, Scale::new(2).unwrap()).to_string();
+    ledger.submit(transfer("@bank", "@revenue", &room)).await.unwrap();
+    let refused = rejection(ledger.submit(transfer("@bank", "@revenue", "0.01")).await);
+    assert_eq!(refused.code(), "balance_overflow", "what is held for it has its room");
+    let settled = execution(&done(&ledger, finished(CALL, tokens(10, 45))).await).settled.unwrap();
+    assert_eq!((settled.from_holds, settled.overdrawn), (amount("0.50"), amount("0.50")));
+    assert_eq!(balance(&ledger, "@revenue:USD").await.0, "0.50");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -636,7 +783,7 @@ async fn wallets_of_another_asset_have_revenue_and_grants_of_their_own() {
     let mut begin = call(&ledger, other, "customers:2", tokens(10, 20));
     if let Command::Execute { call, .. } = &mut begin {
         let price = Price { asset: points.clone(), ..price() };
-        call.quoted = Some(Quoted { price, ..quoted() });
+        call.quotes = vec![Quoted { price, ..quoted() }];
     }
     done(&ledger, begin).await;
     let mut end = finished(other, tokens(10, 20));

@@ -7,6 +7,8 @@ mod support;
 
 #[path = "projections/faults.rs"]
 mod faults;
+#[path = "projections/gathered.rs"]
+mod gathered;
 #[path = "projections/holds.rs"]
 mod holds;
 #[path = "projections/isolation.rs"]

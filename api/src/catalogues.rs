@@ -87,24 +87,14 @@ impl Catalogues {
     async fn add(&self, offer: &mut Offer, owner: TenantId, catalogue: Catalogue) -> Result<(), Problem> {
         let mut own = BTreeMap::new();
         for (name, provider) in catalogue.providers.iter() {
-            match self.supplier(owner, name, provider).await {
-                Ok(supplier) => {
-                    own.insert(name.clone(), Arc::new(supplier));
-                }
-                // One credential that cannot be opened does not take the others away.
-                Err(error) => tracing::error!(provider = %name, %error, "a provider is left out"),
-            }
+            // One credential that cannot be opened does not take the others away.
+            let supplier = self
+                .supplier(owner, name, provider)
+                .await
+                .inspect_err(|error| tracing::error!(provider = %name, %error, "a provider is left out"));
+            own.insert(name.clone(), supplier.ok());
         }
-        // A tenant's provider has none of the prices of the platform's that is called the same.
-        offer.prices.retain(|(provider, _), _| !own.contains_key(provider));
-        offer.providers.extend(own);
-        offer.models.extend(catalogue.models.iter().map(|(name, model)| (name.clone(), model.clone())));
-        for (provider, prices) in catalogue.prices.iter() {
-            let price = |(model, price): (&_, &domain::Price)| {
-                ((provider.clone(), Clone::clone(model)), price.clone())
-            };
-            offer.prices.extend(prices.iter().map(price));
-        }
+        lay(offer, own, &catalogue);
         Ok(())
     }
 
@@ -130,6 +120,25 @@ impl Catalogues {
     }
 }
 
+/// Lays a catalogue over an offer, with the providers of that catalogue as far as they can be called. One that cannot is in
+/// the way of the other that is called the same all the same: what is meant for the one must not reach the other.
+fn lay(offer: &mut Offer, own: BTreeMap<ProviderName, Option<Supplier>>, catalogue: &Catalogue) {
+    // Nor has a tenant's provider any of the prices of the platform's that is called the same.
+    offer.prices.retain(|(provider, _), _| !own.contains_key(provider));
+    for (name, supplier) in own {
+        match supplier {
+            Some(supplier) => offer.providers.insert(name, Arc::new(supplier)),
+            None => offer.providers.remove(&name),
+        };
+    }
+    offer.models.extend(catalogue.models.iter().map(|(name, model)| (name.clone(), model.clone())));
+    for (provider, prices) in catalogue.prices.iter() {
+        let price =
+            |(model, price): (&_, &domain::Price)| ((provider.clone(), Clone::clone(model)), price.clone());
+        offer.prices.extend(prices.iter().map(price));
+    }
+}
+
 impl Offers for Catalogues {
     fn offer(&self, tenant: TenantId) -> BoxFuture<'_, Result<Arc<Offer>, NoOffer>> {
         Box::pin(async move { self.look(tenant).await.map_err(|problem| NoOffer(problem.detail)) })
@@ -139,4 +148,59 @@ impl Offers for Catalogues {
 /// What a credential is sealed for: the provider of that name, of that tenant.
 fn record(tenant: TenantId, provider: &ProviderName) -> Uuid {
     Uuid::new_v5(&tenant.0, format!("provider {provider}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::catalogue::{Dialect, Timeouts};
+    use domain::{AssetCode, ModelName, Price, Rates, WebAddress};
+
+    use super::*;
+
+    fn name(name: &str) -> ProviderName {
+        ProviderName::new(name).unwrap()
+    }
+
+    fn supplier(owner: TenantId, called: &str) -> Supplier {
+        let provider = Provider {
+            name: name(called),
+            dialect: Dialect::Openai,
+            base_url: WebAddress::new("https://a.example").unwrap(),
+            credential: None,
+            priority: 0,
+            timeouts: Timeouts::default(),
+            enabled: true,
+        };
+        Supplier { owner, provider, credential: None }
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_called_is_not_replaced_by_the_platforms_of_the_same_name() {
+        let tenant = TenantId(Uuid::from_u128(7));
+        let one = "1".parse().unwrap();
+        let rates = Rates {
+            input: one,
+            output: one,
+            cache_read: None,
+            cache_write: None,
+            cache_write_long: None,
+            reasoning: None,
+        };
+        let price = Price { version: 1, asset: AssetCode::new("USD").unwrap(), rates };
+        let model = ModelName::new("m").unwrap();
+        let mut offer = Offer::default();
+        let shared = ["own", "sealed", "left"]
+            .map(|called| (name(called), Some(supplier(TenantId::PLATFORM, called))));
+        lay(&mut offer, shared.into(), &Catalogue::default());
+        for called in ["own", "sealed", "left"] {
+            offer.prices.insert((name(called), model.clone()), price.clone());
+        }
+        let own = BTreeMap::from([(name("own"), Some(supplier(tenant, "own"))), (name("sealed"), None)]);
+        lay(&mut offer, own, &Catalogue::default());
+        assert!(!offer.providers.contains_key(&name("sealed")), "its credential cannot be opened");
+        assert_eq!(offer.providers[&name("own")].owner, tenant);
+        assert_eq!(offer.providers[&name("left")].owner, TenantId::PLATFORM);
+        let priced: Vec<_> = offer.prices.keys().map(|(provider, _)| provider.as_str()).collect();
+        assert_eq!(priced, ["left"], "nor has it the platform's prices");
+    }
 }

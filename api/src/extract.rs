@@ -14,7 +14,7 @@ mod writer;
 #[cfg(test)]
 pub use body::parse;
 pub use body::{Document, Nothing};
-pub use headers::{POSITION, REPLAYED, REQUEST_ID, RequestId, sane_request_id};
+pub use headers::{POSITION, REPLAYED, REQUEST_ID, Repeatable, RequestId, sane_request_id};
 pub use path::{
     ApplicationAt, ExecutionAt, GovernedAt, InvitationAt, KeyAt, MemberAt, Named, ProviderAt, SessionAt,
     TenantAt, TransactionAt, UserAt, WalletAt,

@@ -3,6 +3,7 @@
 //! Serde carries nothing but a message, so a field's message begins with its code; [`crate::problem`] reads it
 //! there.
 
+mod address;
 mod metering;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use chrono::{DateTime, Utc};
 use domain::application::{Environment, Scope};
 use domain::{
     Amount, AssetCode, Change, Colour, Description, DomainName, Label, Metadata, MoneyError, NameError,
-    Network, Reason, Reference, Role, Scale, Slug, TenantName, WalletPath, WebAddress,
+    Network, Reason, Reference, Role, Scale, Slug, TenantName, WalletPath,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use crate::problem::{Code, Problem, code};
 
+pub use address::BaseAddress;
 pub use metering::{Credential, ModeWord, RolloverWord};
 
 /// A value of a request that has been checked.
@@ -152,7 +154,6 @@ checked_name! {
     Label INVALID_LABEL "a label is a text"
     Description INVALID_DESCRIPTION "a description is a text"
     DomainName INVALID_DOMAIN "a domain is a text, such as \"ledger.example.org\""
-    WebAddress INVALID_WEB_ADDRESS "a web address is a text, such as \"https://example.org/logo.svg\""
     Colour INVALID_COLOUR "a colour is a text, such as \"#1f6feb\""
 }
 

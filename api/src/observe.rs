@@ -1,5 +1,5 @@
 //! What surrounds every request: its id, its span in the log, its metrics, a limit of time, and the last look at
-//! what goes out, so that no error leaves in another form than a problem.
+//! what goes out, so that no error leaves in another form than a problem, or than that of the SDK that asks.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpResponse};
+use domain::execution::Operation;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 
@@ -20,6 +21,7 @@ use crate::extract::{REQUEST_ID, RequestId, sane_request_id};
 use crate::problem::{self, Problem, code};
 use crate::reads;
 use crate::routes::Matched;
+use crate::sdk;
 use crate::walls::{Standing, harden};
 
 /// The methods that are told apart in metrics.
@@ -54,9 +56,10 @@ pub async fn observe<B: MessageBody + 'static>(
     });
     let tls = app.as_ref().is_some_and(|app| app.walls.settings().tls);
     let page = request.path().starts_with("/docs");
+    let shape = sdk::shape(request.path());
     let answered = tokio::time::timeout(limit, next.call(request).instrument(span.clone())).await;
     // The request belongs to the router while it is answered, so a late answer is an error without one.
-    let answered = answered.unwrap_or_else(|_| Err(late(&id, tls)));
+    let answered = answered.unwrap_or_else(|_| Err(late(&id, tls, shape)));
     let status = match &answered {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
@@ -79,11 +82,11 @@ pub async fn observe<B: MessageBody + 'static>(
 }
 
 /// The answer took too long.
-fn late(id: &str, tls: bool) -> Error {
+fn late(id: &str, tls: bool, shape: Option<Operation>) -> Error {
     let detail = "the answer took too long; whether a command was recorded is not certain, so repeat it with the \
                   same idempotency key";
     let problem = Problem::new(code::TIMEOUT, detail);
-    let mut response = problem.response(Some(id));
+    let mut response = told(&problem, id, shape);
     if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -104,7 +107,16 @@ fn problems_only(response: ServiceResponse<BoxBody>, id: &str) -> ServiceRespons
         None => foreign(status),
     };
     let (request, _) = response.into_parts();
-    ServiceResponse::new(request, problem.response(Some(id)))
+    let told = told(&problem, id, sdk::shape(request.path()));
+    ServiceResponse::new(request, told)
+}
+
+/// A problem in the form of whoever asks.
+fn told(problem: &Problem, id: &str, shape: Option<Operation>) -> HttpResponse {
+    match shape {
+        Some(operation) => sdk::refused(problem, operation),
+        None => problem.response(Some(id)),
+    }
 }
 
 /// Whether an error has a body that is meant for machines: a problem, or the JSON of `/readyz`.
@@ -152,8 +164,8 @@ fn measure(method: &str, route: &'static str, status: StatusCode, took: Duration
 
 #[cfg(test)]
 mod tests {
+    use actix_web::body;
     use actix_web::test::TestRequest;
-    use actix_web::{HttpResponse, body};
     use serde_json::Value;
 
     use super::*;
@@ -175,6 +187,26 @@ mod tests {
                 (problem["code"].as_str(), problem["request_id"].as_str()),
                 (Some(code), Some("run-7"))
             );
+        }
+    }
+
+    #[actix_web::test]
+    async fn an_sdk_is_told_in_its_own_shape_whatever_refuses_it() {
+        for (path, pointer, said) in [
+            ("/openai/v1/files", "/error/code", "route_not_found"),
+            ("/anthropic/v1/complete", "/error/type", "not_found_error"),
+            ("/gemini/v1beta/files", "/error/status", "NOT_FOUND"),
+        ] {
+            let problem = Problem::new(code::ROUTE_NOT_FOUND, "nothing is there");
+            for answer in [HttpResponse::from_error(problem), HttpResponse::NotFound().body("<html>")] {
+                let request = TestRequest::with_uri(path).to_http_request();
+                let response = problems_only(ServiceResponse::new(request, answer), "run-7");
+                assert_eq!(response.status(), StatusCode::NOT_FOUND);
+                assert_eq!(response.headers().get(CONTENT_TYPE).unwrap(), "application/json");
+                let bytes = body::to_bytes(response.into_body()).await.unwrap();
+                let body: Value = serde_json::from_slice(&bytes).unwrap();
+                assert_eq!(body.pointer(pointer).unwrap(), said, "{path}: {body}");
+            }
         }
     }
 

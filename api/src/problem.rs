@@ -6,13 +6,15 @@ mod page;
 mod translate;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 pub use codes::{ALL, Code};
 pub use page::page;
@@ -112,6 +114,17 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         self.response(None)
+    }
+}
+
+/// Any problem, in the description of an operation; which ones it may be is spelled out afterwards.
+pub struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let content = Content::new(Some(Ref::from_schema_name("Problem")));
+        let any = ResponseBuilder::new().description("A problem").content(CONTENT_TYPE, content).build();
+        BTreeMap::from([("default".to_owned(), RefOr::T(any))])
     }
 }
 

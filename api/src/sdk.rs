@@ -5,20 +5,32 @@
 
 mod answer;
 mod asked;
+mod description;
 mod routes;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use domain::execution::Operation;
 
+pub use answer::refused;
 pub use asked::{application, wallet_and_user};
 pub use routes::*;
 
-/// Where the addresses begin. An SDK is given one of them as its base address.
-const BASES: [&str; 3] = ["/openai/", "/anthropic/", "/gemini/"];
+/// Where the addresses begin, and in which shape errors are told there. An SDK is given one of them as its base address.
+const BASES: [(&str, Operation); 3] = [
+    ("/openai/", Operation::OpenAiChat),
+    ("/anthropic/", Operation::AnthropicMessages),
+    ("/gemini/", Operation::GeminiGenerate),
+];
 
 /// Whether SDKs call the address.
 pub fn is_address(path: &str) -> bool {
-    BASES.iter().any(|base| path.starts_with(base))
+    shape(path).is_some()
+}
+
+/// The shape in which errors are told at an address, whether something is there or not; `None` where no SDK calls it.
+pub fn shape(path: &str) -> Option<Operation> {
+    BASES.iter().find(|(base, _)| path.starts_with(base)).map(|(_, operation)| *operation)
 }
 
 /// Every credential that a request brings: as a bearer token, or as the providers want theirs.

@@ -7,12 +7,14 @@ mod people;
 mod transact;
 
 use domain::tenant::{TenantCommand, TenantRejection};
+use domain::transaction::TransactionCommand;
 use domain::wallet::{WalletCommand, WalletRejection};
 use domain::{
     Amount, AssetCode, CatalogueId, Metadata, Tenant, TenantId, TransactionId, Wallet, WalletId, WalletPath,
 };
 use uuid::Uuid;
 
+use self::transact::By;
 use crate::request::{Command, Rejection, Resource};
 use crate::workspace::{Stop, Workspace};
 
@@ -116,10 +118,20 @@ pub(crate) fn execute(
             }
             Ok(Resource::Transactions(made))
         }
-        Command::Settle { id, amounts } => transact::settle(workspace, deciding, *id, amounts.clone()),
-        Command::Release { id } => transact::release(workspace, deciding, *id),
-        Command::Expire { id } => transact::expire(workspace, deciding, *id),
-        Command::Reverse { id, amounts } => transact::reverse(workspace, deciding, *id, amounts.clone()),
+        Command::Settle { id, amounts } => {
+            let settle = TransactionCommand::Settle { amounts: amounts.clone() };
+            transact::advance(workspace, deciding, *id, settle, By::Caller)
+        }
+        Command::Release { id } => {
+            transact::advance(workspace, deciding, *id, TransactionCommand::Release, By::Caller)
+        }
+        Command::Expire { id } => {
+            transact::advance(workspace, deciding, *id, TransactionCommand::Expire, By::Time)
+        }
+        Command::Reverse { id, amounts } => {
+            let reverse = TransactionCommand::Reverse { amounts: amounts.clone() };
+            transact::advance(workspace, deciding, *id, reverse, By::Caller)
+        }
         Command::Catalogue(command) => catalogue::change(workspace, deciding, command.clone()),
         Command::Allowance { path, change } => allowance::change(workspace, deciding, path, change),
         Command::Execute { id, call } => execution::request(workspace, deciding, *id, call),

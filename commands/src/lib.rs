@@ -24,6 +24,6 @@ pub use relay::{
 };
 pub use request::{
     AllowanceChange, Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Rejection,
-    Request, Resource, TransactionRequest,
+    Request, Resource, TransactionRequest, Tried,
 };
 pub use sweep::{Due, sweep};

@@ -10,7 +10,7 @@ use domain::{
 use journal::Position;
 use serde::Serialize;
 
-pub use command::{AllowanceChange, Command, FinishedCall, NewCall, TransactionRequest};
+pub use command::{AllowanceChange, Command, FinishedCall, NewCall, TransactionRequest, Tried};
 pub use rejection::Rejection;
 
 /// A command with all that belongs to it.

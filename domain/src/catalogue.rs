@@ -195,6 +195,9 @@ impl Catalogue {
         if rates.buckets().iter().any(|rate| rate.is_negative()) {
             return Err(CatalogueRejection::NegativeRate);
         }
+        if !rates.are_countable() {
+            return Err(CatalogueRejection::RateTooHigh);
+        }
         let before = self.price(&provider, &model);
         let all: usize = self.prices.values().map(BTreeMap::len).sum();
         if before.is_none() && all >= MAX_PRICES {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attempt::{Attempt, AttemptOutcome, FailureReason, Settled};
 pub use command::{End, ExecutionCommand};
-pub use event::{ExecutionBody, ExecutionEvent, Operation, Quoted};
+pub use event::{Basis, ExecutionBody, ExecutionEvent, Operation, Quoted};
 pub use rejection::ExecutionRejection;
 
 use crate::catalogue::Enforcement;
@@ -103,6 +103,12 @@ impl Execution {
         self.status != ExecutionStatus::Absent
     }
 
+    /// Whether it goes on, and a transaction holds something for it.
+    pub fn holds_by(&self, transaction: TransactionId) -> bool {
+        self.status == ExecutionStatus::Running
+            && self.holds.iter().any(|tranche| tranche.transaction == transaction)
+    }
+
     /// Checks that it goes on.
     ///
     /// # Errors
@@ -143,6 +149,9 @@ impl Execution {
                 }
                 if body.expires_at <= now {
                     return Err(ExecutionRejection::ExpiryInThePast);
+                }
+                if body.estimate != body.estimate.countable() {
+                    return Err(ExecutionRejection::UsageTooLarge);
                 }
                 match &body.quoted {
                     None if body.enforcement == Enforcement::Hard => {

@@ -66,7 +66,7 @@ pub use role::Role;
 pub use secret::{Digest, PublicId, Sealed};
 pub use tenant::Tenant;
 pub use transaction::Transaction;
-pub use usage::{Usage, UsageSource};
+pub use usage::{MOST_TOKENS, Usage, UsageSource};
 pub use user::User;
 pub use wallet::Wallet;
 pub use web::{Colour, DomainName, Network, WebAddress};

@@ -29,7 +29,19 @@ pub struct Rates {
     pub reasoning: Option<Amount>,
 }
 
+/// The most that the largest countable usage may cost, in major units.
+const MOST_COST: i128 = 1_000_000_000_000_000;
+
 impl Rates {
+    /// Whether whatever a call can use has a cost at these rates that can be counted, in an asset of any scale: what
+    /// [`Usage::LARGEST`] costs has no more than fifteen digits before the point.
+    pub fn are_countable(&self) -> bool {
+        let price = Price { version: 0, asset: AssetCode::default(), rates: *self };
+        let most = Amount::from_minor(MOST_COST, Scale::default()).at_scale(Scale::FINEST);
+        let largest = price.cost(&Usage::LARGEST, Scale::FINEST);
+        matches!((largest, most), (Ok(cost), Ok(most)) if cost.minor() < most.minor())
+    }
+
     /// The rates, in the order of [`Usage::buckets`].
     pub fn buckets(&self) -> [Amount; 6] {
         let cache_write = self.cache_write.unwrap_or(self.input);
@@ -59,6 +71,9 @@ impl Price {
     /// What a usage costs, in the asset's `scale`.
     ///
     /// The sum over the buckets of tokens times rate is exact; it is rounded once, to the nearest minor unit, halves up.
+    ///
+    /// A usage that is [`Usage::countable`] always has a cost at rates that are ([`Rates::are_countable`]), as those of every
+    /// price in a catalogue are. So the end of a call is never refused for what it costs.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`] where the sum, counted in a millionth of the last digit of the rates that apply, or the cost

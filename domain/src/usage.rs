@@ -33,7 +33,19 @@ const fn is_zero(tokens: &u64) -> bool {
     *tokens == 0
 }
 
+/// The most tokens that a bucket can count: more than any call can use, and far less than would be too many for a sum.
+pub const MOST_TOKENS: u64 = 10_000_000_000;
+
 impl Usage {
+    /// The largest usage that can be counted.
+    pub const LARGEST: Self = Self::of([MOST_TOKENS; 6]);
+
+    /// What of it can be counted: each bucket up to [`MOST_TOKENS`].
+    #[must_use]
+    pub fn countable(&self) -> Self {
+        Self::of(self.buckets().map(|tokens| tokens.min(MOST_TOKENS)))
+    }
+
     /// The buckets, in the order in which they are declared.
     pub const fn buckets(&self) -> [u64; 6] {
         [self.input, self.cache_read, self.cache_write, self.cache_write_long, self.output, self.reasoning]

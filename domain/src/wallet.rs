@@ -72,6 +72,16 @@ impl Wallet {
         self.minimum.map_or(Ok(free), |minimum| free.checked_sub(minimum))
     }
 
+    /// The same, for paying from it: what is more than an amount can be (a minimum may lie far below nothing) is the most that
+    /// one can be.
+    pub fn spendable(&self) -> Amount {
+        let Balance { posted, held, .. } = self.balance;
+        // Cannot be less than an amount can be: see `Balance::countable`.
+        let free = posted.minor().saturating_sub(held.minor());
+        let minimum = self.minimum.map_or(0, Amount::minor);
+        Amount::from_minor(free.saturating_sub(minimum), posted.scale())
+    }
+
     /// The holds on this wallet that are due to expire at `now`, soonest first.
     pub fn due(&self, now: DateTime<Utc>) -> impl Iterator<Item = TransactionId> + '_ {
         self.expiring.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| *id)
@@ -138,6 +148,7 @@ impl Wallet {
             Step::Post { amount, effective_at, .. } | Step::Reverse { amount, effective_at } => {
                 let balance =
                     Balance { posted: posted.checked_add(amount).map_err(overflow)?, held, incoming };
+                balance.countable().map_err(overflow)?;
                 if amount.is_negative() {
                     self.sufficient(path, amount.checked_neg().map_err(overflow)?)?;
                 }
@@ -154,6 +165,7 @@ impl Wallet {
                     held: held.checked_add(outgoing).map_err(overflow)?,
                     incoming: incoming.checked_add(announced).map_err(overflow)?,
                 };
+                balance.countable().map_err(overflow)?;
                 if outgoing.is_positive() {
                     self.sufficient(path, outgoing)?;
                 }
@@ -187,7 +199,7 @@ impl Wallet {
         if self.minimum.is_none() {
             return Ok(());
         }
-        let available = self.available().map_err(|_| WalletRejection::Overflow(path.clone()))?;
+        let available = self.spendable();
         if available.minor() < needed.minor() {
             return Err(WalletRejection::InsufficientFunds { path: path.clone(), available, needed });
         }

@@ -2,7 +2,8 @@
 //!
 //! Some failures in a row open the circuit for a time that doubles with each opening. When it is over, one call may try;
 //! what comes of it closes the circuit or opens it again. A provider that asks for a pause (`Retry-After`) gets it without
-//! a failure being counted. In memory alone: other instances find out for themselves.
+//! a failure being counted; whether it asked because it is at its limit (429) is kept, since that is the client's to know.
+//! In memory alone: other instances find out for themselves.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -45,6 +46,8 @@ struct Circuit {
     openings: u32,
     /// Until when it is open or was.
     until: Option<Instant>,
+    /// Whether it is open until then because the provider said that it is at its limit.
+    limited: bool,
     /// Since when one call tries what comes of it.
     trying: Option<Instant>,
 }
@@ -56,6 +59,8 @@ pub(crate) enum Passage {
     Open,
     /// Not for so long.
     Shut(Duration),
+    /// Not for so long, because the provider is at its limit.
+    Limited(Duration),
 }
 
 impl<K: Eq + Hash + Clone> Breakers<K> {
@@ -75,7 +80,8 @@ impl<K: Eq + Hash + Clone> Breakers<K> {
             return Passage::Open;
         };
         if until > now {
-            return Passage::Shut(until - now);
+            let wait = until - now;
+            return if circuit.limited { Passage::Limited(wait) } else { Passage::Shut(wait) };
         }
         if circuit.openings == 0 {
             // It was a pause that the provider had asked for.
@@ -127,19 +133,22 @@ impl<K: Eq + Hash + Clone> Breakers<K> {
         let factor = 2_u32.saturating_pow(circuit.openings);
         circuit.openings = circuit.openings.saturating_add(1);
         circuit.failures = 0;
+        circuit.limited = false;
         circuit.until = Some(now + self.options.first.saturating_mul(factor).min(self.options.longest));
         true
     }
 
-    /// It asks for a pause, which is no failure.
-    pub(crate) fn pause(&self, key: &K, wait: Duration) {
+    /// It asks for a pause, which is no failure; `limited` where it does so because it is at its limit.
+    pub(crate) fn pause(&self, key: &K, wait: Duration, limited: bool) {
         let now = Instant::now();
         let mut circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
         make_room(&mut circuits, now);
         let circuit = circuits.entry(key.clone()).or_default();
         circuit.trying = None;
         let until = now + wait.min(self.options.longest);
-        circuit.until = Some(circuit.until.map_or(until, |before| before.max(until)));
+        if circuit.until.is_none_or(|before| before <= until) {
+            (circuit.until, circuit.limited) = (Some(until), limited);
+        }
     }
 }
 
@@ -210,7 +219,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_that_was_asked_for_ends_by_itself_and_counts_no_failure() {
         let breakers = breakers();
-        breakers.pause(&"a", Duration::from_secs(3));
+        breakers.pause(&"a", Duration::from_secs(3), false);
         assert_eq!(breakers.enter(&"a"), Passage::Shut(Duration::from_secs(3)));
         breakers.succeeded(&"a");
         assert!(
@@ -220,11 +229,26 @@ mod tests {
         pass(3).await;
         assert_eq!(breakers.enter(&"a"), Passage::Open);
         assert_eq!(breakers.enter(&"a"), Passage::Open, "nobody has to try it first");
-        breakers.pause(&"a", Duration::from_secs(1_000));
+        breakers.pause(&"a", Duration::from_secs(1_000), false);
         assert_eq!(
             breakers.enter(&"a"),
             Passage::Shut(Duration::from_secs(12)),
             "no provider shuts itself for ever"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn why_it_is_shut_is_told_by_what_shuts_it_longest() {
+        let breakers = breakers();
+        breakers.pause(&"a", Duration::from_secs(8), true);
+        assert_eq!(breakers.enter(&"a"), Passage::Limited(Duration::from_secs(8)));
+        breakers.pause(&"a", Duration::from_secs(2), false);
+        pass(1).await;
+        assert_eq!(breakers.enter(&"a"), Passage::Limited(Duration::from_secs(7)), "what is left of it");
+        breakers.pause(&"a", Duration::from_secs(9), false);
+        assert_eq!(breakers.enter(&"a"), Passage::Shut(Duration::from_secs(9)));
+        breakers.pause(&"b", Duration::from_secs(3), true);
+        assert_eq!((0..3).filter(|_| breakers.failed(&"b")).count(), 1);
+        assert_eq!(breakers.enter(&"b"), Passage::Shut(Duration::from_secs(5)), "it fails besides");
     }
 }

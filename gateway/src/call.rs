@@ -1,19 +1,23 @@
 //! The life of a call.
 
 mod life;
+mod notice;
 mod repeat;
+mod size;
 
 use std::sync::Arc;
 
 use commands::NewCall;
 use domain::catalogue::Enforcement;
-use domain::execution::{Execution, Operation};
-use domain::{Digest, ExecutionId, ModelName, Scale, Usage};
+use domain::execution::Operation;
+use domain::{Digest, ExecutionId, ModelName};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::life::Life;
+use self::notice::Notice;
+use self::size::{Size, size};
 use crate::client::Client;
 use crate::dialect::{self, Asked};
 use crate::flow::Signals;
@@ -51,7 +55,7 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
             signals: signals(shared, CancellationToken::new()),
             frame: None,
             call: &call,
-            extra: Vec::new(),
+            notice: None,
         }
         .free(client)
         .await;
@@ -87,7 +91,7 @@ async fn enter(
         let run = Run { cancel: CancellationToken::new(), fingerprint, record };
         let other = match shared.running.enter(call.tenant, id, run) {
             Ok(place) if call.key.is_none() => return Ok(Some(place)),
-            Ok(place) => match repeat::kept(shared, call, id, fingerprint).await? {
+            Ok(place) => match repeat::kept(shared, call, id, fingerprint, client.seat()).await? {
                 Some(reply) => {
                     client.whole(reply);
                     return Ok(None);
@@ -103,7 +107,7 @@ async fn enter(
             return Err(Refusal::new(500, "internal", "a new id is taken"));
         };
         drop(other);
-        if let Some(reply) = record.join(call.operation).await {
+        if let Some(reply) = record.join(call.operation, client.seat()).await {
             client.whole(reply);
             return Ok(None);
         }
@@ -120,15 +124,7 @@ async fn make(
     place: &Place,
 ) -> Result<(), Refusal> {
     let (mut choices, most) = choices(shared, call, &asked).await?;
-    let tranche = shared.options.tranche.max(1);
-    let bound = asked.most_output.or(most);
-    let output = match (outputs(call.operation), asked.stream) {
-        (false, _) => 0,
-        (true, true) => bound.unwrap_or(u64::MAX).min(tranche),
-        (true, false) => bound.unwrap_or(shared.options.whole),
-    };
-    let estimate = Usage { input: asked.input, output, ..Usage::default() };
-    let quoted = choices.iter().find_map(Choice::quoted);
+    let Size { estimate, basis, bound } = size(call.operation, &asked, most, &shared.options);
     let model =
         ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
     let lasts = shared.options.total.saturating_add(shared.options.grace);
@@ -141,41 +137,44 @@ async fn make(
         operation: call.operation,
         fingerprint: hex(fingerprint)?,
         estimate,
-        quoted: quoted.clone(),
+        basis: Some(basis),
+        quotes: choices.iter().filter_map(Choice::quoted).collect(),
         requested_at: None,
         expires_at: shared.clock.now() + lasts,
     };
     let (execution, replayed) = account.request(request, fingerprint).await?;
     if replayed {
-        client.whole(repeat::earlier(shared, call, &account, fingerprint).await?);
+        let earlier = repeat::earlier(shared, call, &account, fingerprint, client.seat());
+        client.whole(earlier.await?);
         return Ok(());
     }
-    for choice in &mut choices {
-        // What is priced in another asset cannot be paid from this wallet.
-        choice.stop.price = choice.stop.price.take().filter(|price| price.asset == execution.body.asset);
-    }
+    // What is priced in another asset cannot be paid from this wallet.
+    let asset = &execution.body.asset;
+    choices.retain(|choice| choice.stop.price.as_ref().is_none_or(|price| price.asset == *asset));
     let hard = execution.body.enforcement == Enforcement::Hard;
-    let price = quoted.map(|quoted| quoted.price);
-    let hold = Hold::new(account.clone(), price, estimate, tranche, hard).bounded(bound);
+    let price = execution.body.quoted.as_ref().map(|quoted| quoted.price.clone());
+    let hold = Hold::new(account.clone(), price, estimate, shared.options.tranche, hard).bounded(bound);
     let frame = Frame {
         id: account.id.0.simple().to_string(),
         model: asked.model.clone(),
         created: shared.clock.now().timestamp(),
         usage: asked.usage_asked,
     };
-    let extra = headers(&execution, account.id);
+    let notice = Notice::new(account.id, &execution);
     let mut trip = trip(shared, call, asked, choices);
     trip.hold = Some(hold);
     let signals = signals(shared, place.run.cancel.clone());
-    let life = Life { trip, account: Some(account.clone()), signals, frame: Some(frame), call, extra };
+    let life = Life {
+        trip,
+        account: Some(account.clone()),
+        signals,
+        frame: Some(frame),
+        call,
+        notice: Some(notice),
+    };
     life.live(client).await;
     repeat::keep(shared, call, account.id, &place.run).await;
     Ok(())
-}
-
-/// Whether an operation has an output.
-fn outputs(operation: Operation) -> bool {
-    !matches!(operation, Operation::OpenAiEmbeddings | Operation::GeminiEmbed)
 }
 
 /// The providers that can be asked, each with the body in its dialect, and the most that the model gives.
@@ -238,34 +237,6 @@ fn trip(shared: &Arc<Shared>, call: &Call, asked: Asked, choices: Vec<Choice>) -
 
 fn signals(shared: &Arc<Shared>, cancel: CancellationToken) -> Signals {
     Signals { cancel, ending: shared.ending.clone(), departure: shared.options.departure }
-}
-
-/// The headers that tell a client about the execution: its id, and what a policy that lets calls pass would have it know.
-fn headers(execution: &Execution, id: ExecutionId) -> Vec<(String, String)> {
-    let mut headers = vec![("counterfoil-execution".to_owned(), id.to_string())];
-    let body = &execution.body;
-    let warning = match &body.quoted {
-        None => Some("model_unpriced"),
-        Some(_) if is_short(execution) => Some("allowance_exceeded"),
-        Some(_) => None,
-    };
-    if let Some(warning) = warning {
-        tracing::warn!(execution = %id, wallet = %body.wallet, warning, "a call is made that a hard limit would refuse");
-        if body.enforcement == Enforcement::Warn {
-            headers.push(("counterfoil-warning".to_owned(), warning.to_owned()));
-        }
-    }
-    headers
-}
-
-/// Whether less is held than the estimate costs.
-fn is_short(execution: &Execution) -> bool {
-    let Some(quoted) = &execution.body.quoted else {
-        return false;
-    };
-    let scale = execution.holds.first().map_or(Scale::FINEST, |tranche| tranche.held.scale());
-    let held: i128 = execution.holds.iter().map(|tranche| tranche.held.minor()).sum();
-    quoted.price.cost(&execution.body.estimate, scale).is_ok_and(|cost| cost.minor() > held)
 }
 
 /// What tells one request from another: all that decides what is called and who pays.

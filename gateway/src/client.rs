@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::record::{Begun, Record, WAITING};
 use crate::reply::{Reply, ReplyBody};
+use crate::seat::Seat;
 
 /// Who waits for the answer: the client, as long as it is there, and the record of a call with a key.
 #[derive(Debug)]
@@ -16,11 +17,17 @@ pub(crate) struct Client {
     answer: Option<oneshot::Sender<Reply>>,
     stream: Option<mpsc::Sender<Bytes>>,
     record: Option<Arc<Record>>,
+    seat: Seat,
 }
 
 impl Client {
-    pub(crate) fn new(answer: oneshot::Sender<Reply>) -> Self {
-        Self { answer: Some(answer), stream: None, record: None }
+    pub(crate) fn new(answer: oneshot::Sender<Reply>, seat: Seat) -> Self {
+        Self { answer: Some(answer), stream: None, record: None, seat }
+    }
+
+    /// The seat of the call, for whoever goes on with the answer after the call.
+    pub(crate) fn seat(&self) -> Seat {
+        self.seat.clone()
     }
 
     pub(crate) fn remember(&mut self, record: Option<Arc<Record>>) {
@@ -96,6 +103,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::seat::Seats;
+
+    fn seated(answer: oneshot::Sender<Reply>) -> Client {
+        Client::new(answer, Seats::new(1).take().unwrap())
+    }
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(1)
@@ -104,7 +116,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_is_waited_for_within_bounds() {
         let (answer, answered) = oneshot::channel();
-        let mut client = Client::new(answer);
+        let mut client = seated(answer);
         client.open(200, Vec::new());
         let ReplyBody::Stream(mut chunks) = answered.await.unwrap().body else { panic!("it is a stream") };
         for _ in 0..WAITING {
@@ -122,12 +134,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_goes_is_noticed_before_and_after_the_answer_begins() {
         let (answer, answered) = oneshot::channel();
-        let mut client = Client::new(answer);
+        let mut client = seated(answer);
         drop(answered);
         client.departed().await;
 
         let (answer, answered) = oneshot::channel();
-        let mut client = Client::new(answer);
+        let mut client = seated(answer);
         client.open(200, Vec::new());
         drop(answered.await.unwrap());
         client.departed().await;
@@ -137,7 +149,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_with_a_key_outlives_its_client() {
         let (answer, answered) = oneshot::channel();
-        let mut client = Client::new(answer);
+        let mut client = seated(answer);
         client.remember(Some(Arc::new(Record::new(10))));
         drop(answered);
         assert!(tokio::time::timeout(Duration::from_secs(60), client.departed()).await.is_err());

@@ -4,6 +4,7 @@
 //! An answer is only looked into, once, for its usage, its errors and its end.
 
 pub(crate) mod chat;
+mod count;
 mod embeddings;
 pub(crate) mod gemini;
 pub(crate) mod messages;
@@ -14,13 +15,17 @@ mod usage;
 
 use bytes::Bytes;
 use domain::execution::Operation;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 pub(crate) use self::meter::{Malformed, Meter, Sign};
 pub(crate) use self::reported::Reported;
-use crate::estimate;
+use crate::estimate::{self, Input};
 use crate::json::{Edit, NotAnObject, Object};
 use crate::refusal::Refusal;
+
+/// What of a model's name is written otherwise where it is a part of a path.
+const WRITTEN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'@').remove(b'+');
 
 /// What a call asks for, as far as it has to be known.
 #[derive(Debug, Clone)]
@@ -33,10 +38,12 @@ pub(crate) struct Asked {
     pub(crate) stream: bool,
     /// Whether the stream is to carry its usage; only OpenAI's chat lets a client choose.
     pub(crate) usage_asked: bool,
+    /// How many answers the client wants at once.
+    pub(crate) answers: u64,
     /// The most tokens of output that the client wants, all answers together.
     pub(crate) most_output: Option<u64>,
-    /// About how many tokens the input has.
-    pub(crate) input: u64,
+    /// What the input has in it.
+    pub(crate) input: Input,
 }
 
 /// Whether an operation costs nothing: counting tokens is no execution.
@@ -46,19 +53,26 @@ pub(crate) fn is_free(operation: Operation) -> bool {
 
 /// Reads what a call asks for. `model` and `stream` are what the address says, where the shape has them there.
 pub(crate) fn read(operation: Operation, model: &str, stream: bool, body: Bytes) -> Result<Asked, Refusal> {
-    let input = estimate::input(&body);
+    let input = estimate::read(&body);
     let body = Object::parse(body).map_err(|error| match error {
         NotAnObject::Twice(_) => Refusal::invalid("duplicate_member", error.to_string()),
         NotAnObject::Malformed(_) => Refusal::invalid("malformed_body", error.to_string()),
     })?;
-    let mut asked =
-        Asked { model: String::new(), stream: false, usage_asked: true, most_output: None, input, body };
+    let mut asked = Asked {
+        model: String::new(),
+        stream: false,
+        usage_asked: true,
+        answers: 1,
+        most_output: None,
+        input,
+        body,
+    };
     match operation {
-        Operation::OpenAiChat => chat::read(&mut asked),
+        Operation::OpenAiChat => chat::read(&mut asked)?,
         Operation::OpenAiResponses => responses::read(&mut asked)?,
-        Operation::AnthropicMessages => messages::read(&mut asked),
+        Operation::AnthropicMessages => messages::read(&mut asked)?,
         Operation::GeminiGenerate => {
-            gemini::read(&mut asked);
+            gemini::read(&mut asked)?;
             asked.stream = stream;
         }
         Operation::OpenAiEmbeddings
@@ -130,6 +144,8 @@ pub(crate) fn address(operation: Operation, base: &str, model: &str, stream: boo
                 _ => "countTokens",
             };
             let model = model.strip_prefix("models/").unwrap_or(model);
+            // One part of the path, whatever the name holds: it leads to no other place.
+            let model = utf8_percent_encode(model, WRITTEN);
             format!("{base}{version}/models/{model}:{verb}")
         }
     }

@@ -1,25 +1,63 @@
 //! How many tokens a text has, about. Estimates size holds; they are billed only where a provider reports nothing, and
 //! then they are marked as estimates.
 //!
-//! A token is taken for four bytes of the text of a body. To the sum comes an eighth and sixteen tokens, so that a hold is
-//! seldom too small. A long string without a single space is not text but an image, a sound or a file in base64, and counts
-//! as [`ATTACHMENT`] tokens, whatever its length.
+//! A token is taken for four bytes of text. What is held has a margin on top, so that it is seldom too small; what is
+//! billed has none, and leaves out the signs of JSON between its texts. Attachments do not count by their text: see
+//! [`mod@attached`].
+
+mod attached;
+
+pub(crate) use self::attached::read;
 
 /// Bytes of a token.
 const BYTES: u64 = 4;
-/// From how many bytes on a string without a space is no text.
+/// Bytes of an attachment that are taken for a token, where it is no picture.
+const DENSE: u64 = 16;
+/// From how many bytes on a string of an answer that may be an attachment is one.
 const LONG: usize = 2_048;
-/// The tokens of an attachment: about a picture of a megapixel.
-const ATTACHMENT: u64 = 1_600;
+/// The tokens of a picture, about one of a megapixel, and the least of any other attachment.
+const PICTURE: u64 = 1_600;
 
-/// The tokens of an input, from the JSON that carries it, with the margin.
-pub(crate) fn input(body: &[u8]) -> u64 {
-    let (text, attachments) = measured(body);
-    let tokens = text.div_ceil(BYTES);
-    tokens
-        .saturating_add(tokens / 8)
-        .saturating_add(16)
-        .saturating_add(attachments.saturating_mul(ATTACHMENT))
+/// What an input has in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Input {
+    /// Bytes of the JSON that carries it, without its attachments.
+    written: u64,
+    /// Bytes of its texts, and four for each number.
+    texts: u64,
+    /// Pictures, in the body or by an address.
+    pictures: u64,
+    /// Attachments that are no pictures: documents, sounds, films.
+    files: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// What is kept at the provider or elsewhere, and named here: files, earlier answers, caches.
+    references: u64,
+}
+
+impl Input {
+    /// The tokens that are held for it, where a reference counts as `reference`.
+    pub(crate) fn held(&self, reference: u64) -> u64 {
+        let text = self.written.div_ceil(BYTES);
+        let files = self.files.saturating_mul(PICTURE).max(self.bytes / DENSE);
+        text.saturating_add(text / 8)
+            .saturating_add(16)
+            .saturating_add(self.pictures.saturating_mul(PICTURE))
+            .saturating_add(files)
+            .saturating_add(self.references.saturating_mul(reference))
+    }
+
+    /// The tokens that are billed for it where its provider does not say how many there were. Nobody pays for a prudent
+    /// guess: an attachment counts as a picture, and a reference as nothing.
+    pub(crate) fn billed(&self) -> u64 {
+        let attached = self.pictures.saturating_add(self.files).saturating_mul(PICTURE);
+        self.texts.div_ceil(BYTES).saturating_add(attached)
+    }
+
+    /// It builds on something that is kept elsewhere.
+    pub(crate) fn refer(&mut self) {
+        self.references = self.references.saturating_add(1);
+    }
 }
 
 /// The tokens of so many bytes of an answer's text.
@@ -27,45 +65,15 @@ pub(crate) fn output(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES)
 }
 
-/// The bytes of text that a string of an answer counts as: what is an attachment counts as one, whatever its length.
-pub(crate) fn weight(text: &str) -> u64 {
-    if is_attachment(text.as_bytes()) { ATTACHMENT * BYTES } else { length(text.len()) }
+/// The bytes of text that a string of an answer counts as.
+pub(crate) fn text(text: &str) -> u64 {
+    length(text.len())
 }
 
-fn is_attachment(string: &[u8]) -> bool {
-    string.len() >= LONG && !string.iter().any(|byte| matches!(byte, b' ' | b'\\')) && string.is_ascii()
-}
-
-/// The bytes of a body that are text, and how many attachments are among its strings.
-fn measured(body: &[u8]) -> (u64, u64) {
-    let mut text = 0_u64;
-    let mut attachments = 0_u64;
-    let mut rest = body;
-    while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
-        text += length(quote);
-        let (string, behind) = string_at(rest.get(quote + 1..).unwrap_or_default());
-        if is_attachment(string) {
-            attachments += 1;
-        } else {
-            text += length(string.len());
-        }
-        rest = behind;
-    }
-    (text + length(rest.len()), attachments)
-}
-
-/// A JSON string up to its closing quote, and what is behind it.
-fn string_at(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let mut escaped = false;
-    for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..).unwrap_or_default()),
-            _ => {}
-        }
-    }
-    (bytes, &[])
+/// The same for a string that stands where attachments do: a long one without a space counts as a picture.
+pub(crate) fn attachment(text: &str) -> u64 {
+    let attached = text.len() >= LONG && text.is_ascii() && !text.contains(' ');
+    if attached { PICTURE * BYTES } else { length(text.len()) }
 }
 
 fn length(bytes: usize) -> u64 {
@@ -73,34 +81,4 @@ fn length(bytes: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_counts_by_its_bytes_with_a_margin() {
-        assert_eq!(input(b""), 16);
-        assert_eq!(input(&[b' '; 4_000]), 1_000 + 125 + 16);
-        assert_eq!(output(0), 0);
-        assert_eq!(output(5), 2);
-    }
-
-    #[test]
-    fn an_attachment_counts_as_one_whatever_its_length() {
-        let body = |data: &str| format!("{{\"image\":\"{data}\",\"say\":\"a \\\" b\"}}");
-        let small = input(body(&"A".repeat(LONG)).as_bytes());
-        assert_eq!(small, input(body(&"A".repeat(1 << 20)).as_bytes()));
-        assert!((ATTACHMENT..ATTACHMENT + 40).contains(&small), "{small}");
-        assert!(input(body(&"word ".repeat(1_000)).as_bytes()) > 1_250, "a long text is a text");
-    }
-
-    #[test]
-    fn a_picture_in_an_answer_does_not_count_by_its_bytes() {
-        assert_eq!(output(weight(&"A".repeat(1 << 20))), ATTACHMENT);
-        assert_eq!(weight("a word"), 6);
-    }
-
-    #[test]
-    fn a_string_that_never_ends_is_counted_to_the_end() {
-        assert_eq!(input(b"\"abcdefg"), input(b"\"abcdefg\\"));
-    }
-}
+mod tests;

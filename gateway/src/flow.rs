@@ -203,10 +203,17 @@ impl Flow<'_> {
         stops.then_some(Ending::Stopped(Stopped::ClientGone))
     }
 
-    /// Makes sure that what passed is held.
+    /// Makes sure that what passed is held. A ledger that takes its time does not keep a call from ending.
     async fn pay(&mut self, meter: &Meter) -> Option<Ending> {
         let hold = self.hold.as_mut()?;
-        let may = hold.passed(meter.passed()).await;
+        let may = tokio::select! {
+            biased;
+            stopped = self.signals.stop(self.client) => return Some(Ending::Stopped(stopped)),
+            may = hold.passed(meter.passed()) => may,
+            () = tokio::time::sleep_until(self.deadline) => {
+                return Some(Ending::Trouble(Trouble::TimedOut(Late::Total)));
+            }
+        };
         (!may).then_some(Ending::Stopped(Stopped::Exhausted))
     }
 }

@@ -19,6 +19,7 @@ use crate::record::Running;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::retry::Chance;
+use crate::seat::Seats;
 use crate::trip::Circuit;
 use crate::upstream::Upstreams;
 
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Upstreams,
     pub(crate) breakers: Breakers<Circuit>,
     pub(crate) running: Running,
+    seats: Seats,
     /// Calls and settlements; who waits for it waits for all of them.
     pub(crate) tasks: TaskTracker,
     /// No call is taken any more.
@@ -88,6 +90,7 @@ impl Gateway {
             upstreams: Upstreams::new(options.upstream.clone()),
             breakers: Breakers::new(options.breaker.clone()),
             chance: Chance::new(Arc::clone(&ids)),
+            seats: Seats::new(options.calls),
             options,
             pipeline,
             offers,
@@ -108,12 +111,24 @@ impl Gateway {
         if self.0.closing.is_cancelled() {
             return shutting_down().reply(operation);
         }
+        let Some(seat) = self.0.seats.take() else {
+            return too_many_calls().reply(operation);
+        };
         let (answer, answered) = oneshot::channel();
-        self.0.tasks.spawn(call::run(Arc::clone(&self.0), call, Client::new(answer)));
+        self.0.tasks.spawn(call::run(Arc::clone(&self.0), call, Client::new(answer, seat)));
         match answered.await {
             Ok(reply) => reply,
             Err(_) => Refusal::new(500, "internal", "the call ended without an answer").reply(operation),
         }
+    }
+
+    /// Whether there is room for another call. [`Gateway::call`] says so too; to be asked before a body is read, so that what
+    /// is refused has cost nothing.
+    ///
+    /// # Errors
+    /// What a call would be refused with now: `too_many_calls`.
+    pub fn has_room(&self) -> Result<(), Refusal> {
+        if self.0.seats.are_taken() { Err(too_many_calls()) } else { Ok(()) }
     }
 
     /// Ends a call that runs in this program; false when it does not. Its client gets an error, and what was used is
@@ -156,6 +171,15 @@ impl Gateway {
 fn shutting_down() -> Refusal {
     let wait = std::time::Duration::from_secs(1);
     Refusal::new(503, "shutting_down", "the server is shutting down").after(wait)
+}
+
+/// Counts the refusal, because no call is there that would.
+fn too_many_calls() -> Refusal {
+    let wait = std::time::Duration::from_secs(1);
+    let refusal =
+        Refusal::new(503, "too_many_calls", "too many calls are running; nothing was done").after(wait);
+    metrics::counter!("counterfoil_gateway_refused_total", "code" => refusal.code.clone()).increment(1);
+    refusal
 }
 
 impl std::fmt::Debug for Gateway {

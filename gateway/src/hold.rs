@@ -23,14 +23,29 @@ pub(crate) struct Hold {
     input: u64,
     /// Tokens of output that are covered at `price`.
     covered: u64,
+    /// What the ledger was asked to hold in all, at the quoted price, in units of 10^-18. Less may be held where nothing is
+    /// enforced.
+    held: i128,
     tranche: u64,
     /// The most tokens of output that can come.
     most: Option<u64>,
     hard: bool,
-    /// The next part, and how many tokens it covers.
-    growing: Option<(JoinHandle<Result<(), Failure>>, u64)>,
+    /// Whether less is held than was asked for.
+    short: bool,
+    /// The next part.
+    growing: Option<Growing>,
     /// No more is to be had.
     refused: bool,
+}
+
+/// A part of a hold that is asked for.
+#[derive(Debug)]
+struct Growing {
+    asked: JoinHandle<Result<bool, Failure>>,
+    /// How many tokens of output it covers.
+    covers: u64,
+    /// What it is in the quoted price.
+    more: Usage,
 }
 
 impl Hold {
@@ -42,15 +57,18 @@ impl Hold {
         tranche: u64,
         hard: bool,
     ) -> Self {
+        let held = quoted.as_ref().and_then(|quoted| cost(quoted, &estimate)).unwrap_or_default();
         Self {
             account,
             price: quoted.clone(),
+            held,
             quoted,
             input: estimate.input,
             covered: estimate.output,
             tranche: tranche.max(1),
             most: None,
             hard,
+            short: false,
             growing: None,
             refused: false,
         }
@@ -67,11 +85,19 @@ impl Hold {
         self.hard
     }
 
-    /// Makes the hold cover what it covers at another provider's price. False where that is refused.
+    /// Whether less was to be had for a dearer provider than it may cost.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// Makes the hold cover what it covers at another provider's price; only what is not held yet is asked for. False where
+    /// that is refused.
     pub(crate) async fn cover(&mut self, price: Option<&Price>) -> bool {
         let covered = Usage { input: self.input, output: self.covered, ..Usage::default() };
         let more = match (&self.quoted, price) {
-            (Some(quoted), Some(price)) if quoted.rates != price.rates => difference(quoted, price, &covered),
+            (Some(quoted), Some(price)) if quoted.rates != price.rates => {
+                missing(quoted, self.held, price, &covered)
+            }
             _ => Some(Usage::default()),
         };
         let Some(more) = more else {
@@ -85,9 +111,13 @@ impl Hold {
         done || !self.hard
     }
 
-    async fn extend_now(&self, more: Usage) -> bool {
+    async fn extend_now(&mut self, more: Usage) -> bool {
         match self.account.extend(more).await {
-            Ok(()) => true,
+            Ok(short) => {
+                self.short |= short;
+                self.holds(&more);
+                true
+            }
             Err(failure) => {
                 tracing::debug!(%failure, "a hold is not extended for a dearer provider");
                 false
@@ -95,9 +125,15 @@ impl Hold {
         }
     }
 
+    /// So much more is held.
+    fn holds(&mut self, more: &Usage) {
+        let more = self.quoted.as_ref().and_then(|quoted| cost(quoted, more)).unwrap_or_default();
+        self.held = self.held.saturating_add(more);
+    }
+
     /// So many tokens of output passed. True while more may pass.
     pub(crate) async fn passed(&mut self, tokens: u64) -> bool {
-        if self.growing.as_ref().is_some_and(|(growing, _)| growing.is_finished()) {
+        if self.growing.as_ref().is_some_and(|growing| growing.asked.is_finished()) {
             self.grown().await;
         }
         self.grow(tokens);
@@ -131,19 +167,22 @@ impl Hold {
         match more {
             Some(more) => {
                 let tasks = account.shared.tasks.clone();
-                let growing = tasks.spawn(async move { account.extend_patiently(more).await });
-                self.growing = Some((growing, wanted));
+                let asked = tasks.spawn(async move { account.extend_patiently(more).await });
+                self.growing = Some(Growing { asked, covers: wanted, more });
             }
             None => self.refused = true,
         }
     }
 
     async fn grown(&mut self) {
-        let Some((growing, tokens)) = self.growing.take() else {
+        let Some(Growing { asked, covers, more }) = self.growing.take() else {
             return;
         };
-        match growing.await {
-            Ok(Ok(())) => self.covered = self.covered.saturating_add(tokens),
+        match asked.await {
+            Ok(Ok(_)) => {
+                self.covered = self.covered.saturating_add(covers);
+                self.holds(&more);
+            }
             Ok(Err(failure)) => {
                 tracing::debug!(execution = %self.account.id, %failure, "a hold is not extended");
                 self.refused = true;
@@ -153,9 +192,9 @@ impl Hold {
     }
 }
 
-/// What has to be held beyond `usage` at the quoted price, to cover it at another.
-fn difference(quoted: &Price, price: &Price, usage: &Usage) -> Option<Usage> {
-    let (held, needed) = (cost(quoted, usage)?, cost(price, usage)?);
+/// What has to be held beyond what is, in tokens of the quoted price, to cover `usage` at another.
+fn missing(quoted: &Price, held: i128, price: &Price, usage: &Usage) -> Option<Usage> {
+    let needed = cost(price, usage)?;
     if needed <= held { Some(Usage::default()) } else { tokens(&quoted.rates, needed - held) }
 }
 
@@ -205,18 +244,23 @@ mod tests {
     fn a_dearer_price_is_covered_by_tokens_of_the_quoted_one() {
         let usage = Usage { input: 1_000, output: 1_000, ..Usage::default() };
         let (cheap, dear) = (price("1", "2"), price("3", "7.5"));
-        let more = difference(&cheap, &dear, &usage).unwrap();
+        let held = cost(&cheap, &usage).unwrap();
+        let more = missing(&cheap, held, &dear, &usage).unwrap();
         assert_eq!(more, Usage { output: 3_750, ..Usage::default() }, "0.0105 - 0.003 at 2 a million");
-        assert_eq!(difference(&dear, &cheap, &usage).unwrap(), Usage::default());
-        let held = cost(&cheap, &usage).unwrap() + cost(&cheap, &more).unwrap();
-        assert!(held >= cost(&dear, &usage).unwrap());
+        let dearer = cost(&dear, &usage).unwrap();
+        assert_eq!(missing(&dear, dearer, &cheap, &usage).unwrap(), Usage::default());
+        let held = held + cost(&cheap, &more).unwrap();
+        assert!(held >= dearer);
+        assert_eq!(missing(&cheap, held, &dear, &usage).unwrap(), Usage::default(), "once");
     }
 
     #[test]
     fn what_cannot_be_counted_in_the_quoted_price_is_not_covered() {
         let usage = Usage { input: 1, output: 1, ..Usage::default() };
-        assert_eq!(difference(&price("0", "0"), &price("1", "1"), &usage), None);
-        let by_input = difference(&price("2", "0"), &price("2", "3"), &usage).unwrap();
+        assert_eq!(missing(&price("0", "0"), 0, &price("1", "1"), &usage), None);
+        let quoted = price("2", "0");
+        let held = cost(&quoted, &usage).unwrap();
+        let by_input = missing(&quoted, held, &price("2", "3"), &usage).unwrap();
         assert_eq!(by_input, Usage { input: 2, ..Usage::default() }, "3 at 2 a million, rounded up");
         assert_eq!(in_quoted(&price("1", "1"), &price("0", "0"), &usage), Some(Usage::default()));
     }

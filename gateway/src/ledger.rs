@@ -7,7 +7,7 @@ use commands::{
     Command, Context, Failure, FinishedCall, IdempotencyKey, NewCall, Outcome, Rejection, Request, Resource,
 };
 use domain::execution::{Execution, ExecutionRejection};
-use domain::{ExecutionId, TenantId, Usage};
+use domain::{ExecutionId, Scale, TenantId, Usage};
 use journal::Position;
 use tokio::task::JoinHandle;
 
@@ -46,14 +46,15 @@ impl Account {
         }
     }
 
-    /// Holds what `more` is estimated to cost.
-    pub(crate) async fn extend(&self, more: Usage) -> Result<(), Failure> {
+    /// Holds what `more` is estimated to cost, or what there is where nothing is enforced: true where that is less.
+    pub(crate) async fn extend(&self, more: Usage) -> Result<bool, Failure> {
         let command = Command::ExtendExecution { id: self.id, estimate: more };
-        self.submit(command, None).await.map(drop)
+        let outcome = self.submit(command, None).await?;
+        Ok(matches!(outcome.resource, Resource::Execution(_, execution) if is_short(&execution)))
     }
 
     /// The same, tried again a few times where the ledger is only busy: a stream is not to end for that.
-    pub(crate) async fn extend_patiently(&self, more: Usage) -> Result<(), Failure> {
+    pub(crate) async fn extend_patiently(&self, more: Usage) -> Result<bool, Failure> {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.extend(more).await {
@@ -119,6 +120,16 @@ impl Account {
         let request = Request { tenant: self.tenant, command, context: self.context.clone(), key };
         self.shared.pipeline.submit(request).await
     }
+}
+
+/// Whether less is held for an execution than it is estimated to cost.
+pub(crate) fn is_short(execution: &Execution) -> bool {
+    let Some(quoted) = &execution.body.quoted else {
+        return false;
+    };
+    let scale = execution.holds.first().map_or(Scale::FINEST, |tranche| tranche.held.scale());
+    let held: i128 = execution.holds.iter().map(|tranche| tranche.held.minor()).sum();
+    quoted.price.cost(&execution.estimate, scale).is_ok_and(|cost| cost.minor() > held)
 }
 
 /// Why the ledger does not take it, for the client.

@@ -9,7 +9,8 @@
 //! one commit ([`mod@ledger`]). It is a task of its own, so nothing that the client does or leaves undone keeps its end from
 //! being recorded. The end of an answer is kept back until that is done: who has seen it finds it settled.
 //!
-//! Memory is bounded: an event of a stream, a whole answer and what waits for a slow reader each have a limit.
+//! Memory is bounded: an event of a stream, a whole answer and what waits for a slow reader each have a limit, and so has the
+//! number of calls ([`mod@seat`]).
 
 mod breaker;
 mod call;
@@ -29,6 +30,7 @@ mod refusal;
 mod reply;
 mod retry;
 mod route;
+mod seat;
 mod sse;
 mod translate;
 mod trip;

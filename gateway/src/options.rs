@@ -19,6 +19,8 @@ pub enum Departure {
 /// What bounds the gateway.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// How many calls there can be at once. A stream counts until it is at its end.
+    pub calls: usize,
     /// How long a call may take in all, retries and slow readers included.
     pub total: Duration,
     /// How long after that its execution expires, if its end could not be recorded.
@@ -27,6 +29,8 @@ pub struct Options {
     pub tranche: u64,
     /// Tokens of output that are held for an answer that comes whole, where neither the client nor the model names a bound.
     pub whole: u64,
+    /// Tokens of input that are held for what a request names and does not carry: a file, an earlier answer, a cache.
+    pub reference: u64,
     /// How long the end of an answer is kept back at the most while its settlement is recorded.
     pub settle: Duration,
     /// How long running calls are waited for when the program ends, before they are ended.
@@ -46,10 +50,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            calls: 2_000,
             total: Duration::from_secs(600),
             grace: Duration::from_secs(300),
             tranche: 1_024,
             whole: 4_096,
+            reference: 8_192,
             settle: Duration::from_secs(5),
             drain: Duration::from_secs(30),
             departure: Departure::Drain,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ReplyBody};
+use crate::seat::Seat;
 
 /// How many chunks wait for a slow reader.
 pub(crate) const WAITING: usize = 16;
@@ -89,8 +90,8 @@ impl Record {
         Some(text)
     }
 
-    /// An answer from the form in which it was kept.
-    pub(crate) fn opened(text: &[u8]) -> Option<Reply> {
+    /// An answer from the form in which it was kept. Whoever is told it has `seat` until it is at its end.
+    pub(crate) fn opened(text: &[u8], seat: Seat) -> Option<Reply> {
         let line = text.iter().position(|byte| *byte == b'\n')?;
         let (begun, lengths): (Begun, Vec<usize>) = serde_json::from_slice(text.get(..line)?).ok()?;
         let mut body = Bytes::copy_from_slice(text.get(line + 1..)?);
@@ -103,11 +104,11 @@ impl Record {
             record.push(&body.split_to(length));
         }
         record.finish();
-        Arc::new(record).at_once()
+        Arc::new(record).at_once(seat)
     }
 
     /// The answer of a record that is at its end.
-    fn at_once(self: Arc<Self>) -> Option<Reply> {
+    fn at_once(self: Arc<Self>, seat: Seat) -> Option<Reply> {
         let begun = self.told().begun.clone()?;
         let chunks = self.told().chunks.clone();
         Some(reply(begun, |stream| {
@@ -116,6 +117,7 @@ impl Record {
             }
             let (sender, receiver) = mpsc::channel(WAITING);
             tokio::spawn(async move {
+                let _seat = seat;
                 for chunk in chunks {
                     if sender.send(chunk).await.is_err() {
                         return;
@@ -127,8 +129,8 @@ impl Record {
     }
 
     /// Joins the call: the answer from its beginning, and the rest of it as it comes. Nothing when the call ends without an
-    /// answer that was remembered.
-    pub(crate) async fn join(self: Arc<Self>, operation: Operation) -> Option<Reply> {
+    /// answer that was remembered. Whoever joins has `seat` until the answer is at its end.
+    pub(crate) async fn join(self: Arc<Self>, operation: Operation, seat: Seat) -> Option<Reply> {
         let mut changes = self.changed.subscribe();
         loop {
             let (begun, ready, lost) = {
@@ -140,7 +142,7 @@ impl Record {
                 return Some(gone().reply(operation));
             }
             if let Some(begun) = begun.filter(|_| ready) {
-                return Some(Arc::clone(&self).followed(begun, operation));
+                return Some(Arc::clone(&self).followed(begun, operation, seat));
             }
             if self.told().done || changes.changed().await.is_err() {
                 return None;
@@ -148,13 +150,16 @@ impl Record {
         }
     }
 
-    fn followed(self: Arc<Self>, begun: Begun, operation: Operation) -> Reply {
+    fn followed(self: Arc<Self>, begun: Begun, operation: Operation, seat: Seat) -> Reply {
         if !begun.stream {
             let chunks = self.told().chunks.clone();
             return reply(begun, |_| ReplyBody::Whole(chunks.concat().into()));
         }
         let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(self.follow(sender, operation));
+        tokio::spawn(async move {
+            let _seat = seat;
+            self.follow(sender, operation).await;
+        });
         reply(begun, |_| ReplyBody::Stream(receiver))
     }
 
@@ -255,6 +260,11 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seat::Seats;
+
+    fn seat() -> Seat {
+        Seats::new(1).take().unwrap()
+    }
 
     fn begun(stream: bool) -> Begun {
         Begun { status: 200, headers: vec![("content-type".into(), "text/event-stream".into())], stream }
@@ -279,20 +289,24 @@ mod tests {
         let record = Arc::new(Record::new(100));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"a"));
-        let joined = Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap();
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap();
         let hearing = tokio::spawn(all(joined));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"b"));
         record.finish();
         assert_eq!(hearing.await.unwrap(), ["a", "b"]);
         let kept = record.sealable().unwrap();
-        assert_eq!(all(Record::opened(&kept).unwrap()).await, ["a", "b"], "chunk by chunk, as it was");
+        assert_eq!(
+            all(Record::opened(&kept, seat()).unwrap()).await,
+            ["a", "b"],
+            "chunk by chunk, as it was"
+        );
     }
 
     #[tokio::test]
     async fn a_whole_answer_is_waited_for() {
         let record = Arc::new(Record::new(100));
-        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, seat()));
         tokio::task::yield_now().await;
         record.begin(begun(false));
         record.push(&Bytes::from_static(b"{}"));
@@ -306,13 +320,14 @@ mod tests {
         let record = Arc::new(Record::new(3));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"abc"));
-        let hearing = tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap()));
+        let hearing =
+            tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap()));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"d"));
         let heard = hearing.await.unwrap();
         assert!(String::from_utf8_lossy(heard.last().unwrap()).contains("answer_not_kept"), "{heard:?}");
         assert_eq!(record.sealable(), None);
-        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap().status, 409);
+        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap().status, 409);
     }
 
     #[tokio::test]
@@ -326,7 +341,7 @@ mod tests {
         let (tenant, id) = (TenantId::PLATFORM, ExecutionId::default());
         let place = running.enter(tenant, id, run()).unwrap();
         let other = running.enter(tenant, id, run()).unwrap_err();
-        let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat));
+        let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat, seat()));
         tokio::task::yield_now().await;
         drop(place);
         assert!(joining.await.unwrap().is_none());

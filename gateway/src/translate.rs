@@ -10,6 +10,7 @@ mod chat;
 mod deltas;
 mod gemini;
 mod messages;
+mod schema;
 mod talk;
 mod telling;
 
@@ -86,7 +87,7 @@ pub(crate) fn answer(
     meter: &Meter,
     frame: &Frame,
 ) -> Result<Bytes, Malformed> {
-    let spoken = answer::read(from, body)?;
+    let spoken = answer::read(from, body, &frame.id)?;
     let (usage, _) = meter.settled(0);
     Ok(answer::write(to, &spoken, &usage, frame).to_string().into())
 }
@@ -100,7 +101,7 @@ pub(crate) struct Translating {
 
 impl Translating {
     pub(crate) fn new(from: Operation, to: Operation, frame: Frame) -> Self {
-        Self { deltas: Deltas::new(from), telling: Telling::new(to, frame) }
+        Self { deltas: Deltas::new(from, &frame.id), telling: Telling::new(to, frame) }
     }
 
     /// What the client is sent for an event of the provider, perhaps nothing.

@@ -7,20 +7,27 @@
 mod attempt;
 mod bill;
 mod choice;
+mod closed;
+mod cover;
+mod stop;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use commands::Tried;
 use domain::execution::{Attempt, AttemptOutcome, MAX_ATTEMPTS, Operation};
 use domain::{ModelName, Usage, UsageSource};
 use tokio::time::Instant;
 
+use self::attempt::named;
 pub(crate) use self::attempt::{Opened, Streaming};
 pub(crate) use self::bill::Bill;
 pub(crate) use self::choice::{Choice, Circuit};
-use crate::breaker::Passage;
+use self::closed::{Closed, left_alone};
+use self::cover::Uncovered;
 use crate::dialect::{self, Asked};
 use crate::gateway::Shared;
 use crate::hold::Hold;
@@ -36,7 +43,7 @@ pub(crate) struct Trip {
     pub(crate) hold: Option<Hold>,
     /// When the whole call ends.
     pub(crate) deadline: Instant,
-    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) attempts: Vec<Tried>,
     pub(crate) flying: Option<Flying>,
     /// Which of the choices was tried last.
     pub(crate) last: Option<usize>,
@@ -44,12 +51,14 @@ pub(crate) struct Trip {
 }
 
 /// An attempt that goes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Flying {
     /// Which of the choices.
     pub(crate) choice: usize,
     since: Instant,
     first_token: Option<Instant>,
+    /// Whether the request was begun to be sent: a connection stood.
+    sent: Arc<AtomicBool>,
 }
 
 /// Why no provider answered.
@@ -62,13 +71,16 @@ pub(crate) enum Stranded {
 }
 
 /// What came of trying all of them once.
+#[derive(Default)]
 struct Round {
     opened: Option<Opened>,
     trouble: Option<Trouble>,
     /// The soonest that somebody wants to be asked again.
     asked: Option<Duration>,
+    /// Whether somebody failed who may recover and did not ask for a pause.
+    free: bool,
     /// The soonest that a circuit may close.
-    shut: Option<Duration>,
+    shut: Option<Closed>,
     refused: Option<Refusal>,
 }
 
@@ -89,12 +101,13 @@ impl Trip {
             }
             let options = &self.shared.options.retry;
             let wait = if tried {
-                let pause = options.pause(number, round.asked, &self.shared.chance);
-                round.shut.map_or(pause, |shut| if out.len() == self.choices.len() { shut } else { pause })
+                // Who asked for a pause gets it by its circuit; the others are not kept from being asked again.
+                let others = round.asked.into_iter().chain(round.shut.map(|shut| shut.wait)).min();
+                options.pause(number, others.filter(|_| !round.free), &self.shared.chance)
             } else {
                 match (round.shut, round.refused) {
-                    (Some(shut), _) if last.is_some() => shut,
-                    (Some(shut), _) => return Err(Stranded::Refused(left_alone(shut))),
+                    (Some(shut), _) if last.is_some() => shut.wait,
+                    (Some(shut), _) => return Err(Stranded::Refused(shut.refusal())),
                     (None, Some(refused)) if last.is_none() => return Err(Stranded::Refused(refused)),
                     _ => break,
                 }
@@ -103,6 +116,13 @@ impl Trip {
             let nobody = out.len() == self.choices.len();
             // A provider may ask for any time at all, so nothing is added to the present one.
             if spent || nobody || wait >= self.deadline.duration_since(Instant::now()) {
+                // Who is left would answer, only not yet: the client may come again.
+                let limit = round
+                    .shut
+                    .filter(|shut| !round.free && round.asked.is_none() && !spent && shut.is_limit());
+                if let Some(limit) = limit {
+                    return Err(Stranded::Refused(limit.refusal()));
+                }
                 break;
             }
             tokio::time::sleep(wait).await;
@@ -117,7 +137,7 @@ impl Trip {
 
     /// Tries each provider that is not out, once.
     async fn round(&mut self, out: &mut BTreeSet<usize>) -> Round {
-        let mut round = Round { opened: None, trouble: None, asked: None, shut: None, refused: None };
+        let mut round = Round::default();
         for index in 0..self.choices.len() {
             let Some(choice) = self.choices.get(index).filter(|_| !out.contains(&index)) else {
                 continue;
@@ -126,15 +146,17 @@ impl Trip {
                 break;
             }
             let (circuit, price) = (choice.circuit(), choice.stop.price.clone());
-            if let Passage::Shut(wait) = self.shared.breakers.enter(&circuit) {
-                round.shut = Some(round.shut.map_or(wait, |other| other.min(wait)));
+            if let Some(shut) = Closed::of(self.shared.breakers.enter(&circuit)) {
+                round.shut = Some(round.shut.map_or(shut, |other| other.min(shut)));
                 continue;
             }
-            if let Some(hold) = &mut self.hold
-                && let Err(refused) = covered(hold, price.as_ref()).await
-            {
+            if let Err(uncovered) = self.cover(price.as_ref()).await {
                 self.shared.breakers.abandoned(&circuit);
-                round.refused = Some(refused);
+                let Uncovered::Refused(refusal) = uncovered else {
+                    round.trouble = Some(Trouble::TimedOut(Late::Total));
+                    return round;
+                };
+                round.refused = Some(refusal);
                 out.insert(index);
                 continue;
             }
@@ -177,10 +199,12 @@ impl Trip {
             breakers.succeeded(circuit);
         }
         if let Some(asked) = trouble.retry_after() {
-            breakers.pause(circuit, asked);
+            breakers.pause(circuit, asked, trouble.status() == Some(429));
             round.asked = Some(round.asked.map_or(asked, |other| other.min(asked)));
         }
-        if !trouble.may_heal() {
+        if trouble.may_heal() {
+            round.free |= trouble.retry_after().is_none();
+        } else {
             out.insert(index);
         }
         let passing = trouble.is_passing();
@@ -227,7 +251,8 @@ impl Trip {
             "provider" => provider.to_string(), "outcome" => named(outcome)
         )
         .increment(1);
-        self.attempts.push(Attempt {
+        let price = choice.stop.price.clone();
+        let attempt = Attempt {
             number,
             provider,
             model: choice.stop.model.clone(),
@@ -237,13 +262,16 @@ impl Trip {
             total_ms: millis(now),
             usage: used.map(|(usage, _)| usage),
             usage_source: used.map(|(_, source)| source),
-            price_version: choice.stop.price.as_ref().map(|price| price.version),
-        });
+            price_version: price.as_ref().map(|price| price.version),
+            // Counted where it is recorded.
+            cost: None,
+        };
+        self.attempts.push(Tried { attempt, price });
     }
 
     /// The provider that is asked or answers.
     pub(crate) fn present(&self) -> Option<&Choice> {
-        self.flying.and_then(|flying| self.choices.get(flying.choice))
+        self.flying.as_ref().and_then(|flying| self.choices.get(flying.choice))
     }
 
     /// The operation that the provider was asked for which was tried last.
@@ -258,37 +286,5 @@ impl Trip {
             Some(body) => body.clone(),
             None => dialect::forwarded(choice.spoken, &self.asked, model.as_str()),
         }
-    }
-}
-
-/// Makes the hold cover a provider's price.
-async fn covered(hold: &mut Hold, price: Option<&domain::Price>) -> Result<(), Refusal> {
-    if price.is_none() && hold.is_hard() {
-        return Err(Refusal::new(422, "model_unpriced", "the model has no price at a provider that is left"));
-    }
-    if hold.cover(price).await {
-        return Ok(());
-    }
-    let message = "the provider that is left is dearer, and not enough is available for it";
-    Err(Refusal::new(402, "allowance_exhausted", message))
-}
-
-fn left_alone(wait: Duration) -> Refusal {
-    let message = "the providers of the model fail and are left alone for a moment";
-    Refusal::new(503, "provider_unavailable", message).after(wait)
-}
-
-fn named(outcome: AttemptOutcome) -> &'static str {
-    match outcome {
-        AttemptOutcome::Answered => "answered",
-        AttemptOutcome::Unreachable => "unreachable",
-        AttemptOutcome::TimedOut => "timed_out",
-        AttemptOutcome::RateLimited => "rate_limited",
-        AttemptOutcome::ProviderError => "provider_error",
-        AttemptOutcome::InvalidRequest => "invalid_request",
-        AttemptOutcome::ContentFilter => "content_filter",
-        AttemptOutcome::Cut => "cut",
-        AttemptOutcome::Malformed => "malformed",
-        AttemptOutcome::Stopped => "stopped",
     }
 }

@@ -5,10 +5,12 @@
 //! they reach addresses of the inner network: neither by number nor by a name that leads there, looked up at each connection.
 
 mod guard;
+mod sending;
 mod source;
 mod trouble;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use tokio::time::Instant;
 
+use self::sending::Sending;
 pub(crate) use self::source::{Source, read};
 pub(crate) use self::trouble::{Late, Trouble};
 use crate::offer::Supplier;
@@ -29,8 +32,13 @@ const CLIENTS: usize = 1_000;
 const IDLE: Duration = Duration::from_secs(60);
 /// The most of an error that is read.
 const MOST_ERROR: usize = 64 * 1024;
-/// The headers of a client that go on to a provider: those that choose a version or a feature of it.
-const PASSED_ON: [&str; 4] = ["anthropic-version", "anthropic-beta", "openai-beta", "accept-language"];
+/// The headers of a client that go on to a provider: those that choose a version or a feature of its dialect.
+const PASSED_ON: [(&str, Option<Dialect>); 4] = [
+    ("anthropic-version", Some(Dialect::Anthropic)),
+    ("anthropic-beta", Some(Dialect::Anthropic)),
+    ("openai-beta", Some(Dialect::Openai)),
+    ("accept-language", None),
+];
 /// The headers of a provider that go back to a client.
 const PASSED_BACK: [&str; 5] =
     ["content-type", "request-id", "x-request-id", "openai-version", "openai-processing-ms"];
@@ -72,6 +80,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: &'a [(String, String)],
     pub(crate) body: Bytes,
     pub(crate) stream: bool,
+    /// Becomes true when the body is begun to be sent, which is when a connection stands.
+    pub(crate) sent: Arc<AtomicBool>,
 }
 
 /// The head of a provider's answer.
@@ -111,7 +121,8 @@ impl Upstreams {
         }
         let client = self.client(outgoing.supplier, &url).map_err(Trouble::Address)?;
         let headers = headers(&outgoing).map_err(Trouble::Address)?;
-        let sending = client.post(url).headers(headers).body(outgoing.body).send();
+        let body = reqwest::Body::wrap(Sending::new(outgoing.body, outgoing.sent));
+        let sending = client.post(url).headers(headers).body(body).send();
         let response = match tokio::time::timeout_at(by, sending).await {
             Ok(sent) => sent.map_err(Trouble::sending)?,
             Err(_) => return Err(Trouble::TimedOut(late)),
@@ -157,18 +168,21 @@ impl Upstreams {
 
 /// The headers of a request: those of the client that pass, and what the provider knows us by.
 fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
+    let dialect = outgoing.supplier.provider.dialect;
+    let passes = |name: &str| {
+        PASSED_ON.iter().any(|(one, whose)| *one == name && whose.is_none_or(|whose| whose == dialect))
+    };
     let mut headers = HeaderMap::new();
     for (name, value) in outgoing.headers {
         let name = name.to_ascii_lowercase();
         let parsed = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
-        if let (true, (Ok(name), Ok(value))) = (PASSED_ON.contains(&name.as_str()), parsed) {
+        if let (true, (Ok(name), Ok(value))) = (passes(&name), parsed) {
             headers.append(name, value);
         }
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if outgoing.stream { "text/event-stream" } else { "application/json" };
     headers.insert("accept", HeaderValue::from_static(accept));
-    let dialect = outgoing.supplier.provider.dialect;
     if dialect == Dialect::Anthropic && !headers.contains_key("anthropic-version") {
         headers.insert("anthropic-version", HeaderValue::from_static(ANTHROPIC_VERSION));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::Partition;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A read model that is kept by a projector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -120,13 +120,20 @@ pub struct Mark {
 /// The marks of all read models in all partitions. Cheap to clone; all clones show the same.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    marks: Arc<[[watch::Sender<Mark>; Kind::ALL.len()]]>,
+    partitions: Arc<[Partitioned]>,
+}
+
+#[derive(Debug, Default)]
+struct Partitioned {
+    marks: [watch::Sender<Mark>; Kind::ALL.len()],
+    /// Told when a reader waits for a mark to move.
+    wanted: Notify,
 }
 
 impl Progress {
     /// Marks for this many partitions, at first all at 0 and elsewhere.
     pub fn new(partitions: Partition) -> Self {
-        Self { marks: (0..partitions.0).map(|_| std::array::from_fn(|_| watch::Sender::default())).collect() }
+        Self { partitions: (0..partitions.0).map(|_| Partitioned::default()).collect() }
     }
 
     /// The marks of one read model in one partition as they move; `None` for a partition that does not exist.
@@ -151,8 +158,26 @@ impl Progress {
         }
     }
 
+    /// Says that a reader waits for this partition, so that what feeds its read models does not let events gather.
+    pub(crate) fn want(&self, partition: Partition) {
+        if let Some(partitioned) = self.partitioned(partition) {
+            partitioned.wanted.notify_one();
+        }
+    }
+
+    /// Waits until [`want`](Self::want) was called, also when that was before.
+    pub(crate) async fn wanted(&self, partition: Partition) {
+        match self.partitioned(partition) {
+            Some(partitioned) => partitioned.wanted.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn sender(&self, kind: Kind, partition: Partition) -> Option<&watch::Sender<Mark>> {
-        let partition = usize::try_from(partition.0).ok()?;
-        self.marks.get(partition)?.get(kind.index())
+        self.partitioned(partition)?.marks.get(kind.index())
+    }
+
+    fn partitioned(&self, partition: Partition) -> Option<&Partitioned> {
+        self.partitions.get(usize::try_from(partition.0).ok()?)
     }
 }

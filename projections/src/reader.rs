@@ -9,6 +9,7 @@ mod balances;
 mod catalogue;
 mod directory;
 mod executions;
+mod gathered;
 mod journal;
 mod members;
 mod presented;
@@ -19,6 +20,7 @@ mod wait;
 mod wallets;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ::journal::Position;
 use domain::{Partition, TenantId, UserId};
@@ -34,6 +36,7 @@ pub use self::balances::{AssetSum, BalanceView, PointInTime, TrialBalance};
 pub use self::catalogue::CatalogueView;
 pub use self::directory::{PlatformReader, TenantView};
 pub use self::executions::{ExecutionFilter, ExecutionView};
+use self::gathered::Gathering;
 pub use self::journal::{AuditFilter, AuditView, EntryView};
 pub use self::members::{InvitationView, MemberView};
 pub use self::presented::{PresentedInvitation, PresentedKey};
@@ -81,13 +84,14 @@ pub struct Reader {
     pool: PgPool,
     partitions: Partition,
     progress: Progress,
+    gathering: Arc<Gathering>,
 }
 
 impl Reader {
     /// `pool` acts as [`journal::Role::Reader`](::journal::Role::Reader) and finds the read models through its
     /// search path; `partitions` is how many there are.
     pub fn new(pool: PgPool, partitions: Partition, progress: Progress) -> Self {
-        Self { pool, partitions, progress }
+        Self { pool, partitions, progress, gathering: Arc::default() }
     }
 
     /// Questions within one tenant.

@@ -138,7 +138,15 @@ impl BacktestArguments {
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments::Backtest(arguments) = arguments;
     let mode = arguments.mode()?;
+    if arguments.amount.is_negative() {
+        return Err("--amount: a policy allocates no less than nothing".into());
+    }
     let client = arguments.connection.client()?;
+    if let Some(path) = &arguments.wallet
+        && client.wallet(path).await?.is_none()
+    {
+        return Err(format!("--wallet: there is no wallet {path}").into());
+    }
     let zone = client.time_zone().await?;
     let wallets = match &arguments.level {
         Some(level) => Some(client.wallets_at(level).await?),

@@ -9,10 +9,12 @@ use serde::Deserialize;
 #[expect(missing_docs, reason = "the embedded defaults document every key")]
 pub struct Gateway {
     pub body_limit_bytes: NonZeroUsize,
+    pub calls: NonZeroUsize,
     pub total_ms: NonZeroU64,
     pub grace_ms: NonZeroU64,
     pub tranche_tokens: NonZeroU64,
     pub whole_tokens: NonZeroU64,
+    pub reference_tokens: u64,
     pub attempts: NonZeroU32,
     pub breaker_failures: NonZeroU32,
     pub breaker_ms: NonZeroU64,

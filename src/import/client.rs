@@ -70,6 +70,19 @@ pub struct Problem {
     /// What it means here.
     #[serde(default)]
     pub detail: String,
+    /// Which of several things was refused, from 0, where it is one.
+    #[serde(default)]
+    pub index: Option<usize>,
+    /// The fields that are wrong, where it is one.
+    #[serde(default)]
+    pub errors: Vec<FieldError>,
+}
+
+/// A field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FieldError {
+    /// Where it stands in the body.
+    pub field: String,
 }
 
 /// A wallet, as far as an import looks at it.

@@ -38,10 +38,12 @@ fn options(config: &Config) -> Options {
     let usual = Options::default();
     let milliseconds = |number: std::num::NonZeroU64| Duration::from_millis(number.get());
     Options {
+        calls: given.calls.get(),
         total: milliseconds(given.total_ms),
         grace: milliseconds(given.grace_ms),
         tranche: given.tranche_tokens.get(),
         whole: given.whole_tokens.get(),
+        reference: given.reference_tokens,
         drain: Duration::from_millis(given.drain_ms),
         departure: match given.client_gone {
             ClientGone::Drain => Departure::Drain,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use commands::{AllowanceChange, Command, FinishedCall, NewCall};
+use commands::{AllowanceChange, Command, FinishedCall, NewCall, Tried};
 use domain::catalogue::{CatalogueCommand, Enforcement, Governed, Level, Mode, Policy, Rollover};
 use domain::execution::{Attempt, AttemptOutcome, End, FailureReason, Operation, Quoted};
 use domain::{
@@ -124,7 +124,8 @@ pub fn call(ledger: &Ledger, path: &str) -> NewCall {
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate: Usage { input: 1_000, ..Usage::default() },
-        quoted: Some(quoted("north", "fast", 3)),
+        basis: None,
+        quotes: vec![quoted("north", "fast", 3)],
         expires_at: ledger.clock.get() + TimeDelta::hours(1),
     }
 }
@@ -142,9 +143,10 @@ pub fn finished(quoted: Option<Quoted>, usage: Usage) -> FinishedCall {
         usage: Some(usage),
         usage_source: Some(UsageSource::Reported),
         price_version: Some(3),
+        cost: None,
     };
     FinishedCall {
-        attempts: vec![attempt],
+        attempts: vec![Tried { attempt, price: None }],
         end: End::Completed,
         usage,
         usage_source: UsageSource::Reported,
@@ -250,7 +252,12 @@ fn random_call(chance: &mut ChaCha8Rng, ledger: &Ledger) -> NewCall {
         user: chance.random_bool(0.7).then(|| user(chance.random_range(1..4))),
         model: model(MODELS[named]),
         estimate: usage(chance),
-        quoted: chance.random_bool(0.95).then(|| quoted(at, MODELS[named], 2 + 3 * named as u64)),
+        basis: None,
+        quotes: chance
+            .random_bool(0.95)
+            .then(|| quoted(at, MODELS[named], 2 + 3 * named as u64))
+            .into_iter()
+            .collect(),
         expires_at: ledger.clock.get() + TimeDelta::hours(30),
         ..call(ledger, path)
     }
@@ -287,9 +294,11 @@ fn end(chance: &mut ChaCha8Rng, call: &NewCall) -> FinishedCall {
         usage: None,
         usage_source: None,
         price_version: None,
+        cost: None,
     });
-    let attempts: Vec<Attempt> = attempts.collect();
-    let paid = call.quoted.clone().filter(|_| end != End::Failed(FailureReason::ProviderUnreachable));
+    let attempts = attempts.map(|attempt| Tried { attempt, price: None }).collect();
+    let paid =
+        call.quotes.first().cloned().filter(|_| end != End::Failed(FailureReason::ProviderUnreachable));
     let usage = if paid.is_some() { usage(chance) } else { Usage::default() };
     FinishedCall { attempts, end, usage, usage_source: UsageSource::Reported, paid }
 }

@@ -570,8 +570,11 @@ DEPENDS_ON_THE_STATE = {
     "unknown_time_zone": "the database of time zones has no form",
     "negative_policy": "an amount may be negative elsewhere",
     "negative_rate": "an amount may be negative elsewhere",
+    "rate_too_high": "how high is a matter of all rates together",
+    "usage_too_large": "a number may be larger elsewhere",
     "system_wallet": "is a matter of the path",
     "invalid_network": "bits behind the prefix have no form",
+    "invalid_web_address": "ports, numbers of hosts and international names have no form",
 }
 # The same of codes that say elsewhere that a form is wrong.
 DEPENDS_ON_MORE = {
@@ -580,6 +583,8 @@ DEPENDS_ON_MORE = {
     ("PUT /v1/levels/{name}", "invalid_feature"): "the names of members have no form in the description",
     ("PUT /v1/models/{alias}", "invalid_routes"): "no route is there twice",
     ("PUT /v1/platform/models/{alias}", "invalid_routes"): "no route is there twice",
+    ("PUT /v1/models/{alias}", "invalid_model"): "what stands between slashes has no form",
+    ("PUT /v1/platform/models/{alias}", "invalid_model"): "what stands between slashes has no form",
     ("PUT /v1/policies/{kind}/{name}", "invalid_rollover"): "is a matter of the mode",
     **{(f"{method} /v1/policies/{{kind}}/{{name}}", f"invalid_{what}"): "the form of the name is a matter of the kind"
        for method in ("GET", "PUT", "DELETE") for what in ("level", "user", "path")},

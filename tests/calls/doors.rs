@@ -62,6 +62,87 @@ async fn a_key_opens_by_each_header_and_who_has_none_is_refused_in_the_shape_ask
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_an_sdk_is_told_in_its_own_shape() {
+    let Some(world) = World::start(&[]).await else { return };
+    let cases = [
+        ("/openai/v1/files", "/error/code", "route_not_found", "/error/type", "invalid_request_error"),
+        ("/openai/v1/chat/completions/x", "/error/code", "route_not_found", "/error/param", ""),
+        ("/anthropic/v1/complete", "/error/type", "not_found_error", "/type", "error"),
+        (
+            "/gemini/v1beta/cachedContents",
+            "/error/status",
+            "NOT_FOUND",
+            "/error/details/0/reason",
+            "ROUTE_NOT_FOUND",
+        ),
+        (
+            "/gemini/v1beta/models/../files",
+            "/error/status",
+            "NOT_FOUND",
+            "/error/details/0/reason",
+            "ROUTE_NOT_FOUND",
+        ),
+    ];
+    for (path, one, expected, other, besides) in cases {
+        for request in [world.caller.request(Method::POST, path), world.caller.anonymous(Method::GET, path)] {
+            let answer = said(request).await;
+            let body = answer.json();
+            assert_eq!(answer.status, 404, "{path}: {body}");
+            assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+            let text = |pointer: &str| body.pointer(pointer).unwrap().as_str().unwrap_or_default().to_owned();
+            assert_eq!((text(one).as_str(), text(other).as_str()), (expected, besides), "{path}: {body}");
+            assert!(body["error"]["message"].as_str().unwrap().contains("nothing at"), "{path}: {body}");
+        }
+    }
+    let wrong = said(world.caller.request(Method::GET, "/openai/v1/embeddings")).await;
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
+    assert_eq!(wrong.json()["error"]["code"], "method_not_allowed");
+    let long = format!("/anthropic/v1/messages?{}", "x".repeat(10_000));
+    let long = said(world.caller.request(Method::POST, &long)).await;
+    assert_eq!((long.status, long.json()["type"].as_str()), (414, Some("error")), "{}", long.text);
+    // Everywhere else a problem is a problem.
+    let ours = world.owner.get("/v1/files").await;
+    assert_eq!((ours.status, ours.text("/code")), (404, "route_not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_lead_nowhere_or_elsewhere_are_refused_where_they_are_written() {
+    let Some(world) = World::start(&[]).await else { return };
+    for address in [
+        "http://127.0.0.1:99999",
+        "https://[zz",
+        "http://127.0.0.1:0",
+        "https://1.2.3.4.5",
+        "https://a/v1?x=1",
+    ] {
+        let request = world.owner.request(Method::PUT, "/v1/providers/odd");
+        let refused = send(request.json(&json!({"dialect": "openai", "base_url": address}))).await;
+        assert_eq!((refused.status, refused.text("/code")), (422, "invalid_web_address"), "{address}");
+        assert_eq!(refused.text("/errors/0/field"), "base_url");
+    }
+    assert_eq!(world.owner.get("/v1/providers/odd").await.status, 404);
+    for model in ["a/../../files", "a/..", "a//b", "a/./b", "models/"] {
+        let routes = json!([{"provider": "fake-gemini", "model": "fine"}, {"provider": "fake-gemini", "model": model}]);
+        let request = world.owner.request(Method::PUT, "/v1/models/odd");
+        let refused = send(request.json(&json!({"routes": routes}))).await;
+        assert_eq!((refused.status, refused.text("/code")), (422, "invalid_model"), "{model}");
+        assert_eq!(refused.text("/errors/0/field"), "routes[1].model");
+    }
+    world.fund("payer", "1").await;
+    for model in ["a%2F..%2F..%2Ffiles", "..%2Fgemini-fake", "gemini-fake%3Fkey=x", "gemini-fake%23"] {
+        let path = format!("/gemini/v1beta/models/{model}:generateContent");
+        let request = world.caller.request(Method::POST, &path).header("Counterfoil-Wallet", "payer");
+        let answer = said(request.json(&Shape::Gemini.body("", ASK, false))).await;
+        assert_eq!(
+            (answer.status, answer.json()["error"]["status"].as_str()),
+            (404, Some("NOT_FOUND")),
+            "{model}"
+        );
+    }
+    assert!(world.providers.requests().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_who_may_execute_can_call() {
     let Some(world) = World::start(&[]).await else { return };
     world.fault(Shape::Chat, "").await;
@@ -210,6 +291,7 @@ async fn a_call_can_be_ended_and_what_was_used_is_paid() {
             if let Some(execution) = listed.items().first() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 let id = execution["id"].as_str().unwrap().to_owned();
+                hold_is_refused(&world, &id).await;
                 return world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -225,6 +307,49 @@ async fn a_call_can_be_ended_and_what_was_used_is_paid() {
     let id = executions[0]["id"].as_str().unwrap();
     let again = world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await;
     assert_eq!((again.status, again.text("/code")), (409, "execution_ended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_calls_than_are_taken_at_once_are_told_to_come_again_in_every_shape() {
+    let Some(world) = World::start(&[("COUNTERFOIL_GATEWAY__CALLS", "1")]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    world.fund("payer", "1").await;
+    let text = "count to a thousand slowly [[words 1000]] [[delay 30]]";
+    let mut running = world.request("payer", Shape::Chat, &model, text, true).send().await.unwrap();
+    assert!(running.chunk().await.unwrap().is_some());
+    for shape in Shape::ALL {
+        let refused = world.call("payer", shape, &model, ASK, false).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text);
+        assert!(refused.text.to_lowercase().contains("too_many_calls"), "{shape:?}: {}", refused.text);
+    }
+    let input = json!({"messages": [{"role": "user", "content": ASK}]});
+    let native = json!({"model": model, "wallet": "payer", "input": input});
+    let refused = world.caller.post("/v1/executions", native).await;
+    assert_eq!((refused.status, refused.text("/code")), (503, "too_many_calls"), "{refused:?}");
+    let listed = world.owner.get("/v1/executions?wallet=payer").await;
+    assert_eq!(listed.items().len(), 1, "nothing was begun");
+    let id = listed.items()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.owner.post(&format!("/v1/executions/{id}/cancel"), json!({})).await.status, 202);
+    world.executions("payer", 1).await;
+    drop(running);
+    let answered = async {
+        while world.call("payer", Shape::Chat, &model, ASK, false).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("there is room again");
+}
+
+/// What is held for a call that is running cannot be taken from under it.
+async fn hold_is_refused(world: &World, execution: &str) {
+    let listed = world.owner.get(&format!("/v1/transactions?metadata[execution]={execution}")).await;
+    let id = listed.items()[0]["id"].as_str().unwrap().to_owned();
+    for step in ["settle", "release", "reverse"] {
+        let refused = world.owner.post(&format!("/v1/transactions/{id}/{step}"), json!({})).await;
+        assert_eq!((refused.status, refused.text("/code")), (409, "hold_of_an_execution"), "{refused:?}");
+        let what_to_do = format!("POST /v1/executions/{execution}/cancel");
+        assert!(refused.text("/detail").contains(&what_to_do), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commands::Command;
 use domain::catalogue::{CatalogueCommand, Enforcement, Governed, Mode, Policy};
-use domain::execution::{AttemptOutcome, ExecutionStatus, FailureReason};
+use domain::execution::{AttemptOutcome, Basis, ExecutionStatus, FailureReason, Operation};
 use domain::{AssetCode, ExecutionId, UsageSource, WalletPath};
 use gateway::{Departure, Options, ReplyBody};
 
@@ -35,6 +35,61 @@ async fn an_empty_wallet_is_refused_before_a_provider_is_asked() {
     let (status, text) = read(world.gateway.call(world.chat()).await).await;
     assert_eq!(status, 402);
     assert!(text.contains("allowance_exhausted") && text.contains("insufficient_quota"), "{text}");
+    assert!(provider.asked().is_empty() && world.executions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_answers_without_a_bound_are_held_for_as_many() {
+    let provider = Provider::new([whole(200, "{}")]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    // Enough for one answer of the configured length, and for half of a second one.
+    world.leave("3.50").await;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"n":4}"#;
+    let (status, text) = read(world.gateway.call(world.call(Operation::OpenAiChat, body)).await).await;
+    assert_eq!(status, 402, "{text}");
+    assert!(provider.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_estimate_was_made_by_is_recorded() {
+    let body = crate::provider::answer("x", &crate::provider::used(10, 10));
+    let provider = Provider::new([whole(200, &body), long(1)]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    read(world.gateway.call(world.chat()).await).await;
+    read(world.gateway.call(world.streamed()).await).await;
+    let mut found = Vec::new();
+    for id in world.executions().await {
+        found.push(world.execution(id).await.body.basis);
+    }
+    assert_eq!(found, [Some(Basis::ClientBound), Some(Basis::Tranche)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_that_is_no_number_is_refused_in_the_shape_that_was_asked_for() {
+    let provider = Provider::new([whole(200, "{}")]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let cases = [
+        (
+            Operation::OpenAiChat,
+            r#"{"model":"m","messages":[],"max_tokens":"many"}"#,
+            "invalid_request_error",
+        ),
+        (
+            Operation::AnthropicMessages,
+            r#"{"model":"m","messages":[],"max_tokens":-1}"#,
+            "invalid_request_error",
+        ),
+        (
+            Operation::GeminiGenerate,
+            r#"{"contents":[],"generationConfig":{"maxOutputTokens":[]}}"#,
+            "INVALID_ARGUMENT",
+        ),
+    ];
+    for (operation, body, kind) in cases {
+        let (status, text) = read(world.gateway.call(world.call(operation, body)).await).await;
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains(kind) && text.to_lowercase().contains("invalid_parameter"), "{text}");
+    }
     assert!(provider.asked().is_empty() && world.executions().await.is_empty());
 }
 
@@ -77,7 +132,7 @@ async fn a_bound_that_a_provider_does_not_keep_to_is_no_licence() {
     let world = World::new(&[openai("p", &provider.address)]).await;
     world.leave("5.00").await;
     let body = r#"{"model":"m","messages":[],"max_tokens":20,"stream":true}"#;
-    let call = world.call(domain::execution::Operation::OpenAiChat, body);
+    let call = world.call(Operation::OpenAiChat, body);
     let (_, text) = read(world.gateway.call(call).await).await;
     assert!(text.contains("budget_exhausted"), "{text}");
     let (_, settled) = world.settled().await;
@@ -154,6 +209,25 @@ async fn a_dearer_provider_is_asked_only_when_the_hold_covers_it() {
     let settled = paid.settled.unwrap();
     assert_eq!((settled.cost, settled.from_holds), (amount("3.00"), amount("3.00")));
     assert_eq!(settled.provider.unwrap().as_str(), "dear");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dearer_provider_that_is_tried_again_is_held_for_once() {
+    let body = crate::provider::answer("x", &crate::provider::used(10, 10));
+    let bad = Provider::new([whole(500, "{}")]).await;
+    let dear = Provider::new([whole(500, "{}"), whole(200, &body)]).await;
+    let offered = [
+        openai("bad", &bad.address),
+        Offered { price: Some(("100000", "200000")), ..openai("dear", &dear.address) },
+    ];
+    let world = World::new(&offered).await;
+    // Once is some 24; again all that lies between the prices would be more than there is.
+    world.leave("30.00").await;
+    assert_eq!(read(world.gateway.call(world.chat()).await).await, (200, body));
+    assert_eq!((bad.asked().len(), dear.asked().len()), (2, 2));
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.extensions, 1, "what is held already is not held again");
+    assert_eq!((settled.cost, settled.from_holds), (amount("3.00"), amount("3.00")));
 }
 
 /// Begins to read a stream, and goes away after its first part.
@@ -280,6 +354,82 @@ async fn while_the_journal_is_away_an_answer_is_kept_back_a_moment_and_settled_a
     assert_eq!(settled.cost, amount("0.70"));
 }
 
+/// Lets all calls of the wallet pass, with a warning, and gives it so much.
+async fn warn(world: &World, amount_given: &str) {
+    let policy = Policy {
+        mode: Mode::Lifetime,
+        amount: amount(amount_given),
+        asset: AssetCode::new("USD").unwrap(),
+        enforcement: Enforcement::Warn,
+    };
+    let governed = Governed::Wallet(WalletPath::new("w").unwrap());
+    let command = Command::Catalogue(CatalogueCommand::SetPolicy { governed, policy });
+    world.ledger.run(command, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_is_about_the_provider_that_answers() {
+    let body = crate::provider::answer("x", &crate::provider::used(30, 20));
+    let (bad, good) = (Provider::new([whole(500, "{}")]).await, Provider::new([whole(200, &body)]).await);
+    let priced = [openai("bad", &bad.address), Offered { price: None, ..openai("good", &good.address) }];
+    let world = World::new(&priced).await;
+    warn(&world, "100.00").await;
+    let reply = world.gateway.call(world.chat()).await;
+    assert_eq!((reply.status, header(&reply, "counterfoil-warning")), (200, Some("model_unpriced")));
+    world.offer(&[Offered { price: None, ..openai("bad", &bad.address) }, openai("good", &good.address)]);
+    let reply = world.gateway.call(world.chat()).await;
+    assert_eq!((reply.status, header(&reply, "counterfoil-warning")), (200, None));
+    assert_eq!(world.ledger.wallet("@revenue").await.balance.posted, amount("0.70"), "the second alone");
+}
+
+/// Cancels the only call as soon as it is recorded and its provider was `reached`, and gives what it came to.
+async fn cancelled(
+    world: &World,
+    provider: Option<&Provider>,
+) -> (domain::Execution, domain::execution::Settled) {
+    let gateway = world.gateway.clone();
+    let call = world.streamed();
+    let calling = tokio::spawn(async move { read(gateway.call(call).await).await });
+    let reached = || provider.is_none_or(|provider| !provider.asked().is_empty());
+    while world.executions().await.is_empty() || !reached() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What was sent is on its way.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(world.gateway.cancel(world.ledger.tenant, world.executions().await[0]));
+    assert_eq!(calling.await.unwrap().0, 499);
+    world.settled().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_billed_for_a_call_that_is_cancelled_before_a_connection_stood() {
+    // It takes connections, and never says a word: TLS is never agreed on.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let world = World::new(&[openai("p", &address)]).await;
+    let (execution, settled) = cancelled(&world, None).await;
+    assert_eq!(execution.status, ExecutionStatus::Cancelled);
+    assert_eq!(execution.attempts[0].outcome, AttemptOutcome::Stopped);
+    assert!(settled.cost.is_zero(), "{}", settled.cost);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_reported_before_a_call_is_cancelled_is_what_is_billed() {
+    let script = vec![head(), chunk(&usage(7, 0)), Step::Stall];
+    let provider = Provider::new([script]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let (_, settled) = cancelled(&world, Some(&provider)).await;
+    assert_eq!((settled.usage.input, settled.cost), (7, amount("0.07")), "and no estimate");
+
+    let cut = vec![head(), chunk(&usage(9, 0)), Step::Break];
+    let (first, listener) =
+        (Provider::new([cut]).await, tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let silent = format!("https://{}", listener.local_addr().unwrap());
+    let world = World::new(&[openai("first", &first.address), openai("silent", &silent)]).await;
+    let (_, settled) = cancelled(&world, Some(&first)).await;
+    assert_eq!((settled.usage.input, settled.cost), (9, amount("0.09")), "by the one that was asked before");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_warns_lets_a_call_pass_and_says_so() {
     let body = crate::provider::answer("x", &crate::provider::used(30, 20));
@@ -287,18 +437,7 @@ async fn a_policy_that_warns_lets_a_call_pass_and_says_so() {
     let priced = openai("p", &provider.address);
     let world = World::new(std::slice::from_ref(&priced)).await;
     world.leave("0.00").await;
-    let policy = Policy {
-        mode: Mode::Lifetime,
-        amount: amount("1.00"),
-        asset: AssetCode::new("USD").unwrap(),
-        enforcement: Enforcement::Warn,
-    };
-    let governed = Governed::Wallet(WalletPath::new("w").unwrap());
-    world
-        .ledger
-        .run(Command::Catalogue(CatalogueCommand::SetPolicy { governed, policy }), None)
-        .await
-        .unwrap();
+    warn(&world, "1.00").await;
     let reply = world.gateway.call(world.chat()).await;
     assert_eq!(header(&reply, "counterfoil-warning"), Some("allowance_exceeded"));
     assert_eq!(read(reply).await, (200, body));

@@ -63,6 +63,8 @@ pub struct Offered {
     pub address: String,
     pub dialect: Dialect,
     pub price: Option<(&'static str, &'static str)>,
+    /// The asset of the price.
+    pub asset: &'static str,
     pub timeouts: Timeouts,
 }
 
@@ -73,6 +75,7 @@ pub fn openai(name: &'static str, address: &str) -> Offered {
         address: address.to_owned(),
         dialect: Dialect::Openai,
         price: Some(("10000", "20000")),
+        asset: "USD",
         timeouts: Timeouts {
             connect_ms: 2_000,
             first_token_ms: 5_000,
@@ -122,7 +125,7 @@ impl World {
                     cache_write_long: None,
                     reasoning: None,
                 };
-                let price = Price { version: 3, asset: AssetCode::new("USD").unwrap(), rates };
+                let price = Price { version: 3, asset: AssetCode::new(one.asset).unwrap(), rates };
                 offer.prices.insert((provider.clone(), model), price);
             }
             let configured = Configured {

@@ -114,7 +114,8 @@ async fn metered(ledger: &Ledger) {
         operation: Operation::OpenAiChat,
         fingerprint: Digest::new(&"0f".repeat(32)).unwrap(),
         estimate: Usage { input: 1_000_000, ..Usage::default() },
-        quoted: Some(Quoted {
+        basis: None,
+        quotes: vec![Quoted {
             provider: ProviderName::new("north").unwrap(),
             model,
             price: Price {
@@ -129,7 +130,7 @@ async fn metered(ledger: &Ledger) {
                     reasoning: None,
                 },
             },
-        }),
+        }],
         requested_at: None,
         expires_at: ledger.clock.get() + TimeDelta::hours(1),
     });
@@ -138,7 +139,7 @@ async fn metered(ledger: &Ledger) {
         end: End::Completed,
         usage: call.estimate,
         usage_source: UsageSource::Reported,
-        paid: call.quoted.clone(),
+        paid: call.quotes.first().cloned(),
     });
     for command in [
         Command::Catalogue(CatalogueCommand::DefineLevel(level)),

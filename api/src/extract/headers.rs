@@ -2,6 +2,7 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpMessage, HttpRequest};
+use utoipa::IntoParams;
 
 use crate::problem::{Problem, code};
 
@@ -13,6 +14,16 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed")
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What every write takes.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only the documentation reads it")]
+pub struct Repeatable {
+    /// Makes a repetition harmless
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
+}
 
 /// The id of a request, once it has one.
 #[derive(Debug, Clone)]

@@ -22,6 +22,13 @@ use Form::{Any, Text, Word};
 const FORMS: &[(&str, Form)] = &[
     ("amount", Text(r"^-?[0-9]+(\.[0-9]{1,18})?$", None)),
     ("asset-code", Text(r"^[A-Z][A-Z0-9._-]{0,31}$", None)),
+    (
+        "base-address",
+        Text(
+            r"^https?://[!$%&()*+,.0-9;=A-Z\[\]_a-z~-][!$%&()*+,.0-9:;=A-Z\[\]_a-z~-]*(/[!$%&()*+,./0-9:;=@A-Z\[\]_a-z~-]*)?$",
+            Some(2048),
+        ),
+    ),
     ("colour", Text(r"^#[0-9A-Fa-f]{6}$", None)),
     ("credential", Text(r"^[!-~]+$", Some(2048))),
     ("cursor", Text(r"^[A-Za-z0-9_-]+$", None)),
@@ -184,7 +191,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::field::{Checked, Credential, ModeWord, RolloverWord};
+    use crate::field::{BaseAddress, Checked, Credential, ModeWord, RolloverWord};
     use crate::person::{Email, Locale};
     use crate::v1::analytics::Dimensions;
 
@@ -230,6 +237,18 @@ mod tests {
                 "https://a/@b",
                 "ftp://a",
                 "https://a b",
+            ],
+        );
+        assert_agree::<BaseAddress>(
+            "base-address",
+            &[
+                "https://a",
+                "http://a:1/b/",
+                "https://a/@b",
+                "https://a?b",
+                "https://a/b#c",
+                "https://",
+                "ftp://a",
             ],
         );
         assert_agree::<Email>(

@@ -34,7 +34,13 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let code = Code::named(rejection.code()).unwrap_or(code::INTERNAL);
         let index = rejection.index().and_then(|index| u32::try_from(index).ok());
-        Self { index, ..Self::new(code, rejection.to_string()) }
+        let detail = match &rejection {
+            Rejection::HoldOfExecution(id) => {
+                format!("{rejection}; `POST /v1/executions/{id}/cancel` cancels it")
+            }
+            rejection => rejection.to_string(),
+        };
+        Self { index, ..Self::new(code, detail) }
     }
 }
 

@@ -55,8 +55,14 @@ pub struct AttemptBody {
     pub total_ms: u64,
     /// What it used, where that is known.
     pub usage: Option<UsageBody>,
+    /// How that is known: `reported` by the provider, `estimated` from what passed, or `input_only`.
+    #[schema(example = "reported")]
+    pub usage_source: Option<&'static str>,
     /// The version of the price at which it was made.
     pub price_version: Option<u32>,
+    /// What that use costs, whether it was billed or not: of several tries one is billed at the most.
+    #[schema(example = "0.0125")]
+    pub cost: Option<String>,
 }
 
 impl From<&Attempt> for AttemptBody {
@@ -70,7 +76,9 @@ impl From<&Attempt> for AttemptBody {
             first_token_ms: attempt.first_token_ms,
             total_ms: attempt.total_ms,
             usage: attempt.usage.map(UsageBody::from),
+            usage_source: attempt.usage_source.map(domain::UsageSource::as_str),
             price_version: attempt.price_version,
+            cost: attempt.cost.map(|cost| cost.to_string()),
         }
     }
 }
@@ -109,6 +117,10 @@ pub struct ExecutionBody {
     pub unpriced: bool,
     /// What it was thought to use at the most, with all extensions.
     pub estimate: UsageBody,
+    /// What its first part was made by, besides the input: `client_bound`, `model_bound`, `configured`, `tranche`, or nothing
+    /// (`input`).
+    #[schema(example = "tranche")]
+    pub estimate_basis: Option<&'static str>,
     /// What was held for it in all.
     #[schema(example = "0.05")]
     pub held: String,
@@ -134,6 +146,9 @@ pub struct ExecutionBody {
     pub overdrawn: Option<String>,
     /// What the wallet owes.
     pub debt: Option<String>,
+    /// What tries cost beyond `cost`, as far as their providers said what they had used: nobody is billed for it.
+    #[schema(example = "0.0000")]
+    pub unbilled_cost: Option<String>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
     /// When it ended.
@@ -163,6 +178,7 @@ impl ExecutionBody {
             enforcement: body.enforcement.as_str(),
             unpriced: body.quoted.is_none(),
             estimate: UsageBody::from(execution.estimate),
+            estimate_basis: body.basis.map(domain::execution::Basis::as_str),
             held: held.map_or_else(|| "0".to_owned(), |held| held.to_string()),
             attempts: execution.attempts.iter().map(AttemptBody::from).collect(),
             provider: settled.and_then(|settled| settled.provider.as_ref()).map(ToString::to_string),
@@ -171,6 +187,7 @@ impl ExecutionBody {
             usage_source: settled.map(|settled| settled.usage_source.as_str()),
             price_version: settled.and_then(|settled| settled.price_version),
             cost: amount(|settled| settled.cost),
+            unbilled_cost: settled.map(|settled| unbilled(&execution.attempts, settled).to_string()),
             from_holds: amount(|settled| settled.from_holds),
             overdrawn: amount(|settled| settled.overdrawn),
             debt: amount(|settled| settled.debt),
@@ -179,6 +196,15 @@ impl ExecutionBody {
             expires_at: body.expires_at,
         }
     }
+}
+
+/// What tries cost beyond what is paid for.
+fn unbilled(attempts: &[Attempt], settled: &Settled) -> Amount {
+    let nothing = Amount::zero(settled.cost.scale());
+    let costs = attempts.iter().filter_map(|attempt| attempt.cost);
+    let tried = costs.fold(nothing, |sum, cost| sum.checked_add(cost).unwrap_or(sum));
+    // What was imported is paid for and has no tries.
+    tried.checked_sub(settled.cost).ok().filter(|rest| rest.is_positive()).unwrap_or(nothing)
 }
 
 impl From<ExecutionView> for ExecutionBody {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue};
 use bytes::Bytes;
 use domain::execution::Operation;
 use futures_util::stream;
@@ -45,7 +45,11 @@ pub fn refused(problem: &Problem, operation: Operation) -> HttpResponse {
         Some(seconds) => refusal.after(Duration::from_secs(seconds.into())),
         None => refusal,
     };
-    response(refusal.reply(operation))
+    let mut refused = response(refusal.reply(operation));
+    if let Some(allow) = problem.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        refused.headers_mut().insert(ALLOW, allow);
+    }
+    refused
 }
 
 #[cfg(test)]

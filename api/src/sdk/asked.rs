@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{UserRef, WalletPath};
-use gateway::Call;
+use gateway::{Call, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
@@ -21,7 +21,7 @@ const WALLET: &str = "counterfoil-wallet";
 const USER: &str = "counterfoil-user";
 
 /// The headers that mean something to providers. Others stay here: credentials, cookies, and what is about the connection.
-const PASSED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
+const PASSED: [&str; 4] = ["anthropic-version", "anthropic-beta", "openai-beta", "accept-language"];
 
 /// Who asks, and what.
 pub struct Asked {
@@ -52,6 +52,7 @@ impl Asked {
     ) -> Result<Self, Problem> {
         let app = extract::state(request)?;
         let caller = Caller::identify(&app, request).await?;
+        room(&app)?;
         let key = read::key(request)?;
         let (wallet, user) = wallet_and_user(&app, request, &caller, None, None).await?;
         let (body, admitted) = read::body(&app, request, payload, caller.tenant).await?;
@@ -70,6 +71,12 @@ impl Asked {
         };
         Ok(Self { app, call, admitted })
     }
+}
+
+/// Refuses a call that the gateway would refuse, before its body is read.
+fn room(app: &App) -> Result<(), Problem> {
+    let full = |refusal: Refusal| Problem::new(code::TOO_MANY_CALLS, refusal.message).retry(1);
+    app.gateway.has_room().map_err(full)
 }
 
 /// The application that asks, where it is one.
@@ -121,4 +128,26 @@ fn header<T: Checked>(request: &HttpRequest, name: &str) -> Result<Option<T>, Pr
 fn passed(request: &HttpRequest) -> Vec<(String, String)> {
     let value = |name: &str| request.headers().get(name)?.to_str().ok().map(str::to_owned);
     PASSED.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn of_the_headers_those_that_mean_something_to_providers_pass_and_no_other() {
+        let mut request = TestRequest::default();
+        for name in ["anthropic-version", "anthropic-beta", "openai-beta", "accept-language"] {
+            request = request.insert_header((name, "a"));
+        }
+        for name in ["authorization", "x-api-key", "cookie", "accept-encoding", "counterfoil-wallet"] {
+            request = request.insert_header((name, "secret"));
+        }
+        let passed: Vec<_> = passed(&request.to_http_request()).into_iter().collect();
+        assert_eq!(passed.len(), 4, "{passed:?}");
+        assert!(passed.contains(&("accept-language".to_owned(), "a".to_owned())), "{passed:?}");
+        assert!(passed.iter().all(|(_, value)| value == "a"), "{passed:?}");
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::answer;
 use super::asked::{Asked, InAddress};
+use super::description::{AnthropicErrors, CallHeaders, GeminiErrors, OpenAiErrors, Relayed};
 use crate::auth::Caller;
 use crate::extract;
 use crate::problem::{Problem, code};
@@ -33,12 +34,7 @@ async fn relay(
 /// What is asked goes to the provider as it is, the model's name excepted; the answer comes back as it is.
 #[utoipa::path(post, path = "/openai/v1/chat/completions", tag = "Gateway",
     request_body(content = Object, content_type = "application/json"),
-    params(("Counterfoil-Wallet" = Option<String>, Header, description = "Which wallet pays"),
-        ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
-        (status = "5XX", description = "The same, where the provider or the server fails")))]
+    params(CallHeaders), responses(Relayed, OpenAiErrors))]
 pub async fn openai_chat(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::OpenAiChat, InAddress::default()).await
 }
@@ -46,12 +42,7 @@ pub async fn openai_chat(request: HttpRequest, payload: Payload) -> HttpResponse
 /// Answers a request, by the shape of OpenAI's responses.
 #[utoipa::path(post, path = "/openai/v1/responses", tag = "Gateway",
     request_body(content = Object, content_type = "application/json"),
-    params(("Counterfoil-Wallet" = Option<String>, Header, description = "Which wallet pays"),
-        ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
-        (status = "5XX", description = "The same, where the provider or the server fails")))]
+    params(CallHeaders), responses(Relayed, OpenAiErrors))]
 pub async fn openai_responses(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::OpenAiResponses, InAddress::default()).await
 }
@@ -59,21 +50,14 @@ pub async fn openai_responses(request: HttpRequest, payload: Payload) -> HttpRes
 /// Computes embeddings, by OpenAI's shape.
 #[utoipa::path(post, path = "/openai/v1/embeddings", tag = "Gateway",
     request_body(content = Object, content_type = "application/json"),
-    params(("Counterfoil-Wallet" = Option<String>, Header, description = "Which wallet pays"),
-        ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    responses((status = 200, description = "The provider's answer"),
-        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
-        (status = "5XX", description = "The same, where the provider or the server fails")))]
+    params(CallHeaders), responses((status = 200, description = "The provider's answer"), OpenAiErrors))]
 pub async fn openai_embeddings(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::OpenAiEmbeddings, InAddress::default()).await
 }
 
 /// Lists the models that can be called, by OpenAI's shape.
 #[utoipa::path(get, path = "/openai/v1/models", tag = "Gateway",
-    responses((status = 200, description = "The models, by the names they are called by"),
-        (status = "4XX", description = "An error in OpenAI's shape, `error.code` being a stable code"),
-        (status = "5XX", description = "The same, where the provider or the server fails")))]
+    responses((status = 200, description = "The models, by the names they are called by"), OpenAiErrors))]
 pub async fn openai_models(request: HttpRequest) -> HttpResponse {
     match models(&request).await {
         Ok(names) => {
@@ -96,12 +80,7 @@ async fn models(request: &HttpRequest) -> Result<Vec<String>, Problem> {
 /// Answers messages, by Anthropic's shape.
 #[utoipa::path(post, path = "/anthropic/v1/messages", tag = "Gateway",
     request_body(content = Object, content_type = "application/json"),
-    params(("Counterfoil-Wallet" = Option<String>, Header, description = "Which wallet pays"),
-        ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "4XX", description = "An error in Anthropic's shape, `error.code` being a stable code"),
-        (status = "5XX", description = "The same, where the provider or the server fails")))]
+    params(CallHeaders), responses(Relayed, AnthropicErrors))]
 pub async fn anthropic_messages(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::AnthropicMessages, InAddress::default()).await
 }
@@ -109,9 +88,7 @@ pub async fn anthropic_messages(request: HttpRequest, payload: Payload) -> HttpR
 /// Counts the tokens of messages, by Anthropic's shape. Costs nothing.
 #[utoipa::path(post, path = "/anthropic/v1/messages/count_tokens", tag = "Gateway",
     request_body(content = Object, content_type = "application/json"),
-    responses((status = 200, description = "The provider's answer"),
-        (status = "4XX", description = "An error in Anthropic's shape, `error.code` being a stable code"),
-        (status = "5XX", description = "The same, where the provider or the server fails")))]
+    responses((status = 200, description = "The provider's answer"), AnthropicErrors))]
 pub async fn anthropic_count_tokens(request: HttpRequest, payload: Payload) -> HttpResponse {
     relay(request, payload, Operation::AnthropicCountTokens, InAddress::default()).await
 }
@@ -124,12 +101,8 @@ pub async fn anthropic_count_tokens(request: HttpRequest, payload: Payload) -> H
     request_body(content = Object, content_type = "application/json"),
     params(("version" = String, Path, description = "`v1` or `v1beta`"),
         ("call" = String, Path, description = "`<model>:<method>`"),
-        ("Counterfoil-Wallet" = Option<String>, Header, description = "Which wallet pays"),
-        ("Counterfoil-User" = Option<String>, Header, description = "For whom the program calls"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    responses((status = 200, description = "The provider's answer, whole or as server-sent events"),
-        (status = "4XX", description = "An error in Gemini's shape, with a stable code among its details"),
-        (status = "5XX", description = "The same, where the provider or the server fails")))]
+        CallHeaders),
+    responses(Relayed, GeminiErrors))]
 pub async fn gemini(request: HttpRequest, payload: Payload, path: Path<(String, String)>) -> HttpResponse {
     let (version, call) = path.into_inner();
     match gemini_call(&version, &call, request.query_string()) {

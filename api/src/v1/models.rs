@@ -20,7 +20,7 @@ pub struct PutRoute {
     /// The provider.
     #[schema(value_type = String, format = "provider-name", example = "openai")]
     pub provider: Field<ProviderName>,
-    /// What the provider calls it.
+    /// What the provider calls it. No part between slashes is empty, `.` or `..`.
     #[schema(value_type = String, format = "model-name", example = "gpt-5")]
     pub model: Field<ModelName>,
     /// Lower ones are asked first; 0 where nothing is said.
@@ -93,6 +93,14 @@ pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<Mo
     if body.max_output_tokens.is_some_and(|most| most > MOST_TOKENS) {
         let detail = format!("an answer has at most {MOST_TOKENS} tokens");
         return Err(Problem::new(code::INVALID_BODY, detail).at("max_output_tokens"));
+    }
+    for (place, Object(route)) in body.routes.iter().enumerate() {
+        // Providers take it as a part of an address.
+        if route.model.0.as_str().split('/').any(|part| matches!(part, "" | "." | "..")) {
+            let detail =
+                "between the slashes of a provider's name for a model is neither nothing nor `.` nor `..`";
+            return Err(Problem::new(code::INVALID_MODEL, detail).at(format!("routes[{place}].model")));
+        }
     }
     let route = |Object(route): Object<PutRoute>| Route {
         provider: route.provider.0,

@@ -2,14 +2,14 @@
 
 use actix_web::http::StatusCode;
 use commands::Command;
+use domain::ProviderName;
 use domain::catalogue::{CatalogueCommand, Dialect, Provider, Timeouts};
-use domain::{ProviderName, WebAddress};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::answer::{self, Answer};
 use crate::extract::{After, Document, Named, NoQuery, Nothing, Read, Write};
-use crate::field::{Clearable, Credential, Field, Object};
+use crate::field::{BaseAddress, Clearable, Credential, Field, Object};
 use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::{List, ProviderBody, catalogue_of};
 
@@ -42,9 +42,9 @@ pub struct PutProvider {
     /// Which shape it speaks: `openai`, `anthropic` or `gemini`.
     #[schema(value_type = String, format = "dialect", example = "openai")]
     pub dialect: Field<Dialect>,
-    /// Its base address, as its SDK is given it.
-    #[schema(value_type = String, format = "web-address", example = "https://api.openai.com/v1")]
-    pub base_url: Field<WebAddress>,
+    /// Its base address, as its SDK is given it: `http` or `https`, without a query.
+    #[schema(value_type = String, format = "base-address", example = "https://api.openai.com/v1")]
+    pub base_url: Field<BaseAddress>,
     /// The key by which it knows us: left out it stays, null takes it away. It is kept encrypted and never shown. Where
     /// the address changes it must be given again: what is kept for one place is not sent to another.
     #[serde(default)]
@@ -115,15 +115,16 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, Named(name): Named<ProviderNa
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn put(Write { body, writer }: Write<PutProvider>, Named(name): Named<ProviderName>) -> Answer {
+    let BaseAddress(base_url) = body.base_url.0;
     let credential = match body.credential.into() {
-        domain::Change::Keep => writer.credential_of(&name, &body.base_url.0).await?,
+        domain::Change::Keep => writer.credential_of(&name, &base_url).await?,
         domain::Change::Clear => None,
         domain::Change::Set(given) => Some(writer.seal_credential(&name, given.as_str()).await?),
     };
     let provider = Provider {
         name: name.clone(),
         dialect: body.dialect.0,
-        base_url: body.base_url.0,
+        base_url,
         credential,
         priority: body.priority,
         timeouts: timeouts(body.timeouts),

@@ -123,8 +123,8 @@ impl User {
     /// What it can spend once `more` is given back to it. A wallet that takes part in nothing new can spend nothing.
     pub(super) fn available_with(&self, workspace: &mut Workspace<'_>, more: Amount) -> Result<Amount, Stop> {
         let wallet: Wallet = workspace.get(self.wallet.0)?;
-        let overflow = |_| WalletRejection::Overflow(self.path.clone());
-        let available = wallet.available().and_then(|free| free.checked_add(more)).map_err(overflow)?;
+        let minor = wallet.spendable().minor().saturating_add(more.minor());
+        let available = Amount::from_minor(minor, self.scale);
         let spendable = wallet.status == WalletStatus::Open && available.is_positive();
         Ok(if spendable { available } else { Amount::zero(self.scale) })
     }
@@ -204,9 +204,8 @@ impl User {
             && match bearer {
                 Bearer::AsItIs => true,
                 Bearer::InAnyCase(amount) => {
-                    let room = wallet.minimum.is_none()
-                        || wallet.available().is_ok_and(|available| available.minor() >= amount.minor());
-                    wallet.status == WalletStatus::Open && room
+                    let room = wallet.minimum.is_none() || wallet.spendable().minor() >= amount.minor();
+                    wallet.status == WalletStatus::Open && room && wallet.balance.has_room_for(amount)
                 }
             };
         Ok(if bears { own } else { other })

@@ -5,7 +5,7 @@ mod ending;
 use domain::allowance::{AllowanceCommand, AllowanceRejection};
 use domain::catalogue::Enforcement;
 use domain::execution::{ExecutionBody, ExecutionCommand, ExecutionRejection};
-use domain::transaction::Posting;
+use domain::transaction::{Posting, TransactionBody};
 use domain::{Amount, Execution, ExecutionId, Metadata, MoneyError, TransactionId, Usage, WalletPath};
 use serde_json::{Map, Value};
 
@@ -17,6 +17,9 @@ use crate::workspace::{Stop, Workspace};
 
 /// Who is paid for metered calls.
 const REVENUE: &str = "@revenue";
+
+/// What the metadata of a transaction says that an execution makes: which execution.
+const EXECUTION: &str = "execution";
 
 /// Begins a call: the request, and what holds for it.
 pub(super) fn request(
@@ -36,7 +39,11 @@ pub(super) fn request(
     user.usable(workspace)?;
     user.renew(workspace)?;
     let enforcement = user.enforcement(workspace)?;
-    let needed = match &call.quoted {
+    let quoted = call.quotes.iter().find(|quoted| quoted.price.asset == user.asset);
+    if quoted.is_none() && !call.quotes.is_empty() {
+        return Err(ExecutionRejection::AssetMismatch.into());
+    }
+    let needed = match quoted {
         Some(quoted) => quoted.price.cost(&call.estimate, user.scale).map_err(too_large)?,
         None => Amount::zero(user.scale),
     };
@@ -52,7 +59,8 @@ pub(super) fn request(
         operation: call.operation,
         fingerprint: call.fingerprint.clone(),
         estimate: call.estimate,
-        quoted: call.quoted.clone(),
+        basis: call.basis,
+        quoted: quoted.cloned(),
         enforcement,
         expires_at: call.expires_at,
     });
@@ -163,12 +171,28 @@ fn pay(
     pending: bool,
 ) -> Result<(), Stop> {
     let mut facts = Map::new();
-    facts.insert("execution".to_owned(), Value::String(execution.to_string()));
+    facts.insert(EXECUTION.to_owned(), Value::String(execution.to_string()));
     let metadata = Metadata::new(facts).map_err(|error| Stop::Broken(error.to_string()))?;
     let postings = vec![posting];
     let request = TransactionRequest { postings, pending, metadata, ..TransactionRequest::default() };
     workspace.fresh(id.0);
     transact::make_as(workspace, deciding, id, &request).map(|_| ())
+}
+
+/// The running execution that holds by a transaction. The transaction says which that would be; but its metadata is whatever
+/// its maker wrote, so the execution is asked.
+pub(super) fn held_by(
+    workspace: &mut Workspace<'_>,
+    deciding: Deciding,
+    id: TransactionId,
+    body: &TransactionBody,
+) -> Result<Option<ExecutionId>, Stop> {
+    let named = body.metadata.as_map().get(EXECUTION).and_then(Value::as_str);
+    let Some(named) = named.and_then(|text| text.parse().ok()).map(ExecutionId) else {
+        return Ok(None);
+    };
+    let holds = workspace.look::<Execution>(named.0)?.is_some_and(|execution| execution.holds_by(id));
+    Ok((holds && workspace.belongs(named.0, deciding.tenant)).then_some(named))
 }
 
 /// An execution of this tenant.

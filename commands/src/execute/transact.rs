@@ -8,7 +8,7 @@ use domain::wallet::{Movement, Step, WalletCommand};
 use domain::{Amount, Metadata, MoneyError, Tenant, TenantId, Transaction, TransactionId, Wallet, WalletId};
 use uuid::Uuid;
 
-use super::{Deciding, existing_tenant, opening, writable_tenant};
+use super::{Deciding, execution, existing_tenant, opening, writable_tenant};
 use crate::request::{Rejection, Resource, TransactionRequest};
 use crate::workspace::{Stop, Workspace};
 
@@ -72,143 +72,105 @@ pub(super) fn make_as(
     Ok((id, workspace.get(id.0)?))
 }
 
-pub(super) fn settle(
+/// On whose word a step of a transaction is taken that exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Somebody asks for it. Refused in a tenant that is suspended or closed, and where a call that is running holds by it.
+    Caller,
+    /// The metered call that it belongs to ends: what it used is used, whatever has become of the tenant since.
+    Execution,
+    /// Its time is over: what was promised until a time ends at that time, whatever has become of the tenant.
+    Time,
+}
+
+/// Takes a step of a transaction that exists already, with all its wallets.
+pub(super) fn advance(
     workspace: &mut Workspace<'_>,
     deciding: Deciding,
     id: TransactionId,
-    amounts: Option<Vec<Amount>>,
+    command: TransactionCommand,
+    by: By,
 ) -> Result<Resource, Stop> {
-    let command = TransactionCommand::Settle { amounts };
-    let finish = Finish { workspace, deciding, id, whatever_the_tenant: false };
-    finish.run(command, |body, settled, held| {
-        Ok(Step::Settle {
-            amount: net(settled)?,
-            outgoing: held.pays,
-            incoming: held.receives,
-            effective_at: body.effective_at,
-            expires_at: body.expires_at,
-        })
-    })
+    let tenant = existing_tenant(workspace, deciding.tenant)?;
+    if by == By::Caller {
+        tenant.writable()?;
+    }
+    let transaction: Transaction = workspace.get(id.0)?;
+    if !workspace.belongs(id.0, deciding.tenant) {
+        return Err(TransactionRejection::NotFound.into());
+    }
+    let body = transaction.body.clone();
+    if by == By::Caller
+        && let Some(execution) = execution::held_by(workspace, deciding, id, &body)?
+    {
+        return Err(Rejection::HoldOfExecution(execution).into());
+    }
+    let original: Vec<Amount> = body.postings.iter().map(|posting| posting.amount).collect();
+    let original = legs(&body.postings, &original).map_err(too_large)?;
+    // The one step that does not look for due holds first: it is what ends them.
+    if by != By::Time {
+        touch(workspace, deciding.tenant, &original)?;
+    }
+    let event = transaction.decide(command, workspace.now)?;
+    let moved = match &event {
+        TransactionEvent::Settled { amounts } | TransactionEvent::Reversed { amounts } => {
+            legs(&body.postings, amounts).map_err(too_large)?
+        }
+        _ => original.clone(),
+    };
+    let steps = moved.iter().zip(&original).map(|(moved, original)| borne(&event, &body, moved, original));
+    let steps: Vec<Option<Step>> = steps.collect::<Result<_, Stop>>()?;
+    workspace.require(original.iter().map(|leg| WalletId::of(deciding.tenant, &leg.path).0))?;
+    workspace.emit::<Transaction>(deciding.tenant.0, deciding.command_id, id.0, event)?;
+    for (leg, step) in original.iter().zip(steps) {
+        if let Some(step) = step {
+            bear(workspace, deciding, id, leg, step)?;
+        }
+    }
+    Ok(Resource::Transactions(vec![(id, workspace.get(id.0)?)]))
 }
 
-pub(super) fn release(
-    workspace: &mut Workspace<'_>,
-    deciding: Deciding,
-    id: TransactionId,
-) -> Result<Resource, Stop> {
-    Finish { workspace, deciding, id, whatever_the_tenant: false }.run(
-        TransactionCommand::Release,
-        |body, _, held| {
-            Ok(Step::Release { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
-        },
-    )
-}
-
-/// Lets a hold expire. The one command that does not look for due holds first: it is what ends them.
-pub(super) fn expire(
-    workspace: &mut Workspace<'_>,
-    deciding: Deciding,
-    id: TransactionId,
-) -> Result<Resource, Stop> {
-    // What was promised until a time ends at that time, whatever has become of the tenant.
-    Finish { workspace, deciding, id, whatever_the_tenant: true }.run(
-        TransactionCommand::Expire,
-        |body, _, held| {
-            Ok(Step::Expire { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
-        },
-    )
-}
-
-pub(super) fn reverse(
-    workspace: &mut Workspace<'_>,
-    deciding: Deciding,
-    id: TransactionId,
-    amounts: Option<Vec<Amount>>,
-) -> Result<Resource, Stop> {
-    let command = TransactionCommand::Reverse { amounts };
-    Finish { workspace, deciding, id, whatever_the_tenant: false }.run(command, |_, reversed, _| {
-        let amount = net(reversed)?.checked_neg().map_err(too_large)?;
-        Ok(Step::Reverse { amount, effective_at: None })
-    })
-}
-
-/// Ends a hold of a metered call: what of it was used is settled, the rest released, whatever has become of the tenant since.
+/// Ends a hold of a metered call: what of it was used is settled, the rest released.
 pub(super) fn use_up(
     workspace: &mut Workspace<'_>,
     deciding: Deciding,
     id: TransactionId,
     used: Amount,
 ) -> Result<(), Stop> {
-    let finish = Finish { workspace, deciding, id, whatever_the_tenant: true };
-    if used.is_zero() {
-        finish.run(TransactionCommand::Release, |body, _, held| {
-            Ok(Step::Release { outgoing: held.pays, incoming: held.receives, expires_at: body.expires_at })
-        })?;
+    let command = if used.is_zero() {
+        TransactionCommand::Release
     } else {
-        let command = TransactionCommand::Settle { amounts: Some(vec![used]) };
-        finish.run(command, |body, settled, held| {
-            Ok(Step::Settle {
-                amount: net(settled)?,
-                outgoing: held.pays,
-                incoming: held.receives,
-                effective_at: body.effective_at,
-                expires_at: body.expires_at,
-            })
-        })?;
-    }
-    Ok(())
+        TransactionCommand::Settle { amounts: Some(vec![used]) }
+    };
+    advance(workspace, deciding, id, command, By::Execution).map(|_| ())
 }
 
-/// A step of a transaction that exists already.
-struct Finish<'w, 'c> {
-    workspace: &'w mut Workspace<'c>,
-    deciding: Deciding,
-    id: TransactionId,
-    /// Also in a tenant that is suspended or closed.
-    whatever_the_tenant: bool,
-}
-
-impl Finish<'_, '_> {
-    /// Decides `command` and has each wallet bear the step that `step` makes of its legs: what the command
-    /// moves of it, and what the transaction was made with.
-    fn run(
-        self,
-        command: TransactionCommand,
-        step: impl Fn(&TransactionBody, &Leg, &Leg) -> Result<Step, Stop>,
-    ) -> Result<Resource, Stop> {
-        let Self { workspace, deciding, id, whatever_the_tenant } = self;
-        let tenant = existing_tenant(workspace, deciding.tenant)?;
-        if !whatever_the_tenant {
-            tenant.writable()?;
+/// What an event of a transaction is to one of its wallets: `moved` of the leg that it was made with. Nothing where the event
+/// is about other wallets alone.
+fn borne(
+    event: &TransactionEvent,
+    body: &TransactionBody,
+    moved: &Leg,
+    made: &Leg,
+) -> Result<Option<Step>, Stop> {
+    let (outgoing, incoming, expires_at) = (made.pays, made.receives, body.expires_at);
+    Ok(Some(match event {
+        TransactionEvent::Settled { .. } => {
+            let (amount, effective_at) = (net(moved)?, body.effective_at);
+            Step::Settle { amount, outgoing, incoming, effective_at, expires_at }
         }
-        let transaction: Transaction = workspace.get(id.0)?;
-        if !workspace.belongs(id.0, deciding.tenant) {
-            return Err(TransactionRejection::NotFound.into());
+        TransactionEvent::Released {} => Step::Release { outgoing, incoming, expires_at },
+        TransactionEvent::Expired {} => Step::Expire { outgoing, incoming, expires_at },
+        TransactionEvent::Reversed { .. } if moved.pays.is_zero() && moved.receives.is_zero() => {
+            return Ok(None);
         }
-        let body = transaction.body.clone();
-        let original: Vec<Amount> = body.postings.iter().map(|posting| posting.amount).collect();
-        let original = legs(&body.postings, &original).map_err(too_large)?;
-        if !matches!(command, TransactionCommand::Expire) {
-            touch(workspace, deciding.tenant, &original)?;
+        TransactionEvent::Reversed { .. } => {
+            Step::Reverse { amount: net(moved)?.checked_neg().map_err(too_large)?, effective_at: None }
         }
-        let event = transaction.decide(command, workspace.now)?;
-        let moved = match &event {
-            TransactionEvent::Settled { amounts } | TransactionEvent::Reversed { amounts } => {
-                legs(&body.postings, amounts).map_err(too_large)?
-            }
-            _ => original.clone(),
-        };
-        let partial = matches!(event, TransactionEvent::Reversed { .. });
-        workspace.require(original.iter().map(|leg| WalletId::of(deciding.tenant, &leg.path).0))?;
-        workspace.emit::<Transaction>(deciding.tenant.0, deciding.command_id, id.0, event)?;
-        for (moved, original) in moved.iter().zip(&original) {
-            if partial && moved.pays.is_zero() && moved.receives.is_zero() {
-                continue;
-            }
-            bear(workspace, deciding, id, original, step(&body, moved, original)?)?;
+        TransactionEvent::Posted(_) | TransactionEvent::Held(_) => {
+            return Err(Stop::Broken(format!("{event:?} is no step of a transaction that exists")));
         }
-        Ok(Resource::Transactions(vec![(id, workspace.get(id.0)?)]))
-    }
+    }))
 }
 
 /// The postings with their amounts in the scale of their assets.

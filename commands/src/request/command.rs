@@ -1,13 +1,14 @@
 use chrono::{DateTime, Utc};
 use domain::application::ApplicationCommand;
 use domain::catalogue::CatalogueCommand;
-use domain::execution::{Attempt, End, Operation, Quoted};
+use domain::execution::{Attempt, Basis, End, Operation, Quoted};
 use domain::tenant::TenantCommand;
 use domain::transaction::Posting;
 use domain::user::UserCommand;
 use domain::{
-    Amount, ApplicationId, AssetCode, Digest, ExecutionId, GrantId, LevelName, Metadata, ModelName, Reason,
-    Reference, Scale, Slug, TenantName, TransactionId, Usage, UsageSource, UserId, UserRef, WalletPath,
+    Amount, ApplicationId, AssetCode, Digest, ExecutionId, GrantId, LevelName, Metadata, ModelName, Price,
+    Reason, Reference, Scale, Slug, TenantName, TransactionId, Usage, UsageSource, UserId, UserRef,
+    WalletPath,
 };
 
 /// What can be done.
@@ -251,19 +252,31 @@ pub struct NewCall {
     pub fingerprint: Digest,
     /// What it is thought to use at first.
     pub estimate: Usage,
-    /// Where, and at which price.
-    pub quoted: Option<Quoted>,
+    /// What that was made by, where it is known.
+    pub basis: Option<Basis>,
+    /// Where it can be had, and at which price, in the order in which it is tried. It is held by the first whose price is in
+    /// the asset of the wallet; without any it costs nothing.
+    pub quotes: Vec<Quoted>,
     /// When it was asked for, where that was before now; what is yet to come is now.
     pub requested_at: Option<DateTime<Utc>>,
     /// When it ends by itself.
     pub expires_at: DateTime<Utc>,
 }
 
+/// A try of a provider.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// What is known of it. Its cost is counted when it is recorded.
+    pub attempt: Attempt,
+    /// The price at which it was made.
+    pub price: Option<Price>,
+}
+
 /// The end of a metered call.
 #[derive(Debug, Clone)]
 pub struct FinishedCall {
     /// The tries of providers, in their order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<Tried>,
     /// How it ended.
     pub end: End,
     /// What is to be paid for.

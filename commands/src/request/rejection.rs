@@ -6,7 +6,7 @@ use domain::tenant::TenantRejection;
 use domain::transaction::TransactionRejection;
 use domain::user::UserRejection;
 use domain::wallet::WalletRejection;
-use domain::{AssetCode, MoneyError, ZoneName};
+use domain::{AssetCode, ExecutionId, MoneyError, ZoneName};
 
 /// Why a command is refused. The tenant is asked first, then the assets and amounts in the order of the
 /// postings, then the transaction, then the wallets in the order in which the postings name them.
@@ -56,6 +56,9 @@ pub enum Rejection {
     /// By the execution.
     #[error(transparent)]
     Execution(#[from] ExecutionRejection),
+    /// The transaction is a hold of an execution that is running, and ends with that.
+    #[error("the transaction holds for the execution {0}, which is running, and ends with it")]
+    HoldOfExecution(ExecutionId),
     /// One transaction of a batch that stands or falls together.
     #[error("transaction {index}: {rejection}")]
     InBatch {
@@ -86,6 +89,7 @@ impl Rejection {
             Self::Allowance(rejection) => rejection.code(),
             Self::NothingDue => "allowance_not_due",
             Self::Execution(rejection) => rejection.code(),
+            Self::HoldOfExecution(_) => "hold_of_an_execution",
             Self::InBatch { rejection, .. } => rejection.code(),
         }
     }

@@ -33,6 +33,9 @@ pub enum CatalogueRejection {
     /// A rate is negative.
     #[error("a rate must not be negative")]
     NegativeRate,
+    /// What a call can use would cost more than can be counted.
+    #[error("a rate is too high: what a call can use would cost more than can be counted")]
+    RateTooHigh,
     /// There is no such asset.
     #[error("the asset is not registered")]
     UnknownAsset,
@@ -62,6 +65,7 @@ impl CatalogueRejection {
             Self::ModelNotFound => "model_not_found",
             Self::InvalidRoutes => "invalid_routes",
             Self::NegativeRate => "negative_rate",
+            Self::RateTooHigh => "rate_too_high",
             Self::UnknownAsset => "unknown_asset",
             Self::TooMany => "catalogue_full",
         }

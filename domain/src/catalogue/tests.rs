@@ -357,6 +357,27 @@ fn no_rate_is_negative() {
 }
 
 #[test]
+fn a_rate_at_which_a_call_could_cost_more_than_can_be_counted_is_refused() {
+    let (usual, high) = (rates("1"), Some(amount("100000000000")));
+    assert!(decide(&Catalogue::default(), price(rates("10000000000"))).is_ok(), "ten thousand a token");
+    for rates in [
+        rates("100000000000"),
+        Rates { output: amount("100000000000"), ..usual },
+        Rates { cache_read: high, ..usual },
+        Rates { cache_write: high, ..usual },
+        Rates { cache_write_long: high, ..usual },
+        Rates { reasoning: high, ..usual },
+        // Less high, with more digits than can be counted for the largest usage.
+        Rates { output: amount("9999999999.999999999999999999"), ..usual },
+    ] {
+        catalogues()
+            .given_no_previous_events()
+            .when(price(rates))
+            .then_expect_error(CatalogueRejection::RateTooHigh);
+    }
+}
+
+#[test]
 fn a_catalogue_has_bounds_and_what_is_there_can_be_replaced_at_them() {
     let name = |number: usize| format!("n{number}");
     let mut full = Catalogue::default();

@@ -32,6 +32,9 @@ pub struct Attempt {
     /// The version of the price at which it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_version: Option<u32>,
+    /// What that use costs at that price, in the asset of the execution, whether anybody is billed for it or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Amount>,
 }
 
 /// What became of a try.

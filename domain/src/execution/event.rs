@@ -76,6 +76,35 @@ pub struct Quoted {
     pub price: Price,
 }
 
+/// What an estimate was made by. Its input is always that of the request; this is where its output comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// There is an input alone.
+    Input,
+    /// The bound that the client named.
+    ClientBound,
+    /// The most that the model gives.
+    ModelBound,
+    /// What is configured for answers of which nobody says how long they can be.
+    Configured,
+    /// The first part of a stream, for which more is held as it goes on.
+    Tranche,
+}
+
+impl Basis {
+    /// The basis as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::ClientBound => "client_bound",
+            Self::ModelBound => "model_bound",
+            Self::Configured => "configured",
+            Self::Tranche => "tranche",
+        }
+    }
+}
+
 /// What an execution is made with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ExecutionBody {
@@ -99,6 +128,9 @@ pub struct ExecutionBody {
     pub fingerprint: Digest,
     /// What it was thought to use at the most before it is extended.
     pub estimate: Usage,
+    /// What the estimate was made by, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// By what it was estimated; without a price it costs nothing, which `hard` does not allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<Quoted>,

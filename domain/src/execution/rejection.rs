@@ -18,6 +18,9 @@ pub enum ExecutionRejection {
     /// It was to end before it began.
     #[error("an execution's end must be in the future")]
     ExpiryInThePast,
+    /// It is thought to use more than can be counted.
+    #[error("a call has at most {} tokens of a kind", crate::MOST_TOKENS)]
+    UsageTooLarge,
     /// Its model has no price, and its policy allows none without.
     #[error("the model has no price")]
     Unpriced,
@@ -38,6 +41,7 @@ impl ExecutionRejection {
             Self::Ended(_) => "execution_ended",
             Self::NotDue => "execution_not_due",
             Self::ExpiryInThePast => "expiry_in_the_past",
+            Self::UsageTooLarge => "usage_too_large",
             Self::Unpriced => "model_unpriced",
             Self::AssetMismatch => "price_asset_mismatch",
             Self::TooManyAttempts => "too_many_attempts",

@@ -2,7 +2,7 @@ use cqrs_es::test::TestFramework;
 use uuid::Uuid;
 
 use super::*;
-use crate::{AssetCode, ModelName, Price, ProviderName, Rates, UsageSource, WalletPath};
+use crate::{AssetCode, MOST_TOKENS, ModelName, Price, ProviderName, Rates, UsageSource, WalletPath};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap()
@@ -94,6 +94,7 @@ fn attempt(number: u32, outcome: AttemptOutcome) -> Attempt {
         usage: None,
         usage_source: None,
         price_version: None,
+        cost: None,
     }
 }
 
@@ -147,7 +148,14 @@ fn rejections_of_a_request_come_in_the_order_of_the_list() {
     for (body, expected) in [
         (ExecutionBody { quoted: None, ..now.clone() }, ExecutionRejection::ExpiryInThePast),
         (ExecutionBody { quoted: Some(quoted("EUR")), ..now }, ExecutionRejection::ExpiryInThePast),
-        (ExecutionBody { quoted: None, ..later.clone() }, ExecutionRejection::Unpriced),
+        (
+            ExecutionBody { quoted: None, estimate: output(MOST_TOKENS + 1), ..later.clone() },
+            ExecutionRejection::UsageTooLarge,
+        ),
+        (
+            ExecutionBody { quoted: None, estimate: output(MOST_TOKENS), ..later.clone() },
+            ExecutionRejection::Unpriced,
+        ),
         (ExecutionBody { quoted: Some(quoted("EUR")), ..later.clone() }, ExecutionRejection::AssetMismatch),
     ] {
         executions().given_no_previous_events().when(request(body)).then_expect_error(expected);

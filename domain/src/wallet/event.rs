@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, AssetCode, Event, Metadata, Scale, TransactionId, WalletPath};
+use crate::{Amount, AssetCode, Event, Metadata, MoneyError, Scale, TransactionId, WalletPath};
 
 /// What a wallet has, has promised and was promised, in its asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,6 +20,22 @@ impl Balance {
     pub const fn empty(scale: Scale) -> Self {
         let zero = Amount::zero(scale);
         Self { posted: zero, held: zero, incoming: zero }
+    }
+
+    /// Whether it can be counted whatever becomes of the holds. A wallet takes on nothing new where it could not, so that what
+    /// is held can always be settled.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub(super) fn countable(self) -> Result<(), MoneyError> {
+        self.posted.checked_add(self.incoming)?;
+        self.posted.checked_sub(self.held).map(|_| ())
+    }
+
+    /// Whether it could be counted with so much more, and with so much less.
+    pub fn has_room_for(self, amount: Amount) -> bool {
+        let sums = [self.posted.checked_add(amount), self.posted.checked_sub(amount)];
+        sums.into_iter().all(|sum| sum.and_then(|posted| Self { posted, ..self }.countable()).is_ok())
     }
 }
 

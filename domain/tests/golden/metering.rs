@@ -8,7 +8,7 @@ use domain::catalogue::{
     Timeouts,
 };
 use domain::execution::{
-    Attempt, AttemptOutcome, ExecutionBody, ExecutionEvent, FailureReason, Operation, Quoted, Settled,
+    Attempt, AttemptOutcome, Basis, ExecutionBody, ExecutionEvent, FailureReason, Operation, Quoted, Settled,
 };
 use domain::{
     AllowanceId, ApplicationId, AssetCode, ExecutionId, FeatureName, GrantId, LevelName, ModelName, Price,
@@ -194,6 +194,9 @@ fn body() -> ExecutionBody {
 fn what_an_execution_holds_keeps_its_form() {
     let bare = ExecutionEvent::Requested { body: Box::new(body()), hold: None, held: amount("0.00") };
     assert_variant("execution", ".bare", &bare);
+    let body_with_basis = ExecutionBody { basis: Some(Basis::Tranche), ..body() };
+    let basis = ExecutionEvent::Requested { body: Box::new(body_with_basis), hold: None, held: amount("0.00") };
+    assert_variant("execution", ".basis", &basis);
     let full = ExecutionBody {
         application: Some(ApplicationId(Uuid::from_u128(15))),
         user: Some(user()),
@@ -223,6 +226,7 @@ fn what_becomes_of_an_execution_keeps_its_form() {
         usage: None,
         usage_source: None,
         price_version: None,
+        cost: None,
     };
     assert_variant("execution", ".bare", &ExecutionEvent::Attempted(bare.clone()));
     let answered = Attempt {
@@ -235,7 +239,9 @@ fn what_becomes_of_an_execution_keeps_its_form() {
         price_version: Some(3),
         ..bare
     };
-    assert_form("execution", &ExecutionEvent::Attempted(answered));
+    assert_form("execution", &ExecutionEvent::Attempted(answered.clone()));
+    let cost = Some(amount("2.00"));
+    assert_variant("execution", ".cost", &ExecutionEvent::Attempted(Attempt { cost, ..answered }));
     assert_form("execution", &ExecutionEvent::Completed {});
     assert_form("execution", &ExecutionEvent::Failed { reason: FailureReason::StreamCut });
     assert_form("execution", &ExecutionEvent::Cancelled {});

@@ -153,6 +153,7 @@ fn asks() -> impl Strategy<Value = ExecutionCommand> {
         usage: None,
         usage_source: None,
         price_version: None,
+        cost: None,
     };
     let ends = prop_oneof![
         Just(End::Completed),

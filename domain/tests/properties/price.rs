@@ -1,6 +1,13 @@
 //! What a usage costs, against the arithmetic of school: decimal numbers as strings of digits.
 
-use domain::{Amount, AssetCode, MoneyError, Price, Rates, Scale, Usage};
+use std::cell::Cell;
+
+use chrono::{DateTime, Utc};
+use domain::catalogue::CatalogueCommand;
+use domain::{
+    Amount, AssetCode, Catalogue, MOST_TOKENS, ModelName, MoneyError, Price, ProviderName, Rates, Scale,
+    Usage,
+};
 use proptest::prelude::*;
 
 use crate::config;
@@ -153,6 +160,64 @@ fn a_cost_is_exact_and_rounded_once_and_what_no_amount_can_hold_is_an_error() {
         let expected = expected.map(|minor| Amount::from_minor(minor, scale)).ok_or(MoneyError::Overflow);
         prop_assert_eq!(price.cost(&usage, scale), expected);
     });
+}
+
+/// A usage that a call can have, more often than not at the edge.
+fn countable() -> impl Strategy<Value = Usage> {
+    let bucket = || prop_oneof![1 => Just(0_u64), 2 => 0..=MOST_TOKENS, 2 => Just(MOST_TOKENS)];
+    (bucket(), bucket(), bucket(), bucket(), bucket(), bucket()).prop_map(
+        |(input, cache_read, cache_write, cache_write_long, output, reasoning)| Usage {
+            input,
+            cache_read,
+            cache_write,
+            cache_write_long,
+            output,
+            reasoning,
+        },
+    )
+}
+
+/// Rates about as high as they can be.
+fn high() -> impl Strategy<Value = Rates> {
+    let rate = || {
+        (1..10_i128.pow(30), 0..=Scale::MAX, 0..30_u32).prop_map(|(minor, digits, less)| {
+            Amount::from_minor(minor / 10_i128.pow(less), Scale::new(digits).unwrap())
+        })
+    };
+    let perhaps = move || prop::option::of(rate());
+    (rate(), rate(), perhaps(), perhaps(), perhaps(), perhaps()).prop_map(
+        |(input, output, cache_read, cache_write, cache_write_long, reasoning)| Rates {
+            input,
+            output,
+            cache_read,
+            cache_write,
+            cache_write_long,
+            reasoning,
+        },
+    )
+}
+
+#[test]
+fn whatever_a_call_uses_has_a_cost_at_every_price_that_a_catalogue_takes() {
+    let most = Digits::of(10).shifted(14 + 18).number().unwrap();
+    let (taken, refused) = (Cell::new(0), Cell::new(0));
+    proptest!(config(1024), |(rates in prop_oneof![rates(), high()], usage in countable(), scale in scales())| {
+        let (asset, model) = (AssetCode::new("USD").unwrap(), ModelName::new("m").unwrap());
+        let set = CatalogueCommand::SetPrice { provider: ProviderName::new("p").unwrap(), model, asset, rates };
+        let decided = Catalogue::default().decide(set, DateTime::<Utc>::UNIX_EPOCH);
+        let largest = exact(&price(rates), &Usage::LARGEST);
+        let bounded = largest.0.number().and_then(|_| rounded(&largest, Scale::FINEST).number());
+        let fits = bounded.is_some_and(|cost| cost < most);
+        prop_assert_eq!(decided.is_ok(), fits, "{:?}", decided);
+        if fits {
+            taken.set(taken.get() + 1);
+            let cost = price(rates).cost(&usage, scale);
+            prop_assert!(cost.as_ref().is_ok_and(|cost| cost.minor() <= most), "{:?}", cost);
+        } else {
+            refused.set(refused.get() + 1);
+        }
+    });
+    assert!(taken.get() > 100 && refused.get() > 100, "{taken:?} {refused:?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
+use std::cell::Cell;
+
 use cqrs_es::Aggregate as _;
 use domain::wallet::{Movement, Step, WalletCommand, WalletRejection};
-use domain::{AssetCode, Metadata, Scale, TransactionId, Wallet, WalletPath};
+use domain::{Amount, AssetCode, Metadata, Scale, TransactionId, Wallet, WalletPath};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -225,4 +227,63 @@ fn a_wallet_decides_as_its_model_does_and_replays() {
         }
         assert_replays(&kept, &live);
     });
+}
+
+/// An amount that is near an edge of what can be counted, or not.
+fn extreme() -> impl Strategy<Value = i128> {
+    prop_oneof![2 => 0..1_000_i128, 1 => Just(i128::MAX), 2 => 0..=i128::MAX, 1 => i128::MAX - 1_000..=i128::MAX]
+}
+
+#[test]
+fn what_is_held_can_be_settled_however_near_the_edge_of_all_numbers() {
+    let minor = |minor| Amount::from_minor(minor, Scale::new(2).unwrap());
+    let step = |transaction: usize, step| {
+        WalletCommand::Move(Movement {
+            transaction_id: TransactionId(Uuid::from_u128(transaction.try_into().unwrap())),
+            path: WalletPath::new("@revenue").unwrap(),
+            asset: AssetCode::new("USD").unwrap(),
+            step,
+        })
+    };
+    let steps = prop::collection::vec((0..3_u8, extreme(), 0..=100_u8), 1..20);
+    let settled = Cell::new(0);
+    proptest!(config(256), |(steps in steps)| {
+        let mut wallet = Wallet::default();
+        let open = WalletCommand::Open {
+            path: WalletPath::new("@revenue").unwrap(),
+            asset: AssetCode::new("USD").unwrap(),
+            scale: Scale::new(2).unwrap(),
+            minimum: None,
+            metadata: Metadata::default(),
+        };
+        wallet.apply(wallet.decide(open).unwrap());
+        let mut holds = Vec::new();
+        let none = minor(0);
+        for (at, (kind, size, share)) in steps.into_iter().enumerate() {
+            let sign = if share % 2 == 0 { 1 } else { -1 };
+            let (outgoing, incoming) = if sign > 0 { (none, minor(size)) } else { (minor(size), none) };
+            let wanted = match kind {
+                0 => Step::Post { amount: minor(sign * size), effective_at: None, adjustment: false },
+                _ => Step::Hold { outgoing, incoming, expires_at: None },
+            };
+            match wallet.decide(step(at, wanted)) {
+                Ok(happened) => {
+                    wallet.apply(happened);
+                    if kind > 0 {
+                        let part = size / 100 * i128::from(share) + size % 100 * i128::from(share) / 100;
+                        holds.push((at, minor(sign * part), outgoing, incoming));
+                    }
+                }
+                Err(refused) => prop_assert_eq!(refused.code(), "balance_overflow"),
+            }
+        }
+        for (at, amount, outgoing, incoming) in holds {
+            let settle = Step::Settle { amount, outgoing, incoming, effective_at: None, expires_at: None };
+            let decided = wallet.decide(step(at, settle));
+            prop_assert!(decided.is_ok(), "{:?}", decided);
+            wallet.apply(decided.unwrap());
+            settled.set(settled.get() + 1);
+        }
+    });
+    assert!(settled.get() > 100, "{settled:?}");
 }

@@ -9,10 +9,12 @@ use domain::{Usage, UsageSource};
 use journal::Position;
 use tokio::time::Instant;
 
+use super::notice::Notice;
 use crate::client::Client;
 use crate::dialect::Meter;
 use crate::flow::{Ending, Flow, Signals, Stopped};
 use crate::gateway::Call;
+use crate::hold::Hold;
 use crate::ledger::Account;
 use crate::outlet::Outlet;
 use crate::refusal::Refusal;
@@ -34,8 +36,8 @@ pub(super) struct Life<'a> {
     pub(super) signals: Signals,
     pub(super) frame: Option<Frame>,
     pub(super) call: &'a Call,
-    /// Headers of ours.
-    pub(super) extra: Vec<(String, String)>,
+    /// What the client is told about it.
+    pub(super) notice: Option<Notice>,
 }
 
 /// What a call came to.
@@ -81,7 +83,7 @@ impl Life<'_> {
             stopped.refusal()
         })?;
         match opened {
-            Ok(Opened::Whole { head, body, .. }) => client.whole(self.reply(head, body)),
+            Ok(Opened::Whole { head, body, .. }) => client.whole(self.reply(head, body, None)),
             Ok(Opened::Stream(_)) => return Err(Refusal::new(500, "internal", "a count is no stream")),
             Err(stranded) => {
                 self.trip.landed(AttemptOutcome::ProviderError, None, None);
@@ -93,7 +95,7 @@ impl Life<'_> {
 
     /// An answer that came whole.
     async fn whole(mut self, client: &mut Client, head: Head, body: Bytes, meter: &Meter) {
-        let (usage, source) = meter.settled(self.trip.asked.input);
+        let (usage, source) = meter.settled(self.trip.asked.input.billed());
         let Some((spoken, route)) = self.trip.present().map(|choice| (choice.spoken, choice.quoted())) else {
             return;
         };
@@ -106,7 +108,7 @@ impl Life<'_> {
         };
         let (mut outcome, mut end) = answered(meter);
         let reply = match said {
-            Ok(body) => self.reply(head, body),
+            Ok(body) => self.reply(head, body, Some(route.is_some())),
             Err(malformed) => {
                 // It was answered and is paid for; only it cannot be told.
                 let trouble = Trouble::from(malformed);
@@ -137,7 +139,7 @@ impl Life<'_> {
             ("content-type".to_owned(), "text/event-stream".to_owned()),
             ("cache-control".to_owned(), "no-cache".to_owned()),
         ];
-        headers.append(&mut self.extra);
+        headers.extend(self.headers(Some(route.is_some())));
         client.open(200, headers);
         let mut flow = Flow {
             client: &mut *client,
@@ -149,7 +151,7 @@ impl Life<'_> {
         };
         let (ending, meter, rest) = flow.run(streaming).await;
         let sent = flow.sent;
-        let (usage, source) = meter.settled(self.trip.asked.input);
+        let (usage, source) = meter.settled(self.trip.asked.input.billed());
         let (outcome, end, last, status) = match ending {
             Ending::Whole(event) => {
                 let tasks = &self.trip.shared.tasks;
@@ -185,29 +187,28 @@ impl Life<'_> {
         client.whole(reply);
     }
 
-    /// It was ended from our side before a provider answered. Who had been asked is paid for the input.
+    /// It was ended from our side before a provider answered.
     async fn stopped(mut self, client: &mut Client, stopped: Stopped) {
         self.trip.give_up();
         let mut outcome = Outcome::nothing(ended(stopped));
-        if let Some(choice) = self.trip.present() {
-            outcome.route = choice.quoted();
-            outcome.usage = Usage { input: self.trip.asked.input, ..Usage::default() };
-            outcome.source = UsageSource::Estimated;
+        if let Some((usage, source, route)) = self.trip.stopped() {
+            (outcome.usage, outcome.source, outcome.route) = (usage, source, route);
         }
-        self.trip.landed(AttemptOutcome::Stopped, None, Some((outcome.usage, outcome.source)));
         self.settle(outcome).await;
         client.whole(self.refusal(&stopped.refusal()));
     }
 
     /// What a failure is recorded as, and what the client gets: the provider's own words where it refused the request in
     /// the shape that was asked for.
-    fn failure(&mut self, stranded: Stranded) -> (FailureReason, Reply) {
+    fn failure(&self, stranded: Stranded) -> (FailureReason, Reply) {
         let trouble = match stranded {
             Stranded::Trouble(trouble) => trouble,
             Stranded::Refused(refusal) => {
-                let empty = refusal.status == 402;
-                let reason =
-                    if empty { FailureReason::BudgetExhausted } else { FailureReason::ProviderUnreachable };
+                let reason = match refusal.status {
+                    402 => FailureReason::BudgetExhausted,
+                    429 => FailureReason::ProviderRateLimited,
+                    _ => FailureReason::ProviderUnreachable,
+                };
                 return (reason, self.refusal(&refusal));
             }
         };
@@ -216,25 +217,31 @@ impl Life<'_> {
         let concerns_it = matches!(reason, FailureReason::InvalidRequest | FailureReason::ContentFilter);
         let reply = match trouble {
             Trouble::Answered { head, body, .. } if own && concerns_it && !body.is_empty() => {
-                self.reply(head, body)
+                self.reply(head, body, None)
             }
             trouble => self.refusal(&trouble.refusal()),
         };
         (reason, reply)
     }
 
-    fn reply(&mut self, head: Head, body: Bytes) -> Reply {
+    /// The headers of ours, for an answer by a provider that has a price or has none, or by nobody.
+    fn headers(&self, priced: Option<bool>) -> Vec<(String, String)> {
+        let short = self.trip.hold.as_ref().is_some_and(Hold::is_short);
+        self.notice.as_ref().map(|notice| notice.headers(priced, short)).unwrap_or_default()
+    }
+
+    fn reply(&self, head: Head, body: Bytes, priced: Option<bool>) -> Reply {
         let mut headers = head.headers;
         if !headers.iter().any(|(name, _)| name == "content-type") {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
-        headers.append(&mut self.extra);
+        headers.extend(self.headers(priced));
         Reply { status: head.status, headers, body: ReplyBody::Whole(body) }
     }
 
-    fn refusal(&mut self, refusal: &Refusal) -> Reply {
+    fn refusal(&self, refusal: &Refusal) -> Reply {
         let mut reply = refusal.reply(self.call.operation);
-        reply.headers.append(&mut self.extra);
+        reply.headers.extend(self.headers(None));
         reply
     }
 

@@ -12,6 +12,7 @@ use crate::ledger::{Account, key_reused};
 use crate::record::{Record, Run, gone};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
+use crate::seat::Seat;
 
 /// How often another program's answer is looked for.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -26,11 +27,12 @@ pub(super) async fn kept(
     call: &Call,
     id: ExecutionId,
     fingerprint: [u8; 32],
+    seat: Seat,
 ) -> Result<Option<Reply>, Refusal> {
     match shared.kept.find(call.tenant, id.0, fingerprint).await {
         Ok(Kept::Nothing) => Ok(None),
         Ok(Kept::OtherRequest) => Err(key_reused()),
-        Ok(Kept::Answer(answer)) => Ok(Record::opened(&answer)),
+        Ok(Kept::Answer(answer)) => Ok(Record::opened(&answer, seat)),
         Err(error) => {
             tracing::error!(%error, execution = %id, "a kept answer cannot be read");
             let refusal = Refusal::new(503, "unavailable", "the earlier answer cannot be read at the moment");
@@ -45,11 +47,12 @@ pub(super) async fn earlier(
     call: &Call,
     account: &Account,
     fingerprint: [u8; 32],
+    seat: Seat,
 ) -> Result<Reply, Refusal> {
     let mut until = Instant::now() + RUNS;
     let mut ended = false;
     loop {
-        if let Some(reply) = kept(shared, call, account.id, fingerprint).await? {
+        if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
             return Ok(reply);
         }
         if !ended && account.has_ended().await {

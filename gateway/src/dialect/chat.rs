@@ -3,21 +3,24 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::count::count;
 use super::meter::{object, text_of};
 use super::usage::{CHAT, openai};
 use super::{Asked, Malformed, Meter, Reported, Sign};
 use crate::json::{Edit, Object};
+use crate::refusal::Refusal;
 use crate::sse::Event;
 
-pub(super) fn read(asked: &mut Asked) {
+pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
     let body = &asked.body;
     asked.stream = body.read("stream").unwrap_or_default();
     let options = body.read::<Value>("stream_options");
     asked.usage_asked =
         options.and_then(|options| options.get("include_usage")?.as_bool()).unwrap_or_default();
-    let answers: u64 = body.read("n").unwrap_or(1);
-    let most: Option<u64> = body.read("max_completion_tokens").or_else(|| body.read("max_tokens"));
-    asked.most_output = most.map(|most| most.saturating_mul(answers));
+    let (newer, older) = (count(body, "max_completion_tokens")?, count(body, "max_tokens")?);
+    asked.answers = count(body, "n")?.unwrap_or(1).max(1);
+    asked.most_output = newer.or(older).map(|most| most.saturating_mul(asked.answers));
+    Ok(())
 }
 
 /// The `stream_options` that ask for the usage, with whatever else the client wrote there.

@@ -3,25 +3,33 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::count::count_in_proto;
 use super::meter::{object, text_of};
 use super::usage::gemini;
 use super::{Asked, Malformed, Meter, Reported, Sign};
 use crate::json::Object;
+use crate::refusal::Refusal;
 use crate::sse::Event;
 
 /// The reasons to end that are those of a filter.
 pub(crate) const FILTERS: [&str; 7] =
     ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"];
 
-pub(super) fn read(asked: &mut Asked) {
+pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
     let written = asked.body.get("generationConfig").or_else(|| asked.body.get("generation_config"));
     let config = written.and_then(|text| Object::parse(Bytes::copy_from_slice(text.as_bytes())).ok());
-    let number = |one: &str, other: &str| {
-        config.as_ref().and_then(|config| config.read::<u64>(one).or_else(|| config.read(other)))
+    let number = |one: &str, other: &str| match &config {
+        Some(config) => Ok(count_in_proto(config, one)?.or(count_in_proto(config, other)?)),
+        None => Ok(None),
     };
-    let answers = number("candidateCount", "candidate_count").unwrap_or(1);
-    asked.most_output =
-        number("maxOutputTokens", "max_output_tokens").map(|most| most.saturating_mul(answers));
+    asked.answers = number("candidateCount", "candidate_count")?.unwrap_or(1).max(1);
+    let most = number("maxOutputTokens", "max_output_tokens")?;
+    asked.most_output = most.map(|most| most.saturating_mul(asked.answers));
+    let cache = asked.body.get("cachedContent").or_else(|| asked.body.get("cached_content"));
+    if cache.is_some_and(|name| name != "null") {
+        asked.input.refer();
+    }
+    Ok(())
 }
 
 pub(super) fn event(meter: &mut Meter, event: &Event) -> Result<Sign, Malformed> {

@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 
+use super::count::count;
 use super::meter::{object, text_of};
 use super::usage::anthropic;
 use super::{Asked, Malformed, Meter, Reported, Sign};
+use crate::refusal::Refusal;
 use crate::sse::Event;
 
-pub(super) fn read(asked: &mut Asked) {
+pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
     asked.stream = asked.body.read("stream").unwrap_or_default();
-    asked.most_output = asked.body.read("max_tokens");
+    asked.most_output = count(&asked.body, "max_tokens")?;
+    Ok(())
 }
 
 pub(super) fn event(meter: &mut Meter, event: &Event) -> Result<Sign, Malformed> {

@@ -116,15 +116,23 @@ impl Meter {
             Some(known) => {
                 let output = self.passed().saturating_sub(known.reasoning);
                 let source = if self.passed() == 0 { UsageSource::InputOnly } else { UsageSource::Estimated };
-                (Usage { output, ..known }, source)
+                (Usage { output, ..known }.countable(), source)
             }
-            None => (Usage { input, output: self.passed(), ..Usage::default() }, UsageSource::Estimated),
+            None => {
+                let counted = Usage { input, output: self.passed(), ..Usage::default() };
+                (counted.countable(), UsageSource::Estimated)
+            }
         }
     }
 
-    /// What was reported of an answer that came to nothing: of all of it, or, where `partly` counts, of what there was.
-    pub(crate) fn reported(&self, partly: bool) -> Option<(Usage, UsageSource)> {
-        self.usage.filter(|_| self.complete || partly).map(|_| self.settled(0))
+    /// What was reported of an answer that came to nothing, of all of it or of what there was.
+    pub(crate) fn reported(&self) -> Option<(Usage, UsageSource)> {
+        self.usage.map(|_| self.settled(0))
+    }
+
+    /// Whether what was reported is of the whole answer.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
     }
 
     pub(super) fn add_text(&mut self, bytes: u64) {
@@ -185,13 +193,18 @@ pub(super) fn text_of(value: &Value) -> u64 {
         "mimeType",
         "encrypted_content",
     ];
+    // Where answers have pictures and sounds.
+    const ATTACHED: [&str; 5] = ["data", "url", "result", "b64_json", "partial_image_b64"];
     match value {
-        Value::String(text) => estimate::weight(text),
+        Value::String(text) => estimate::text(text),
         Value::Array(items) => items.iter().map(text_of).sum(),
         Value::Object(members) => members
             .iter()
             .filter(|(name, _)| !LABELS.contains(&name.as_str()))
-            .map(|(_, value)| text_of(value))
+            .map(|(name, value)| match value {
+                Value::String(text) if ATTACHED.contains(&name.as_str()) => estimate::attachment(text),
+                value => text_of(value),
+            })
             .sum(),
         _ => 0,
     }

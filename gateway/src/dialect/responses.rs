@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::count::count;
 use super::meter::{object, text_of};
 use super::usage::{RESPONSES, openai};
 use super::{Asked, Malformed, Meter, Reported, Sign};
@@ -14,7 +15,12 @@ pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
         return Err(Refusal::invalid("unsupported_feature", message));
     }
     asked.stream = asked.body.read("stream").unwrap_or_default();
-    asked.most_output = asked.body.read("max_output_tokens");
+    asked.most_output = count(&asked.body, "max_output_tokens")?;
+    for name in ["previous_response_id", "conversation", "prompt"] {
+        if asked.body.get(name).is_some_and(|value| value != "null") {
+            asked.input.refer();
+        }
+    }
     Ok(())
 }
 

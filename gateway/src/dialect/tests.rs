@@ -94,9 +94,24 @@ fn what_is_asked_is_read_from_each_shape() {
     let gemini =
         asked(Operation::GeminiGenerate, r#"{"generationConfig":{"maxOutputTokens":5,"candidateCount":2}}"#);
     assert_eq!((gemini.model.as_str(), gemini.stream, gemini.most_output), ("gemini-pro", true, Some(10)));
+    let odd = asked(Operation::OpenAiChat, r#"{"model":"m","n":2,"max_tokens":1e2}"#);
+    assert_eq!((odd.answers, odd.most_output), (2, Some(200)), "however it is written");
+    let many = asked(Operation::GeminiGenerate, r#"{"generationConfig":{"candidateCount":3}}"#);
+    assert_eq!((many.answers, many.most_output), (3, None));
+    let older =
+        asked(Operation::OpenAiResponses, r#"{"model":"m","previous_response_id":"r","conversation":null}"#);
+    assert_eq!(older.input.held(900) - older.input.held(0), 900);
+    let cached = asked(Operation::GeminiGenerate, r#"{"cachedContent":"cachedContents/a"}"#);
+    assert_eq!(cached.input.held(900) - cached.input.held(0), 900);
     let bad = |operation, body: &'static str| {
         read(operation, "", false, Bytes::from_static(body.as_bytes())).unwrap_err().code
     };
+    assert_eq!(bad(Operation::OpenAiChat, r#"{"model":"m","max_tokens":"9"}"#), "invalid_parameter");
+    assert_eq!(bad(Operation::OpenAiChat, r#"{"model":"m","n":{}}"#), "invalid_parameter");
+    assert_eq!(
+        bad(Operation::OpenAiResponses, r#"{"model":"m","max_output_tokens":true}"#),
+        "invalid_parameter"
+    );
     assert_eq!(bad(Operation::OpenAiChat, "{}"), "missing_model");
     assert_eq!(bad(Operation::OpenAiChat, "[1]"), "malformed_body");
     assert_eq!(bad(Operation::OpenAiChat, r#"{"model":"a","model":"b"}"#), "duplicate_member");
@@ -120,6 +135,34 @@ fn a_body_passes_byte_for_byte_but_for_the_model_and_the_usage_that_is_asked_for
     let gemini = r#"{"contents":[] , "labels":{}}"#;
     let sent = forwarded(Operation::GeminiGenerate, &asked(Operation::GeminiGenerate, gemini), "gemini-9");
     assert_eq!(sent, gemini);
+}
+
+#[test]
+fn a_models_name_leads_to_no_other_path() {
+    for model in [
+        "a/../../files",
+        "models/../cachedContents/x",
+        "models/models/x",
+        "a/b",
+        "a:countTokens",
+        "a//b",
+        "tuned@1+x",
+        "a/..",
+        "a/./b",
+    ] {
+        let name = domain::ModelName::new(model).unwrap();
+        let written = address(Operation::GeminiGenerate, "https://g.example/v1beta", name.as_str(), true);
+        let url: reqwest::Url = written.parse().unwrap();
+        let parts: Vec<_> = url.path_segments().unwrap().collect();
+        let [version, models, call] = parts.as_slice() else { panic!("{model}: {url}") };
+        assert_eq!((*version, *models), ("v1beta", "models"), "{model}: {url}");
+        assert_eq!(call.matches(':').count(), 1, "{model}: {url}");
+        assert!(call.ends_with(":streamGenerateContent"), "{model}: {url}");
+        assert_eq!(url.query(), Some("alt=sse"));
+        let (sent, _) = call.split_once(':').unwrap();
+        let decoded = percent_encoding::percent_decode_str(sent).decode_utf8().unwrap();
+        assert_eq!(decoded, model.strip_prefix("models/").unwrap_or(model), "what is meant is said");
+    }
 }
 
 #[test]

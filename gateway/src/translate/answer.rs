@@ -86,11 +86,12 @@ impl Ended {
     }
 }
 
-pub(super) fn read(from: Operation, body: &[u8]) -> Result<Answer, Malformed> {
+/// Reads an answer. `id` is that of the answer; calls without an id get one from it.
+pub(super) fn read(from: Operation, body: &[u8], id: &str) -> Result<Answer, Malformed> {
     let body: Value = serde_json::from_slice(body).map_err(|error| Malformed::new(error.to_string()))?;
     match from {
         Operation::AnthropicMessages => read_messages(&body),
-        Operation::GeminiGenerate => read_gemini(&body),
+        Operation::GeminiGenerate => read_gemini(&body, id),
         _ => read_chat(&body),
     }
 }
@@ -143,7 +144,7 @@ fn read_messages(body: &Value) -> Result<Answer, Malformed> {
     Ok(Answer { parts, ended: Ended::of_messages(text(body, "stop_reason")) })
 }
 
-fn read_gemini(body: &Value) -> Result<Answer, Malformed> {
+fn read_gemini(body: &Value, id: &str) -> Result<Answer, Malformed> {
     let Some(candidate) = list(body, "candidates").first() else {
         // A prompt that was blocked has no candidate.
         let blocked =
@@ -154,7 +155,7 @@ fn read_gemini(body: &Value) -> Result<Answer, Malformed> {
     let content = candidate.get("content").unwrap_or(&Value::Null);
     let mut parts = Vec::new();
     for part in list(content, "parts") {
-        parts.extend(said_by_gemini(part, parts.len()));
+        parts.extend(said_by_gemini(part, id, parts.len()));
     }
     let mut ended = Ended::of_gemini(text(candidate, "finishReason"));
     if ended == Ended::Done && parts.iter().any(|part| matches!(part, Said::Call { .. })) {
@@ -163,15 +164,16 @@ fn read_gemini(body: &Value) -> Result<Answer, Malformed> {
     Ok(Answer { parts, ended })
 }
 
-/// A part as Gemini writes it. A call without an id gets one from its place.
-pub(super) fn said_by_gemini(part: &Value, place: usize) -> Option<Said> {
+/// A part as Gemini writes it. A call without an id gets one from the answer's and its place: two answers of one
+/// conversation must not share one.
+pub(super) fn said_by_gemini(part: &Value, answer: &str, place: usize) -> Option<Said> {
     if part.get("thought") == Some(&Value::Bool(true)) {
         return None;
     }
     if let Some(call) = part.get("functionCall") {
         let id = text(call, "id");
         return Some(Said::Call {
-            id: if id.is_empty() { format!("call_{place}") } else { id.to_owned() },
+            id: if id.is_empty() { format!("call_{answer}{place}") } else { id.to_owned() },
             name: text(call, "name").to_owned(),
             arguments: call.get("args").cloned().unwrap_or_else(|| json!({})),
         });

@@ -7,21 +7,18 @@ use super::unsupported;
 use crate::refusal::Refusal;
 
 /// Members that change no answer.
-const HINTS: [&str; 9] = [
-    "model",
-    "stream",
-    "stream_options",
-    "user",
-    "metadata",
-    "store",
-    "service_tier",
-    "prompt_cache_key",
-    "safety_identifier",
-];
+const HINTS: [&str; 7] =
+    ["model", "user", "metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier"];
 
 pub(super) fn read(body: Value) -> Result<Talk, Refusal> {
     let mut body = Members::of(body, "the body")?;
     body.ignore(&HINTS);
+    body.flag("stream")?;
+    if let Some(options) = body.take("stream_options") {
+        let mut options = Members::of(options, "the `stream_options`")?;
+        options.ignore(&["include_usage", "include_obfuscation"]);
+        options.done()?;
+    }
     body.only("n", &[json!(1)])?;
     body.only("logprobs", &[json!(false)])?;
     body.only("parallel_tool_calls", &[json!(true)])?;
@@ -40,7 +37,7 @@ pub(super) fn read(body: Value) -> Result<Talk, Refusal> {
     for tool in body.list("tools")? {
         talk.tools.push(read_tool(tool)?);
     }
-    talk.choice = body.take("tool_choice").as_ref().map(read_choice).transpose()?;
+    talk.choice = body.take("tool_choice").map(read_choice).transpose()?;
     for message in body.list("messages")? {
         read_message(message, &mut talk)?;
     }
@@ -63,15 +60,24 @@ fn read_tool(tool: Value) -> Result<Tool, Refusal> {
     Ok(read)
 }
 
-fn read_choice(choice: &Value) -> Result<Choice, Refusal> {
+fn read_choice(choice: Value) -> Result<Choice, Refusal> {
     match choice {
         Value::String(text) if text == "auto" => Ok(Choice::Auto),
         Value::String(text) if text == "none" => Ok(Choice::Never),
         Value::String(text) if text == "required" => Ok(Choice::Any),
-        _ => match choice.get("function").and_then(|function| function.get("name")).and_then(Value::as_str) {
-            Some(name) => Ok(Choice::Named(name.to_owned())),
-            None => Err(unsupported("this `tool_choice`")),
-        },
+        Value::Object(_) => {
+            let mut choice = Members::of(choice, "the `tool_choice`")?;
+            if choice.needed("type")? != "function" {
+                return Err(unsupported("this `tool_choice`"));
+            }
+            let mut function =
+                Members::of(choice.take("function").unwrap_or_default(), "the `tool_choice`'s function")?;
+            choice.done()?;
+            let name = function.needed("name")?;
+            function.done()?;
+            Ok(Choice::Named(name))
+        }
+        _ => Err(unsupported("this `tool_choice`")),
     }
 }
 
@@ -92,6 +98,8 @@ fn read_message(message: Value, talk: &mut Talk) -> Result<(), Refusal> {
             for call in message.list("tool_calls")? {
                 said.push(read_call(call)?);
             }
+            // As it stands in answers that are sent back.
+            message.only("annotations", &[json!([])])?;
             talk.turns.push(Turn { model: true, parts: said });
         }
         other => return Err(unsupported(&format!("the role `{other}`"))),
@@ -239,8 +247,10 @@ fn written_user(turn: &Turn, messages: &mut Vec<Value>) -> Result<(), Refusal> {
                 );
             }
             // The results stand before anything else that is said to them.
-            Part::Result { id, text, .. } => {
-                messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
+            Part::Result { id, text, failed } => {
+                // The shape has no mark for a failure; what tools say in it says so itself.
+                let content = if *failed { json!({"error": text}).to_string() } else { text.clone() };
+                messages.push(json!({"role": "tool", "tool_call_id": id, "content": content}));
             }
             Part::Call { .. } => return Err(unsupported("a call that the user is said to have made")),
         }

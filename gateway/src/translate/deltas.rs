@@ -22,6 +22,8 @@ pub(super) enum Delta {
 #[derive(Debug)]
 pub(super) struct Deltas {
     from: Operation,
+    /// The answer's id.
+    id: String,
     ended: Option<Ended>,
     /// The index of the call whose arguments come (chat).
     calling: Option<u64>,
@@ -29,8 +31,8 @@ pub(super) struct Deltas {
 }
 
 impl Deltas {
-    pub(super) fn new(from: Operation) -> Self {
-        Self { from, ended: None, calling: None, calls: 0 }
+    pub(super) fn new(from: Operation, id: &str) -> Self {
+        Self { from, id: id.to_owned(), ended: None, calling: None, calls: 0 }
     }
 
     /// Why the answer ended.
@@ -135,7 +137,7 @@ impl Deltas {
         };
         let content = candidate.get("content").unwrap_or(&Value::Null);
         for part in list(content, "parts") {
-            match said_by_gemini(part, self.calls) {
+            match said_by_gemini(part, &self.id, self.calls) {
                 Some(Said::Text(said)) => deltas.push(Delta::Text(said)),
                 Some(Said::Call { id, name, arguments }) => {
                     self.calls += 1;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::talk::{Choice, Members, Part, Talk, Tool, Turn, malformed, put};
+use super::schema::json_schema;
+use super::talk::{Choice, Members, Part, Talk, Tool, Turn, called, malformed, put};
 use super::unsupported;
 use crate::refusal::Refusal;
 
@@ -68,30 +69,16 @@ fn read_config(config: Value, talk: &mut Talk) -> Result<(), Refusal> {
 
 fn read_function(function: Value) -> Result<Tool, Refusal> {
     let mut function = Members::of(function, "a function")?;
+    // Of the two ways to say it only one may be used; the other would be left here.
     let schema = function.take("parametersJsonSchema");
-    let parameters = function.take("parameters").map(lower_types);
+    let schema = if schema.is_some() { schema } else { function.take("parameters").map(json_schema) };
     let tool = Tool {
         name: function.needed("name")?,
         description: function.text("description")?,
-        parameters: schema.or(parameters),
+        parameters: schema,
     };
     function.done()?;
     Ok(tool)
-}
-
-/// A schema whose types are written as JSON schema has them.
-fn lower_types(schema: Value) -> Value {
-    match schema {
-        Value::Object(members) => {
-            let lowered = members.into_iter().map(|(name, value)| match value {
-                Value::String(kind) if name == "type" => (name, kind.to_ascii_lowercase().into()),
-                value => (name, lower_types(value)),
-            });
-            Value::Object(lowered.collect())
-        }
-        Value::Array(items) => items.into_iter().map(lower_types).collect(),
-        other => other,
-    }
 }
 
 fn read_choice(config: Value) -> Result<Option<Choice>, Refusal> {
@@ -138,10 +125,11 @@ impl Calls {
 
 fn read_part(part: Value, calls: &mut Calls) -> Result<Option<Part>, Refusal> {
     let mut part = Members::of(part, "a part")?;
-    if part.take("thought").is_some_and(|thought| thought == true) {
-        return Ok(None);
-    }
     part.ignore(&["thoughtSignature"]);
+    if part.flag("thought")? {
+        part.ignore(&["text"]);
+        return part.done().map(|()| None);
+    }
     let read = if let Some(text) = part.text("text")? {
         Part::Text(text)
     } else if let Some(inline) = part.take("inlineData").or_else(|| part.take("inline_data")) {
@@ -157,7 +145,7 @@ fn read_part(part: Value, calls: &mut Calls) -> Result<Option<Part>, Refusal> {
         let mut call = Members::of(call, "a function call")?;
         let name = call.needed("name")?;
         let id = calls.called(&name, call.text("id")?);
-        let arguments = call.take("args").unwrap_or_else(|| json!({}));
+        let arguments = call.object("args")?;
         call.done()?;
         Part::Call { id, name, arguments }
     } else if let Some(response) = part.take("functionResponse") {
@@ -189,8 +177,10 @@ fn result_text(response: &Value) -> (String, bool) {
 
 pub(super) fn write(talk: Talk) -> Result<Value, Refusal> {
     let mut contents = Vec::new();
-    for turn in &talk.turns {
-        let parts: Result<Vec<Value>, Refusal> = turn.parts.iter().map(|part| written(part, &talk)).collect();
+    for (at, turn) in talk.turns.iter().enumerate() {
+        let before = talk.turns.get(..at).unwrap_or_default();
+        let parts: Result<Vec<Value>, Refusal> =
+            in_order(turn, before).into_iter().map(|part| written(part, before)).collect();
         contents.push(json!({"role": if turn.model { "model" } else { "user" }, "parts": parts?}));
     }
     let mut body = json!({"contents": contents});
@@ -237,13 +227,25 @@ fn written_function(tool: Tool) -> Value {
     function
 }
 
-fn written(part: &Part, talk: &Talk) -> Result<Value, Refusal> {
+/// The parts of a turn. Results come first and in the order of their calls: they are written without ids, and several calls
+/// of one function are told apart by their place alone.
+fn in_order<'t>(turn: &'t Turn, before: &[Turn]) -> Vec<&'t Part> {
+    let mut parts: Vec<&Part> = turn.parts.iter().collect();
+    parts.sort_by_key(|part| match part {
+        Part::Result { id, .. } => (0, called(before, id).map(|(place, _)| place)),
+        _ => (1, None),
+    });
+    parts
+}
+
+fn written(part: &Part, before: &[Turn]) -> Result<Value, Refusal> {
     Ok(match part {
         Part::Text(text) => json!({"text": text}),
         Part::Image { media, data } => json!({"inlineData": {"mimeType": media, "data": data}}),
         Part::Call { name, arguments, .. } => json!({"functionCall": {"name": name, "args": arguments}}),
         Part::Result { id, text, failed } => {
-            let name = talk.called(id).ok_or_else(|| malformed("a tool's result", "belongs to no call"))?;
+            let (_, name) =
+                called(before, id).ok_or_else(|| malformed("a tool's result", "belongs to no call"))?;
             let said = serde_json::from_str::<Value>(text).ok().filter(|value| value.is_object() && !failed);
             let response = said.unwrap_or_else(|| json!({(if *failed { "error" } else { "result" }): text}));
             json!({"functionResponse": {"name": name, "response": response}})

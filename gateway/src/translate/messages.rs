@@ -7,13 +7,14 @@ use super::unsupported;
 use crate::refusal::Refusal;
 
 /// Members that change no answer.
-const HINTS: [&str; 5] = ["model", "stream", "metadata", "service_tier", "cache_control"];
+const HINTS: [&str; 4] = ["model", "metadata", "service_tier", "cache_control"];
 /// The bound of an output that nobody bounded: the shape must be told one.
 const MOST_OUTPUT: u64 = 4_096;
 
 pub(super) fn read(body: Value) -> Result<Talk, Refusal> {
     let mut body = Members::of(body, "the body")?;
     body.ignore(&HINTS);
+    body.flag("stream")?;
     body.only("thinking", &[json!({"type": "disabled"})])?;
     let mut talk = Talk {
         most_output: body.count("max_tokens")?,
@@ -106,7 +107,7 @@ fn block(block: Value) -> Result<Part, Refusal> {
         "tool_use" => Part::Call {
             id: block.needed("id")?,
             name: block.needed("name")?,
-            arguments: block.take("input").unwrap_or_else(|| json!({})),
+            arguments: block.object("input")?,
         },
         "tool_result" => {
             let mut text = String::new();
@@ -116,7 +117,7 @@ fn block(block: Value) -> Result<Part, Refusal> {
                     _ => return Err(unsupported("a picture in a tool's result")),
                 }
             }
-            let failed = block.take("is_error").is_some_and(|failed| failed == true);
+            let failed = block.flag("is_error")?;
             Part::Result { id: block.needed("tool_use_id")?, text, failed }
         }
         other => return Err(unsupported(&format!("a block of type `{other}`"))),

@@ -64,9 +64,13 @@ pub(super) enum Choice {
 }
 
 impl Talk {
-    /// Joins what the same side says one after the other, and leaves out who says nothing.
+    /// Joins what the same side says one after the other, and leaves out texts without a letter and who says nothing: not
+    /// every shape takes them.
     pub(super) fn merge_turns(&mut self) {
         let mut merged: Vec<Turn> = Vec::with_capacity(self.turns.len());
+        for turn in &mut self.turns {
+            turn.parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
+        }
         for turn in self.turns.drain(..).filter(|turn| !turn.parts.is_empty()) {
             match merged.last_mut() {
                 Some(last) if last.model == turn.model => last.parts.extend(turn.parts),
@@ -75,14 +79,16 @@ impl Talk {
         }
         self.turns = merged;
     }
+}
 
-    /// The name of the function that the call with this id called.
-    pub(super) fn called(&self, wanted: &str) -> Option<&str> {
-        self.turns.iter().flat_map(|turn| &turn.parts).find_map(|part| match part {
-            Part::Call { id, name, .. } if id == wanted => Some(name.as_str()),
-            _ => None,
-        })
-    }
+/// The place of the call with this id among what was said, and the function that it called. Where an id was used again,
+/// the last of the calls is meant.
+pub(super) fn called<'t>(said: &'t [Turn], wanted: &str) -> Option<(usize, &'t str)> {
+    let parts: Vec<&Part> = said.iter().flat_map(|turn| &turn.parts).collect();
+    parts.into_iter().enumerate().rev().find_map(|(place, part)| match part {
+        Part::Call { id, name, .. } if id == wanted => Some((place, name.as_str())),
+        _ => None,
+    })
 }
 
 /// An object whose members are taken one by one; what is left at the end is what nobody knew.
@@ -115,6 +121,24 @@ impl Members {
 
     pub(super) fn needed(&mut self, name: &str) -> Result<String, Refusal> {
         self.text(name)?.ok_or_else(|| malformed(self.what, &format!("has no `{name}`")))
+    }
+
+    /// A member that is true or false; false where it is not there.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Refusal> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(malformed(self.what, &format!("has a `{name}` that is neither true nor false"))),
+        }
+    }
+
+    /// A member that is an object; one without members where it is not there.
+    pub(super) fn object(&mut self, name: &str) -> Result<Value, Refusal> {
+        match self.take(name) {
+            None => Ok(Value::Object(Map::new())),
+            Some(object @ Value::Object(_)) => Ok(object),
+            Some(_) => Err(malformed(self.what, &format!("has a `{name}` that is no object"))),
+        }
     }
 
     pub(super) fn number(&mut self, name: &str) -> Result<Option<Number>, Refusal> {

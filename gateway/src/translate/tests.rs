@@ -2,7 +2,7 @@ use domain::Usage;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::talk::{Choice, Part, Talk, Tool, Turn};
+use super::talk::{Choice, Part, Talk, Tool, Turn, called};
 use super::*;
 use crate::dialect;
 use crate::sse::Parser;
@@ -118,6 +118,170 @@ fn what_another_shape_cannot_say_is_refused_by_name() {
     );
 }
 
+/// A conversation in which one function was called and what it said.
+fn looked(is_error: Value) -> Value {
+    json!({"model": "m", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "Look!"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "look", "input": {"at": 1}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "c1", "content": "no \"door\"", "is_error": is_error},
+        ]},
+    ]})
+}
+
+#[test]
+fn that_a_tool_failed_is_said_in_every_shape() {
+    let there = |to, body: &Value| translated(Operation::AnthropicMessages, to, body);
+    let chat = there(Operation::OpenAiChat, &looked(json!(true)));
+    assert_eq!(chat["messages"][2]["content"], r#"{"error":"no \"door\""}"#);
+    let gemini = there(Operation::GeminiGenerate, &looked(json!(true)));
+    let response = &gemini["contents"][2]["parts"][0]["functionResponse"]["response"];
+    assert_eq!(response, &json!({"error": "no \"door\""}));
+    for fine in [json!(false), json!(null)] {
+        let chat = there(Operation::OpenAiChat, &looked(fine.clone()));
+        assert_eq!(chat["messages"][2]["content"], "no \"door\"", "{fine}");
+    }
+    let odd = asked(Operation::AnthropicMessages, &looked(json!("yes")));
+    let refusal =
+        request(Operation::AnthropicMessages, Operation::OpenAiChat, &odd, "real", None).unwrap_err();
+    assert_eq!(refusal.code, "malformed_body");
+    assert!(refusal.message.contains("is_error"), "{}", refusal.message);
+}
+
+/// Every member of the shapes that is neither translated nor known to change no answer is refused by its name, wherever it
+/// stands.
+#[test]
+fn nothing_is_dropped_wherever_it_stands() {
+    let chat = json!({
+        "model": "m", "stream_options": {"include_usage": true},
+        "messages": [
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": [
+                {"type": "text", "text": "t"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+            ]},
+            {"role": "assistant", "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c", "content": "r"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+    });
+    let messages = json!({
+        "model": "m", "max_tokens": 5, "thinking": {"type": "disabled"},
+        "system": [{"type": "text", "text": "s"}],
+        "messages": [
+            {"role": "user", "content": [
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [
+                {"type": "text", "text": "r"}]}]},
+        ],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+        "tool_choice": {"type": "tool", "name": "f"},
+    });
+    let gemini = json!({
+        "systemInstruction": {"parts": [{"text": "s"}]},
+        "contents": [
+            {"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]},
+            {"role": "model", "parts": [
+                {"text": "hm", "thought": true}, {"functionCall": {"name": "f", "args": {}}}]},
+            {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "r"}}}]},
+        ],
+        "tools": [{"functionDeclarations": [{"name": "f"}]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+        "generationConfig": {"maxOutputTokens": 5},
+    });
+    // What the user's own functions take and say is theirs.
+    let free = ["/input", "/input_schema", "/args", "/response"];
+    let shapes = [
+        (Operation::OpenAiChat, chat, Operation::AnthropicMessages, 12),
+        (Operation::AnthropicMessages, messages, Operation::GeminiGenerate, 11),
+        (Operation::GeminiGenerate, gemini, Operation::OpenAiChat, 18),
+    ];
+    for (from, body, to, places) in shapes {
+        assert!(request(from, to, &asked(from, &body), "real", None).is_ok(), "{from:?} {body}");
+        let mut objects = Vec::new();
+        pointers(&body, String::new(), &mut objects);
+        objects.retain(|at| !free.iter().any(|free| at.ends_with(free)));
+        assert!(objects.len() >= places, "{from:?}: {objects:#?}");
+        for at in objects {
+            let mut odd = body.clone();
+            odd.pointer_mut(&at).unwrap()["x_unknown"] = json!({"a": 1});
+            let refusal = request(from, to, &asked(from, &odd), "real", None).expect_err(&at);
+            assert_eq!((refusal.status, refusal.code.as_ref()), (400, "untranslatable"), "{from:?} {at}");
+        }
+    }
+}
+
+/// Where in a document objects are.
+fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| pointers(value, format!("{at}/{name}"), found));
+            found.push(at);
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(place, value)| pointers(value, format!("{at}/{place}"), found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn of_two_ways_to_describe_a_function_none_is_passed_over() {
+    let function =
+        json!({"name": "f", "parameters": {"type": "OBJECT"}, "parametersJsonSchema": {"type": "object"}});
+    let body = json!({"contents": [], "tools": [{"functionDeclarations": [function]}]});
+    assert!(refused(Operation::GeminiGenerate, Operation::OpenAiChat, &body).contains("parameters"));
+}
+
+#[test]
+fn results_are_found_by_their_place_where_they_have_no_ids() {
+    let call = |id: &str, name: &str, at: u32| json!({"id": id, "type": "function", "function": {"name": name, "arguments": json!({"at": at}).to_string()}});
+    let result = |id: &str, said: &str| json!({"role": "tool", "tool_call_id": id, "content": said});
+    let body = json!({"model": "m", "messages": [
+        {"role": "user", "content": "Go!"},
+        {"role": "assistant", "tool_calls": [call("a", "look", 1), call("b", "look", 2)]},
+        result("b", "second"), result("a", "first"),
+        // Clients that count anew in each answer.
+        {"role": "assistant", "tool_calls": [call("a", "fetch", 3)]},
+        result("a", "third"),
+    ]});
+    let contents = translated(Operation::OpenAiChat, Operation::GeminiGenerate, &body)["contents"].clone();
+    let said = |turn: usize, part: usize| {
+        let response = &contents[turn]["parts"][part]["functionResponse"];
+        (
+            response["name"].as_str().unwrap().to_owned(),
+            response["response"]["result"].as_str().unwrap().to_owned(),
+        )
+    };
+    assert_eq!(said(2, 0), ("look".to_owned(), "first".to_owned()));
+    assert_eq!(said(2, 1), ("look".to_owned(), "second".to_owned()));
+    assert_eq!(said(4, 0), ("fetch".to_owned(), "third".to_owned()));
+}
+
+#[test]
+fn calls_without_ids_get_others_in_each_answer() {
+    let body = json!({"candidates": [{"content": {"parts": [
+        {"functionCall": {"name": "f", "args": {}}}, {"functionCall": {"name": "f", "args": {}}},
+    ]}, "finishReason": "STOP"}]});
+    let (text, meter) = metered(Operation::GeminiGenerate, &body);
+    let mut ids = std::collections::BTreeSet::new();
+    for id in ["0a", "0b"] {
+        let frame = Frame { id: id.into(), ..frame(true) };
+        let told = answer(Operation::GeminiGenerate, Operation::OpenAiChat, &text, &meter, &frame).unwrap();
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        for call in told["choices"][0]["message"]["tool_calls"].as_array().unwrap() {
+            ids.insert(call["id"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(ids.len(), 4, "{ids:?}");
+}
+
 #[test]
 fn what_has_no_counterpart_is_not_spoken() {
     assert_eq!(counterpart(Operation::OpenAiChat, Dialect::Gemini), Some(Operation::GeminiGenerate));
@@ -189,7 +353,7 @@ fn said(operation: Operation, stream: &str) -> (String, Vec<(String, Value)>, Us
     use super::deltas::{Delta, Deltas};
     let mut parser = Parser::new(1 << 20);
     parser.push(stream.as_bytes());
-    let (mut deltas, mut meter) = (Deltas::new(operation), Meter::new(operation));
+    let (mut deltas, mut meter) = (Deltas::new(operation, "1"), Meter::new(operation));
     let (mut text, mut calls) = (String::new(), Vec::<(String, String)>::new());
     while let Some(event) = parser.next().unwrap() {
         meter.event(&event).unwrap();
@@ -251,7 +415,8 @@ fn a_stream_of_nothing_has_a_beginning_and_an_end() {
 /// Conversations as all three shapes can say them: the sides take turns, and what is called is answered.
 fn talks() -> impl Strategy<Value = Talk> {
     let text = || "[a-zäß€ {}\"\\\\\n]{1,12}";
-    let exchange = (text(), any::<bool>(), prop::option::of("[a-z_]{1,8}"), text(), text());
+    let called = prop::option::of(("[a-z_]{1,8}", any::<bool>()));
+    let exchange = (text(), any::<bool>(), called, text(), text());
     let tools = prop::collection::vec("[a-z_]{1,8}", 0..3);
     let choices = prop_oneof![
         Just(None),
@@ -273,17 +438,15 @@ fn talks() -> impl Strategy<Value = Talk> {
                     parts.push(Part::Image { media: "image/png".into(), data: "QUJD".into() });
                 }
                 talk.turns.push(Turn { model: false, parts });
-                if let Some(name) = called {
+                if let Some((name, failed)) = called {
                     let id = format!("call_{number}");
                     let arguments = json!({"q": result, "n": [1, null]});
                     talk.turns.push(Turn {
                         model: true,
                         parts: vec![Part::Call { id: id.clone(), name, arguments }],
                     });
-                    talk.turns.push(Turn {
-                        model: false,
-                        parts: vec![Part::Result { id, text: result, failed: false }],
-                    });
+                    talk.turns
+                        .push(Turn { model: false, parts: vec![Part::Result { id, text: result, failed }] });
                 }
                 talk.turns.push(Turn { model: true, parts: vec![Part::Text(answer)] });
             }
@@ -318,15 +481,22 @@ fn read_back(operation: Operation, body: Value) -> Talk {
 
 /// What a conversation says, without the ids of calls, which one shape leaves out.
 fn gist(talk: &Talk) -> Value {
-    let name = |id: &str| talk.called(id).unwrap_or_default().to_owned();
+    let name = |id: &str| called(&talk.turns, id).map_or_else(String::new, |(_, name)| name.to_owned());
     let part = |part: &Part| match part {
         Part::Text(text) => json!({"text": text}),
         Part::Image { media, data } => json!({"image": [media, data]}),
         Part::Call { name, arguments, .. } => json!({"call": name, "arguments": arguments}),
-        // An object in a text is an object or a text, as the shape has it.
+        // An object in a text is an object or a text, as the shape has it; and one shape says that a function failed in
+        // the text alone.
         Part::Result { id, text, failed } => {
             let object = serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
-            json!({"result": name(id), "text": object.unwrap_or_else(|| text.as_str().into()), "failed": failed})
+            let error = object.as_ref().filter(|object| object.as_object().is_some_and(|one| one.len() == 1));
+            let said =
+                if *failed { Some(text.as_str()) } else { error.and_then(|one| one["error"].as_str()) };
+            match said {
+                Some(error) => json!({"result": name(id), "error": error}),
+                None => json!({"result": name(id), "text": object.unwrap_or_else(|| text.as_str().into())}),
+            }
         }
     };
     let turn =

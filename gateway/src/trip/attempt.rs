@@ -1,11 +1,14 @@
 //! One attempt: a request to one provider, until a part of the answer is there.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::execution::AttemptOutcome;
 use tokio::time::Instant;
 
-use super::{Flying, Trip};
+use super::{Bill, Flying, Trip};
 use crate::dialect::{self, Meter, Reported, Sign};
 use crate::sse::Event;
 use crate::upstream::{self, Head, Late, Outgoing, Source, Trouble};
@@ -44,7 +47,8 @@ impl Trip {
             return Err(Trouble::Address("there is no such provider".to_owned()));
         };
         let since = Instant::now();
-        self.flying = Some(Flying { choice: index, since, first_token: None });
+        let sent = Arc::new(AtomicBool::new(false));
+        self.flying = Some(Flying { choice: index, since, first_token: None, sent: Arc::clone(&sent) });
         let provider = &choice.stop.supplier.provider;
         let limits = provider.timeouts;
         let millis = |limit: u32| Duration::from_millis(limit.into());
@@ -63,6 +67,7 @@ impl Trip {
             headers: &self.headers,
             body: self.body(choice),
             stream,
+            sent,
         };
         let now = self.shared.clock.now();
         let late = if stream { Late::FirstToken } else { Late::Total };
@@ -83,12 +88,12 @@ impl Trip {
             between: millis(limits.between_tokens_ms),
             by,
         };
-        if let Err(trouble) = streaming.begin(first_by, options.most_event).await {
+        if let Err(trouble) = streaming.begin(first_by, options.most_event, &mut self.bill).await {
+            self.bill.note(&streaming.meter, &trouble);
             if streaming.meter.is_refused() {
                 // What a filter has ended is at its end, and nobody else is asked, whatever becomes of the rest.
                 return Err(Trouble::Reported(Reported::filtered()));
             }
-            self.bill.reported = streaming.meter.reported(!matches!(trouble, Trouble::Reported(_)));
             return Err(trouble);
         }
         if let Some(flying) = &mut self.flying {
@@ -100,7 +105,7 @@ impl Trip {
 
 impl Streaming {
     /// Reads up to the first part of the answer, so that another provider can still be asked if none comes.
-    async fn begin(&mut self, by: Instant, most: usize) -> Result<(), Trouble> {
+    async fn begin(&mut self, by: Instant, most: usize, bill: &mut Bill) -> Result<(), Trouble> {
         let mut bytes = 0;
         loop {
             let Some(event) = self.source.next(by, Late::FirstToken).await? else {
@@ -109,6 +114,7 @@ impl Streaming {
                 return if self.meter.is_whole() { Ok(()) } else { Err(cut()) };
             };
             let sign = self.meter.event(&event)?;
+            bill.watch(&self.meter);
             bytes += event.raw.len();
             self.early.push(event);
             match sign {
@@ -124,5 +130,21 @@ impl Streaming {
                 Sign::Quiet => {}
             }
         }
+    }
+}
+
+/// An outcome as a word.
+pub(super) fn named(outcome: AttemptOutcome) -> &'static str {
+    match outcome {
+        AttemptOutcome::Answered => "answered",
+        AttemptOutcome::Unreachable => "unreachable",
+        AttemptOutcome::TimedOut => "timed_out",
+        AttemptOutcome::RateLimited => "rate_limited",
+        AttemptOutcome::ProviderError => "provider_error",
+        AttemptOutcome::InvalidRequest => "invalid_request",
+        AttemptOutcome::ContentFilter => "content_filter",
+        AttemptOutcome::Cut => "cut",
+        AttemptOutcome::Malformed => "malformed",
+        AttemptOutcome::Stopped => "stopped",
     }
 }

@@ -46,6 +46,7 @@ async fn send(
         headers,
         body: Bytes::from_static(b"{}"),
         stream: false,
+        sent: Arc::default(),
     };
     let by = Instant::now() + Duration::from_secs(10);
     upstreams.send(outgoing, by, Late::Total, "2026-01-01T00:00:00Z".parse().unwrap()).await
@@ -70,6 +71,7 @@ async fn a_provider_sees_its_own_credential_and_nothing_of_the_clients() {
             ("X-Api-Key", "cf_key"),
             ("Cookie", "c=d"),
             ("anthropic-beta", "b1"),
+            ("OpenAI-Beta", "b2"),
             ("counterfoil-wallet", "w"),
             ("Accept-Encoding", "gzip"),
         ]
@@ -77,7 +79,8 @@ async fn a_provider_sees_its_own_credential_and_nothing_of_the_clients() {
         let (head, response) = send(&open(), &supplier(&address, dialect), &headers).await.unwrap();
         let asked = heard.recv().await.unwrap();
         assert!(asked.contains(expected), "{asked}");
-        assert!(asked.contains("anthropic-beta: b1"));
+        assert_eq!(asked.contains("anthropic-beta: b1"), dialect == Dialect::Anthropic, "{asked}");
+        assert_eq!(asked.contains("openai-beta: b2"), dialect == Dialect::Openai, "{asked}");
         for secret in ["cf_key", "c=d", "wallet", "gzip"] {
             assert!(!asked.contains(secret), "{secret}: {asked}");
         }

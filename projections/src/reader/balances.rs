@@ -66,13 +66,14 @@ pub struct TrialBalance {
     pub wallets: i64,
 }
 
-struct Row {
-    asset: String,
-    posted: String,
-    held: String,
-    incoming: String,
-    available: String,
-    minimum: Option<String>,
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) asset: String,
+    pub(super) posted: String,
+    pub(super) held: String,
+    pub(super) incoming: String,
+    pub(super) available: String,
+    pub(super) minimum: Option<String>,
 }
 
 impl Row {
@@ -108,41 +109,10 @@ impl TenantReader<'_> {
         self.balance_now(path).await
     }
 
-    /// The question that is asked most takes one statement and one round trip. It is a transaction by itself, so the
-    /// tenant that it sets is gone at its end, and it has one snapshot, taken when its tables are locked. The tenant is
-    /// set before the table is looked at, because what is looked for depends on what setting it returns; `OFFSET 0`
-    /// keeps the planner from taking the two apart. Were it ever otherwise, row-level security would hide every row.
     async fn balance_now(&self, path: &WalletPath) -> Result<Reflected<Option<BalanceView>>, ReadError> {
-        let row = sqlx::query!(
-            r#"SELECT scope.position AS "position!", found.asset AS "asset?", found.posted AS "posted?",
-                   found.held AS "held?", found.incoming AS "incoming?", found.available AS "available?",
-                   found.minimum
-               FROM (
-                   SELECT set_config('app.tenant_id', $3::uuid::text, true)::uuid AS tenant_id,
-                       coalesce((SELECT position FROM checkpoints WHERE projection = $4 AND partition = $2), 0)
-                           AS position
-                   OFFSET 0
-               ) AS scope LEFT JOIN LATERAL (
-                   SELECT asset, posted::text, held::text, incoming::text, minimum::text,
-                       (posted - held - coalesce(minimum, 0))::text AS available
-                   FROM balances WHERE wallet_id = $1 AND partition = $2 AND tenant_id = scope.tenant_id
-                   OFFSET 0
-               ) AS found ON true"#,
-            WalletId::of(self.tenant, path).0,
-            self.partition.0,
-            self.tenant.0,
-            Kind::Balances.name()
-        )
-        .fetch_one(&self.reader.pool)
-        .await?;
-        let position = Position { partition: self.partition, position: row.position };
-        let (Some(asset), Some(posted), Some(held), Some(incoming), Some(available)) =
-            (row.asset, row.posted, row.held, row.incoming, row.available)
-        else {
-            return Ok(Reflected { value: None, position });
-        };
-        let row = Row { asset, posted, held, incoming, available, minimum: row.minimum };
-        Ok(Reflected { value: Some(row.view(path)?), position })
+        let found = self.gathered(WalletId::of(self.tenant, path)).await?;
+        let position = Position { partition: self.partition, position: found.position };
+        Ok(Reflected { value: found.row.map(|row| row.view(path)).transpose()?, position })
     }
 
     /// Begins with the balance after the last event recorded by the earlier of the two times, adds what was

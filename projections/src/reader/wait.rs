@@ -57,6 +57,7 @@ impl Reader {
             match mark.state {
                 State::Stopped { reason, .. } => return Some(reason),
                 State::Running => {
+                    self.progress.want(wanted.partition);
                     if let Some(marks) = &mut marks
                         && marks.changed().await.is_ok()
                     {

@@ -17,7 +17,8 @@ use crate::decoded::{Decoded, decode_all};
 
 /// From how many events at a time on the feed is busy.
 const BUSY: usize = 32;
-/// How long a busy feed lets events gather. Each batch costs every read model a transaction, however small it is.
+/// How long events gather after a batch, unless a reader waits for them and the feed is not busy. Each batch costs
+/// every read model a transaction, however small it is.
 const GATHER: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -69,7 +70,7 @@ async fn feed<S: Store, V: Views, F: Source>(
 ) -> Result<(), SourceError> {
     let size = runtime.settings.batch;
     let mut subscription = source.subscribe(partition, size).await?;
-    // Whatever is there already makes one batch. After one of some size more is on the way, and is waited for.
+    // Whatever is there already makes one batch. A full one has more behind it.
     while let Some(Arrived { messages, failure }) = subscription.next().await {
         let count = messages.len();
         if !messages.is_empty() {
@@ -83,8 +84,11 @@ async fn feed<S: Store, V: Views, F: Source>(
         if let Some(failure) = failure {
             return Err(failure);
         }
-        if (BUSY..size).contains(&count) {
-            sleep(GATHER).await;
+        if count < size {
+            tokio::select! {
+                () = sleep(GATHER) => {}
+                () = runtime.progress.wanted(partition), if count < BUSY => {}
+            }
         }
     }
     Ok(())

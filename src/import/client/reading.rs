@@ -55,6 +55,8 @@ impl Client {
     /// # Errors
     /// [`Failure`], as every call.
     pub async fn wallets_at(&self, level: &str) -> Result<BTreeSet<String>, Failure> {
+        // A level that there is not has no wallets either, but that is not what was meant.
+        self.get(&["levels", level], &[]).await?;
         let allowances = self.all(&["allowances"], &[("level", level.to_owned())]).await?;
         let wallet = |item: &Value| Some(item.get("wallet")?.as_str()?.to_owned());
         Ok(allowances.iter().filter_map(wallet).collect())

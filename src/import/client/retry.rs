@@ -74,7 +74,9 @@ impl Client {
             let wait = asked.unwrap_or_else(|| spread(pause, key));
             let (base, seconds) = (&self.base, self.retry_for.as_secs());
             if now + wait >= until {
-                return Err(Failure::Stop(format!("{base} gave no usable answer for {seconds} s: {why}")));
+                return Err(Failure::Stop(format!(
+                    "{base} gave no usable answer for {seconds} s: {why}; --url says where the server is"
+                )));
             }
             // A single fault, mended at once, is not worth a word.
             if !*waiting && (!first_attempt || wait >= NOTABLE_PAUSE) {
@@ -111,9 +113,11 @@ impl Client {
                 Trouble::Passing(problem.to_string(), asked)
             }
             _ if status.is_server_error() => Trouble::Passing(problem.to_string(), asked),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Trouble::Final(Failure::Stop(format!("{} does not accept the token: {problem}", self.base)))
-            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Trouble::Final(Failure::Stop(format!(
+                "{} does not accept the token: {problem}; --token or COUNTERFOIL_TOKEN takes another one, such \
+                     as `counterfoil token` makes",
+                self.base
+            ))),
             _ => Trouble::Final(Failure::Refused(problem)),
         })
     }
@@ -143,7 +147,7 @@ fn problem(status: StatusCode, body: &[u8]) -> Problem {
     Problem {
         code: format!("HTTP {}", status.as_u16()),
         title: status.canonical_reason().unwrap_or("refused").to_owned(),
-        detail: String::new(),
+        ..Problem::default()
     }
 }
 

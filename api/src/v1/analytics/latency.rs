@@ -1,5 +1,3 @@
-use projections::UsageQuestion;
-
 use super::{Counted, MOST_ROWS};
 use crate::answer::Answer;
 use crate::extract::{After, Read};
@@ -12,8 +10,7 @@ use crate::resource::{AnalysisBody, LatencyRowBody};
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn latency(Read { query, view }: Read<Counted>) -> Answer {
-    let (window, filter, group_by) = (query.window(&view)?, query.filter(), query.dimensions());
-    let question = UsageQuestion { window, group_by, filter };
+    let question = query.question(&view)?;
     let found = view.ledger().latency(&question, MOST_ROWS).await?;
     view.answer(found.position, &AnalysisBody::new(found.value, LatencyRowBody::from))
 }

@@ -20,18 +20,22 @@ const APART: TimeDelta = TimeDelta::hours(1);
 #[serde(deny_unknown_fields, default)]
 pub struct PutUsage {
     /// Input that was neither read from a cache nor written to one.
-    #[schema(example = 1200)]
+    #[schema(example = 1200, maximum = 10_000_000_000_u64)]
     pub input: u64,
     /// Input read from a cache.
+    #[schema(maximum = 10_000_000_000_u64)]
     pub cache_read: u64,
     /// Input written to a cache for the usual time.
+    #[schema(maximum = 10_000_000_000_u64)]
     pub cache_write: u64,
     /// Input written to a cache for long.
+    #[schema(maximum = 10_000_000_000_u64)]
     pub cache_write_long: u64,
     /// Output, without reasoning.
-    #[schema(example = 350)]
+    #[schema(example = 350, maximum = 10_000_000_000_u64)]
     pub output: u64,
     /// Reasoning.
+    #[schema(maximum = 10_000_000_000_u64)]
     pub reasoning: u64,
 }
 
@@ -86,7 +90,8 @@ pub async fn import(Write { body, writer }: Write<ImportExecution>) -> Answer {
         operation: Operation::Imported,
         fingerprint: Digest::default(),
         estimate: usage,
-        quoted: Some(quoted.clone()),
+        basis: None,
+        quotes: vec![quoted.clone()],
         requested_at: Some(body.requested_at.0),
         expires_at: writer.now() + APART,
     };

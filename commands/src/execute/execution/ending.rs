@@ -1,14 +1,14 @@
 //! How metered calls end: by what they came to, or by their time.
 
 use domain::allowance::AllowanceCommand;
-use domain::execution::{ExecutionCommand, ExecutionRejection, Settled, Tranche};
+use domain::execution::{Attempt, ExecutionCommand, ExecutionRejection, Settled, Tranche};
 use domain::transaction::TransactionStatus;
-use domain::{Amount, Execution, ExecutionId, Transaction, TransactionId};
+use domain::{Amount, AssetCode, Execution, ExecutionId, Scale, Transaction, TransactionId};
 
 use super::super::allowance::{Bearer, DEBTS, User};
 use super::super::{Deciding, existing_tenant, transact};
 use super::{REVENUE, least, ours, pay, posting, resource, running, step, too_large};
-use crate::request::{FinishedCall, Resource};
+use crate::request::{FinishedCall, Resource, Tried};
 use crate::workspace::{Stop, Workspace};
 
 /// Ends a call and pays for it: from what is held, then from what the wallet has besides, and what is left is owed. What a
@@ -29,7 +29,8 @@ pub(in crate::execute) fn finish(
         return Err(ExecutionRejection::AssetMismatch.into());
     }
     let cost = match &finished.paid {
-        Some(paid) => paid.price.cost(&finished.usage, user.scale).map_err(too_large)?,
+        // Of what nobody can have used as much is counted as can be: no end is refused for a number.
+        Some(paid) => paid.price.cost(&finished.usage.countable(), user.scale).map_err(too_large)?,
         None => Amount::zero(user.scale),
     };
     let Shares { used, left, returned } = Shares::of(cost, &pending(workspace, &execution)?)?;
@@ -51,7 +52,7 @@ pub(in crate::execute) fn finish(
         debt_transaction: named(debt, "debt"),
     });
     let (overdraw, owed) = (settled.overdraw_transaction, settled.debt_transaction);
-    let attempts = finished.attempts.clone();
+    let attempts = finished.attempts.iter().map(|tried| counted(tried, &body.asset, user.scale)).collect();
     step(workspace, deciding, id, ExecutionCommand::Finish { attempts, end: finished.end, settled })?;
     for (transaction, part) in used {
         transact::use_up(workspace, deciding, transaction, part)?;
@@ -69,11 +70,24 @@ pub(in crate::execute) fn finish(
         user.begin(workspace)?;
         user.decide(workspace, AllowanceCommand::Owe { execution: id, amount: debt })?;
     }
+    // The allowance is not brought up to date first, as it is where a call begins: what a renewal meets (a suspended tenant, a
+    // wallet of the tenant's own that was frozen) would refuse an end. Nothing is lost or counted twice by that. What was
+    // promised is used of the grants that promised it, though their time be over since; what is used beyond is none of theirs,
+    // for only grants whose time is not over give anything. The next renewal, by whoever calls next or by the sweeper, ends
+    // what is left of them, and takes out of the wallet no more than it has. Nor is a hard limit passed: who calls anew meets
+    // that renewal first, and what is beyond the holds comes from money that was given to this wallet, or is owed.
     if user.allowance(workspace)?.exists() {
         let amount = from_holds.checked_add(overdrawn).map_err(too_large)?;
         user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
     }
     resource(workspace, id)
+}
+
+/// A try with what it cost, where that can be said: also of one that failed, for which nobody is billed.
+fn counted(Tried { attempt, price }: &Tried, asset: &AssetCode, scale: Scale) -> Attempt {
+    let price = price.as_ref().filter(|price| price.asset == *asset);
+    let cost = price.zip(attempt.usage).and_then(|(price, usage)| price.cost(&usage.countable(), scale).ok());
+    Attempt { cost, ..attempt.clone() }
 }
 
 /// What holds pay of a cost, in their order.
@@ -120,8 +134,8 @@ pub(in crate::execute) fn expire(
     resource(workspace, id)
 }
 
-/// The holds of an execution that still hold something. Those of one that expired are released; and a hold is a transaction
-/// like any other, which whoever may end holds can end: the call is paid and ends all the same.
+/// The holds of an execution that still hold something. Those of one that expired are released; and whatever became of a
+/// hold, the call is paid and ends.
 fn pending(workspace: &mut Workspace<'_>, execution: &Execution) -> Result<Vec<Tranche>, Stop> {
     workspace.require(execution.holds.iter().map(|tranche| tranche.transaction.0))?;
     let mut pending = Vec::with_capacity(execution.holds.len());

@@ -1,17 +1,21 @@
-//! Past calls under another policy: what would have been allowed, what refused.
+//! Past calls under another policy, as the command line asks for it and tells of it. What becomes of the calls is decided by
+//! [`domain::backtest`].
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use domain::catalogue::{Mode, Rollover};
-use domain::{Amount, MoneyError, NameError, ZoneName};
+use domain::backtest::{BacktestError, Outcome, PastCall, Tally, Trial};
+use domain::catalogue::{Enforcement, Mode, Policy};
+use domain::{Amount, AssetCode, WalletPath, ZoneName};
 
 /// A call as the ledger has recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// Who paid.
-    pub wallet: String,
+    pub wallet: WalletPath,
+    /// In which asset.
+    pub asset: AssetCode,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
     /// What was held for it in all.
@@ -20,183 +24,115 @@ pub struct Call {
     pub cost: Amount,
 }
 
+/// What is tried.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// How often something is allocated.
+    pub mode: Mode,
+    /// How much.
+    pub amount: Amount,
+    /// What happens where too little is there.
+    pub enforcement: Enforcement,
+    /// What each wallet has besides, at the beginning.
+    pub balance: Amount,
+    /// Where months begin.
+    pub zone: ZoneName,
+    /// From when on the policy holds; from the first call on, unless that is earlier or nothing is said.
+    pub from: Option<DateTime<Utc>>,
+    /// Which asset; nothing where the calls have one.
+    pub asset: Option<AssetCode>,
+}
+
 /// Why calls cannot be replayed.
 #[derive(Debug, thiserror::Error)]
-pub enum BacktestError {
-    /// Amounts of several scales, or too large.
-    #[error("the amounts of the calls and of the policy do not fit: {0}")]
-    Money(#[from] MoneyError),
-    /// The tenant's time zone is not known here.
+pub enum ReplayError {
+    /// Amounts of several assets do not add up.
+    #[error("the calls were paid in several assets ({0}); --asset says in which the policy allocates")]
+    SeveralAssets(String),
+    /// They cannot be tried.
     #[error(transparent)]
-    Zone(#[from] NameError),
+    Trial(#[from] BacktestError),
 }
 
-/// What calls came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
-    /// How many.
-    pub calls: u64,
-    /// What they have cost.
-    pub cost: Amount,
-}
-
-/// A wallet under the policy.
-#[derive(Debug, Clone)]
-struct Wallet {
-    left: Amount,
-    month: Option<DateTime<Utc>>,
-    allowed: Outcome,
-    refused: Outcome,
-}
-
-/// A policy, and what became of the calls so far.
+/// What became of the calls.
 #[derive(Debug)]
-pub struct Backtest {
-    mode: Mode,
-    amount: Amount,
-    zone: ZoneName,
-    wallets: BTreeMap<String, Wallet>,
+pub struct Report {
+    enforcement: Enforcement,
+    outcome: Outcome,
 }
 
-impl Backtest {
-    /// Begins with a policy, in a time zone.
+impl Question {
+    /// Takes calls, in whatever order, through the policy.
     ///
     /// # Errors
-    /// The time zone is none.
-    pub fn new(mode: Mode, amount: Amount, zone: &str) -> Result<Self, BacktestError> {
-        Ok(Self { mode, amount, zone: ZoneName::new(zone)?, wallets: BTreeMap::new() })
-    }
-
-    /// Replays one call; whether it would have been allowed. Calls come in the order in which they were asked for.
-    ///
-    /// # Errors
-    /// Amounts that do not fit.
-    pub fn call(&mut self, call: &Call) -> Result<bool, BacktestError> {
-        let scale = call.cost.scale();
-        let granted = self.amount.at_scale(scale)?;
-        let zero = Outcome { calls: 0, cost: Amount::zero(scale) };
-        let wallet = self.wallets.entry(call.wallet.clone()).or_insert_with(|| {
-            let left = match self.mode {
-                Mode::Lifetime => granted,
-                Mode::Monthly { .. } => Amount::zero(scale),
-            };
-            Wallet { left, month: None, allowed: zero, refused: zero }
-        });
-        if let Mode::Monthly { rollover } = self.mode {
-            let month = commands::month(Some(&self.zone), call.requested_at).start;
-            if wallet.month != Some(month) {
-                wallet.left = carried(rollover, wallet.left)?.checked_add(granted)?;
-                wallet.month = Some(month);
-            }
+    /// [`ReplayError`].
+    pub fn replay(&self, mut calls: Vec<Call>) -> Result<Report, ReplayError> {
+        calls.retain(|call| self.asset.as_ref().is_none_or(|asset| call.asset == *asset));
+        let assets: BTreeSet<&str> = calls.iter().map(|call| call.asset.as_str()).collect();
+        if assets.len() > 1 {
+            return Err(ReplayError::SeveralAssets(assets.into_iter().collect::<Vec<_>>().join(", ")));
         }
-        let needed = if call.held.is_zero() { call.cost } else { call.held.at_scale(scale)? };
-        let allowed = wallet.left.minor() >= needed.minor() && wallet.left.is_positive();
-        if allowed {
-            wallet.left = wallet.left.checked_sub(call.cost)?;
-        }
-        let outcome = if allowed { &mut wallet.allowed } else { &mut wallet.refused };
-        outcome.calls += 1;
-        outcome.cost = outcome.cost.checked_add(call.cost)?;
-        Ok(allowed)
+        calls.sort_by_key(|call| call.requested_at);
+        let first = calls.first();
+        // Every cost has the digits of its asset.
+        let scale = first.map_or(self.amount, |call| call.cost).scale();
+        let asset = first.map(|call| call.asset.clone()).or_else(|| self.asset.clone()).unwrap_or_default();
+        let begins = first.map(|call| call.requested_at).into_iter().chain(self.from).min();
+        let (mode, amount, enforcement) = (self.mode, self.amount, self.enforcement);
+        let policy = Policy { mode, amount, asset, enforcement };
+        let trial = Trial { policy, scale, from: begins.unwrap_or_default() };
+        let month = |at| commands::month(Some(&self.zone), at);
+        let outcome =
+            domain::backtest::backtest(&trial, |_| self.balance, month, calls.into_iter().map(past))?;
+        Ok(Report { enforcement, outcome })
     }
 }
 
-/// What is carried from one month into the next.
-fn carried(rollover: Rollover, left: Amount) -> Result<Amount, MoneyError> {
-    Ok(match rollover {
-        Rollover::None => Amount::zero(left.scale()),
-        Rollover::Full => left,
-        Rollover::Capped { most } => {
-            let most = most.at_scale(left.scale())?;
-            if left.minor() <= most.minor() { left } else { most }
-        }
-    })
+/// What has to be there for a call is what was held for it, or what it cost, where less was held: because less was there, or
+/// because nobody asked.
+fn past(call: Call) -> PastCall {
+    let covered = call.held.at_scale(call.cost.scale()).is_ok_and(|held| held.minor() >= call.cost.minor());
+    let needed = if covered { call.held } else { call.cost };
+    PastCall { at: call.requested_at, wallet: call.wallet, needed, cost: call.cost }
 }
 
-impl fmt::Display for Backtest {
+impl Report {
+    /// What stands in a line besides the calls that are allowed: how many are not, or not quite, and how much that is.
+    fn missed(&self, tally: &Tally) -> (u64, String) {
+        match self.enforcement {
+            Enforcement::Hard => (tally.refused, tally.cost_refused.to_string()),
+            Enforcement::Monitor | Enforcement::Warn => (tally.flagged, tally.short.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.wallets.keys().map(String::len).max().unwrap_or_default().max("wallet".len());
+        let Outcome { total, wallets } = &self.outcome;
+        let (missed, much) =
+            if self.enforcement == Enforcement::Hard { ("refused", "cost") } else { ("flagged", "missing") };
+        let width =
+            wallets.keys().map(|path| path.as_str().len()).max().unwrap_or_default().max("wallet".len());
         writeln!(
             f,
-            "{:width$}  {:>8}  {:>20}  {:>8}  {:>20}",
-            "wallet", "allowed", "cost", "refused", "cost"
+            "{:width$}  {:>8}  {:>20}  {missed:>8}  {much:>20}  for the first time",
+            "wallet", "allowed", "cost"
         )?;
-        let (mut allowed, mut refused) = (0, 0);
-        for (path, wallet) in &self.wallets {
-            allowed += wallet.allowed.calls;
-            refused += wallet.refused.calls;
+        for (path, tally) in wallets {
+            let (count, amount) = self.missed(tally);
+            let first = tally.first_at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339());
+            let (path, cost) = (path.as_str(), tally.cost_allowed.to_string());
             writeln!(
                 f,
-                "{path:width$}  {:>8}  {:>20}  {:>8}  {:>20}",
-                wallet.allowed.calls,
-                wallet.allowed.cost.to_string(),
-                wallet.refused.calls,
-                wallet.refused.cost.to_string()
+                "{path:width$}  {:>8}  {cost:>20}  {count:>8}  {amount:>20}  {first}",
+                tally.allowed
             )?;
         }
-        write!(
-            f,
-            "{} wallets: {allowed} calls would have been allowed, {refused} refused",
-            self.wallets.len()
-        )
+        let (count, _) = self.missed(total);
+        let allowed = total.allowed;
+        write!(f, "{} wallets: {allowed} calls would have been allowed, {count} {missed}", wallets.len())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn amount(text: &str) -> Amount {
-        text.parse().unwrap()
-    }
-
-    fn call(wallet: &str, at: &str, cost: &str) -> Call {
-        let (held, cost) = (amount(cost), amount(cost));
-        Call { wallet: wallet.to_owned(), requested_at: at.parse().unwrap(), held, cost }
-    }
-
-    fn run(mode: Mode, calls: &[(&str, &str)]) -> Vec<bool> {
-        let mut backtest = Backtest::new(mode, amount("10"), "Europe/Berlin").unwrap();
-        calls.iter().map(|(at, cost)| backtest.call(&call("a", at, cost)).unwrap()).collect()
-    }
-
-    #[test]
-    fn what_is_allocated_once_is_used_up_once() {
-        let calls = [
-            ("2026-01-01T00:00:00Z", "6.00"),
-            ("2026-02-01T00:00:00Z", "5.00"),
-            ("2026-03-01T00:00:00Z", "4.00"),
-        ];
-        assert_eq!(run(Mode::Lifetime, &calls), [true, false, true]);
-    }
-
-    #[test]
-    fn a_month_begins_where_the_tenant_is() {
-        let calls = [
-            ("2026-01-15T00:00:00Z", "10.00"),
-            ("2026-01-31T22:59:59Z", "1.00"),
-            ("2026-01-31T23:00:00Z", "1.00"),
-        ];
-        assert_eq!(run(Mode::Monthly { rollover: Rollover::None }, &calls), [true, false, true]);
-    }
-
-    #[test]
-    fn what_is_left_of_a_month_is_carried_as_the_policy_says() {
-        let calls = [("2026-01-15T00:00:00Z", "4.00"), ("2026-02-15T00:00:00Z", "13.00")];
-        assert_eq!(run(Mode::Monthly { rollover: Rollover::None }, &calls), [true, false]);
-        assert_eq!(run(Mode::Monthly { rollover: Rollover::Full }, &calls), [true, true]);
-        let capped = Rollover::Capped { most: amount("2") };
-        assert_eq!(run(Mode::Monthly { rollover: capped }, &calls), [true, false]);
-    }
-
-    #[test]
-    fn wallets_are_counted_apart_and_summed_up() {
-        let mut backtest = Backtest::new(Mode::Lifetime, amount("1"), "UTC").unwrap();
-        for wallet in ["a", "b"] {
-            backtest.call(&call(wallet, "2026-01-01T00:00:00Z", "0.70")).unwrap();
-        }
-        backtest.call(&call("a", "2026-01-02T00:00:00Z", "0.70")).unwrap();
-        let said = backtest.to_string();
-        assert!(said.ends_with("2 wallets: 2 calls would have been allowed, 1 refused"), "{said}");
-    }
-}
+mod tests;

@@ -13,6 +13,10 @@ mod bounds;
 mod faults;
 #[path = "gateway/limits.rs"]
 mod limits;
+#[path = "gateway/notices.rs"]
+mod notices;
+#[path = "gateway/prices.rs"]
+mod prices;
 #[path = "gateway/provider.rs"]
 mod provider;
 #[path = "gateway/repeats.rs"]

@@ -21,8 +21,8 @@ use domain::tenant::TenantCommand;
 use domain::wallet::WalletRejection;
 use domain::{
     Allowance, AllowanceId, AssetCode, Digest, Execution, ExecutionId, GrantId, LevelName, Metadata,
-    ModelName, Price, ProviderName, Rates, Reason, Scale, TransactionId, Usage, UsageSource, WalletId,
-    WalletPath, ZoneName, event,
+    ModelName, Price, ProviderName, Rates, Reason, Scale, TransactionId, Usage, UsageSource, UserRef,
+    WalletId, WalletPath, ZoneName, event,
 };
 use support::ledger::{Ledger, amount, key, transfer};
 use uuid::Uuid;
@@ -316,6 +316,178 @@ async fn a_month_is_granted_once_however_many_ask_and_however_many_programs_ther
     let idle = Command::Allowance { path: path("customers:1"), change: AllowanceChange::Renew };
     assert_eq!(rejection(ledger.run(idle, None).await), Rejection::NothingDue);
     assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+fn monthly(rollover: Rollover, text: &str) -> Policy {
+    policy(Mode::Monthly { rollover }, text, Enforcement::Hard)
+}
+
+fn renewal(wallet: &str) -> Command {
+    Command::Allowance { path: path(wallet), change: AllowanceChange::Renew }
+}
+
+/// A call for a user.
+fn call_for(user: &str, ledger: &Ledger, id: ExecutionId, wallet: &str, estimate: Usage) -> Command {
+    let mut begin = call(ledger, id, wallet, estimate);
+    if let Command::Execute { call, .. } = &mut begin {
+        call.user = Some(UserRef::new(user).unwrap());
+    }
+    begin
+}
+
+async fn set_user_policy(ledger: &Ledger, user: &str, policy: Policy) {
+    let governed = Governed::User(UserRef::new(user).unwrap());
+    done(ledger, Command::Catalogue(CatalogueCommand::SetPolicy { governed, policy })).await;
+}
+
+/// A wallet that owns nothing.
+async fn empty(ledger: &Ledger, wallet: &str) {
+    ledger.submit(transfer(wallet, "@world", "100.00")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debt_that_a_grant_has_paid_does_not_cost_the_wallets_own_money_at_the_end_of_the_month() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    empty(&ledger, "customers:1").await;
+    let once = policy(Mode::Lifetime, "1.00", Enforcement::Hard);
+    set_policy(&ledger, "customers:1", once).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(10, 20))).await;
+    done(&ledger, finished(CALL, tokens(600, 0))).await;
+    assert_eq!(allowance(&ledger, "customers:1").await.debt, amount("5.00"));
+    set_policy(&ledger, "customers:1", monthly(Rollover::None, "20.00")).await;
+    done(&ledger, renewal("customers:1")).await;
+    assert_eq!(balance(&ledger, "customers:1").await.0, "15.00", "the month's grant has paid the debt");
+    let next = ExecutionId(Uuid::from_u128(2));
+    done(&ledger, call(&ledger, next, "customers:1", tokens(1_500, 0))).await;
+    done(&ledger, finished(next, tokens(1_500, 0))).await;
+    ledger.submit(transfer("@world", "customers:1", "10.00")).await.unwrap();
+    ledger.clock.advance(TimeDelta::days(31));
+    done(&ledger, renewal("customers:1")).await;
+    assert_eq!(balance(&ledger, "customers:1").await.0, "30.00");
+    assert!(ledger.wallet("@expired").await.balance.posted.is_zero(), "nothing was left");
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_users_policy_carries_over_does_not_depend_on_who_comes_first_in_the_month() {
+    for sweeper_first in [true, false] {
+        let ledger = Ledger::funded(&["customers:1"]).await;
+        empty(&ledger, "customers:1").await;
+        set_user_policy(&ledger, "ada", monthly(Rollover::Full, "20.00")).await;
+        done(&ledger, call_for("ada", &ledger, CALL, "customers:1", tokens(800, 0))).await;
+        done(&ledger, finished(CALL, tokens(800, 0))).await;
+        assert_eq!(balance(&ledger, "customers:1").await.0, "12.00");
+        ledger.clock.advance(TimeDelta::days(31));
+        if sweeper_first {
+            done(&ledger, renewal("customers:1")).await;
+        }
+        let next = ExecutionId(Uuid::from_u128(2));
+        done(&ledger, call_for("ada", &ledger, next, "customers:1", tokens(1, 0))).await;
+        assert_eq!(balance(&ledger, "customers:1").await.0, "32.00", "sweeper first: {sweeper_first}");
+        assert_eq!(trial_balance(&ledger).await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_belongs_to_the_first_user_with_a_policy_who_is_named_until_it_is_said_otherwise() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let user = |name: &str| Some(UserRef::new(name).unwrap());
+    let id = |number| ExecutionId(Uuid::from_u128(number));
+    // Who has no policy changes nothing: a call on a wallet without an allowance writes none.
+    done(&ledger, call_for("eve", &ledger, id(1), "customers:1", tokens(1, 0))).await;
+    assert!(!allowance(&ledger, "customers:1").await.exists());
+    set_user_policy(&ledger, "ada", monthly(Rollover::None, "20.00")).await;
+    set_user_policy(&ledger, "bob", monthly(Rollover::None, "50.00")).await;
+    done(&ledger, call_for("ada", &ledger, id(2), "customers:1", tokens(1, 0))).await;
+    done(&ledger, call_for("bob", &ledger, id(3), "customers:1", tokens(1, 0))).await;
+    assert_eq!(allowance(&ledger, "customers:1").await.user, user("ada"));
+    assert_eq!(balance(&ledger, "customers:1").await.0, "120.00");
+    let (level, bob) = (None, user("bob"));
+    let assign = AllowanceChange::Assign { level, user: bob.clone() };
+    done(&ledger, Command::Allowance { path: path("customers:1"), change: assign }).await;
+    done(&ledger, call_for("ada", &ledger, id(4), "customers:1", tokens(1, 0))).await;
+    assert_eq!(allowance(&ledger, "customers:1").await.user, bob);
+    let events = ledger.events().await;
+    assert_eq!(events.iter().filter(|event| event.text.event_type == "assigned").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_goes_on_into_a_new_month_is_extended_from_what_that_grants() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    empty(&ledger, "customers:1").await;
+    set_policy(&ledger, "customers:1", monthly(Rollover::None, "10.00")).await;
+    let end = commands::month(None, ledger.clock.get()).end;
+    ledger.clock.advance(end - ledger.clock.get() - TimeDelta::minutes(1));
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(900, 0))).await;
+    let refused = rejection(ledger.run(extension(CALL, tokens(500, 0)), None).await);
+    assert!(matches!(refused, Rejection::Allowance(AllowanceRejection::Exhausted { .. })), "{refused:?}");
+    ledger.clock.advance(TimeDelta::minutes(2));
+    done(&ledger, extension(CALL, tokens(500, 0))).await;
+    assert_eq!(balance(&ledger, "customers:1").await, ("19.00".into(), "14.00".into()));
+    assert_eq!(balance(&ledger, "@expired").await.0, "1.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_not_extended_from_a_grant_that_is_over() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    empty(&ledger, "customers:1").await;
+    let expires_at = Some(ledger.clock.get() + TimeDelta::minutes(5));
+    let (grant, priority) = (GrantId(Uuid::from_u128(1)), 1);
+    let change = AllowanceChange::Grant { grant, amount: amount("10.00"), priority, expires_at };
+    done(&ledger, Command::Allowance { path: path("customers:1"), change }).await;
+    done(&ledger, call(&ledger, CALL, "customers:1", tokens(100, 0))).await;
+    done(&ledger, extension(CALL, tokens(100, 0))).await;
+    ledger.clock.advance(TimeDelta::minutes(6));
+    let refused = rejection(ledger.run(extension(CALL, tokens(100, 0)), None).await);
+    assert!(matches!(refused, Rejection::Allowance(AllowanceRejection::Exhausted { .. })), "{refused:?}");
+    assert_eq!(balance(&ledger, "customers:1").await.1, "2.00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_while_a_call_goes_on_pays_what_is_owed_and_extends_it() {
+    let ledger = Ledger::funded(&["customers:1"]).await;
+    let other = ExecutionId(Uuid::from_u128(2));
+    for id in [CALL, other] {
+        done(&ledger, call(&ledger, id, "customers:1", tokens(100, 0))).await;
+    }
+    done(&ledger, finished(other, tokens(10_100, 0))).await;
+    assert_eq!(allowance(&ledger, "customers:1").await.debt, amount("2.00"));
+    let refused = rejection(ledger.run(extension(CALL, tokens(100, 0)), None).await);
+    assert!(matches!(refused, Rejection::Allowance(AllowanceRejection::InDebt { .. })), "{refused:?}");
+    ledger.submit(transfer("@world", "customers:1", "5.00")).await.unwrap();
+    done(&ledger, extension(CALL, tokens(100, 0))).await;
+    assert_eq!(allowance(&ledger, "customers:1").await.debt, amount("0.00"));
+    assert_eq!(balance(&ledger, "customers:1").await, ("4.00".into(), "2.00".into()));
+    assert_eq!(trial_balance(&ledger).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_over_the_months_end_gives_back_is_carried_like_the_rest_of_the_month() {
+    let capped = |most| Rollover::Capped { most: amount(most) };
+    for (rollover, left, gone) in [
+        (Rollover::None, "10.00", "9.00"),
+        (capped("7.00"), "17.00", "2.00"),
+        (Rollover::Full, "19.00", "0.00"),
+    ] {
+        let ledger = Ledger::funded(&["customers:1"]).await;
+        empty(&ledger, "customers:1").await;
+        set_policy(&ledger, "customers:1", monthly(rollover, "10.00")).await;
+        let end = commands::month(None, ledger.clock.get()).end;
+        ledger.clock.advance(end - ledger.clock.get() - TimeDelta::minutes(1));
+        done(&ledger, call(&ledger, CALL, "customers:1", tokens(400, 0))).await;
+        ledger.clock.advance(TimeDelta::minutes(2));
+        done(&ledger, renewal("customers:1")).await;
+        done(&ledger, finished(CALL, tokens(100, 0))).await;
+        done(&ledger, renewal("customers:1")).await;
+        assert_eq!(balance(&ledger, "customers:1").await, (left.into(), "0.00".into()), "{rollover:?}");
+        assert_eq!(
+            ledger.wallet("@expired").await.balance.posted.minor(),
+            amount(gone).minor(),
+            "{rollover:?}"
+        );
+        let idle = rejection(ledger.run(renewal("customers:1"), None).await);
+        assert_eq!(idle, Rejection::NothingDue, "it is done once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,9 @@ pub struct Allowance {
     /// Whether that period ended without a policy to follow it. Nothing falls due by its end then.
     #[serde(default)]
     pub lapsed: bool,
+    /// What came into that period from those before it, asked for or not.
+    #[serde(default)]
+    pub carried: Amount,
     /// What was allocated once.
     pub lifetime: Amount,
     /// The grants that are not used up or over.
@@ -130,7 +133,10 @@ impl Allowance {
             }
             AllowanceCommand::Repay { available } => {
                 let amount = least(self.debt, available);
-                if amount.is_positive() { vec![AllowanceEvent::DebtRepaid { amount }] } else { vec![] }
+                // Grants pay as they would have paid for the call: a grant that came in and went to a debt is used.
+                let parts = self.parts(amount, now);
+                let repaid = AllowanceEvent::DebtRepaid { amount, parts };
+                if amount.is_positive() { vec![repaid] } else { vec![] }
             }
             AllowanceCommand::Exceed { execution, short } => {
                 vec![AllowanceEvent::Exceeded { execution, short }]
@@ -188,6 +194,13 @@ impl Allowance {
         }
     }
 
+    /// Takes out of grants what was used of them.
+    fn use_up(&mut self, parts: &[Part]) {
+        for part in parts {
+            self.change(part.grant, |grant| grant.remaining = difference(grant.remaining, part.amount));
+        }
+    }
+
     /// What was promised to an execution is not promised any more.
     fn give_back(&mut self, execution: ExecutionId) {
         let Some(parts) = Arc::make_mut(&mut self.reserved).remove(&execution) else { return };
@@ -221,13 +234,14 @@ impl Aggregate for Allowance {
             AllowanceEvent::Assigned { id, wallet, asset, scale, level, user } => {
                 if !self.exists() {
                     self.id = id;
-                    (self.lifetime, self.debt) = (Amount::zero(scale), Amount::zero(scale));
+                    let nothing = Amount::zero(scale);
+                    (self.carried, self.lifetime, self.debt) = (nothing, nothing, nothing);
                 }
                 (self.wallet, self.asset, self.scale) = (wallet, asset, scale);
                 (self.level, self.user) = (level, user);
             }
-            AllowanceEvent::Allocated { grant, period, added, carried, carried_from } => {
-                self.allocate(grant, period, added, carried, carried_from);
+            AllowanceEvent::Allocated { grant, period, added, carried, carried_from, missed } => {
+                self.allocate(grant, period, added, (carried, carried_from), missed);
             }
             AllowanceEvent::Granted { grant, amount, priority, expires_at } => {
                 let reserved = Amount::zero(amount.scale());
@@ -244,15 +258,14 @@ impl Aggregate for Allowance {
             }
             AllowanceEvent::Burned { execution, parts } => {
                 self.give_back(execution);
-                for part in parts {
-                    self.change(part.grant, |grant| {
-                        grant.remaining = difference(grant.remaining, part.amount);
-                    });
-                }
+                self.use_up(&parts);
             }
             AllowanceEvent::Returned { execution } => self.give_back(execution),
             AllowanceEvent::Indebted { amount, .. } => self.debt = sum(self.debt, amount),
-            AllowanceEvent::DebtRepaid { amount } => self.debt = difference(self.debt, amount),
+            AllowanceEvent::DebtRepaid { amount, parts } => {
+                self.debt = difference(self.debt, amount);
+                self.use_up(&parts);
+            }
             AllowanceEvent::Exceeded { .. } => {}
         }
     }

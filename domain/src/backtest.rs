@@ -1,9 +1,9 @@
 //! What a policy would have done to calls of the past.
 //!
 //! Each wallet is taken through its calls by the [`Allowance`] itself, with money that is only counted, so that grants, what
-//! is carried over and debts are what they would have been. What differs from a call in life is that its cost is known before
-//! it is made: nothing is held, a call under `hard` is refused where it would have cost more than there is, and none is
-//! ended in the middle. That a caller who was refused would have gone on differently, nobody knows.
+//! is carried over and debts are what they would have been. What differs from calls in life is that they follow one another,
+//! and that all that was held for one has to be there at its beginning: none is ended in the middle. That a caller who
+//! was refused would have gone on differently, nobody knows.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub struct PastCall {
     pub at: DateTime<Utc>,
     /// By whom it was paid.
     pub wallet: WalletPath,
+    /// What has to be there for it under `hard`, in the asset of the policy: what was held for it.
+    pub needed: Amount,
     /// What it cost, in the asset of the policy.
     pub cost: Amount,
 }
@@ -73,7 +75,7 @@ pub enum BacktestError {
     /// An amount has more digits than the asset, or a sum is more than an amount can hold.
     #[error("an amount of the trial: {0}")]
     Amount(#[from] MoneyError),
-    /// A call cost less than nothing, or the policy grants that.
+    /// A call cost less than nothing, or needed that, or the policy grants it.
     #[error("an amount of the trial is negative")]
     Negative,
     /// A call was before the one before it, or before the policy held.
@@ -100,13 +102,13 @@ pub fn backtest(
     let mut purses: BTreeMap<WalletPath, Purse> = BTreeMap::new();
     let mut total = Tally::none(trial.scale);
     let mut last = trial.from;
-    for (number, PastCall { at, wallet, cost }) in (0_u128..).zip(calls) {
+    for (number, PastCall { at, wallet, needed, cost }) in (0_u128..).zip(calls) {
         if at < last {
             return Err(BacktestError::Unordered);
         }
         last = at;
-        let cost = cost.at_scale(trial.scale)?;
-        if cost.is_negative() {
+        let (needed, cost) = (needed.at_scale(trial.scale)?, cost.at_scale(trial.scale)?);
+        if cost.is_negative() || needed.is_negative() {
             return Err(BacktestError::Negative);
         }
         if !purses.contains_key(&wallet) {
@@ -117,7 +119,7 @@ pub fn backtest(
         let Some(purse) = purses.get_mut(&wallet) else { continue };
         purse.renew(trial, &period, at)?;
         let call = ExecutionId(uuid::Uuid::from_u128(number));
-        let short = purse.call(trial.policy.enforcement, call, cost, at)?;
+        let short = purse.call(trial.policy.enforcement, call, (needed, cost), at)?;
         for tally in [&mut purse.tally, &mut total] {
             tally.count(trial.policy.enforcement, cost, short, at)?;
         }
@@ -206,21 +208,25 @@ impl Purse {
         self.decide(AllowanceCommand::Repay { available }, now)
     }
 
-    /// Makes a call that cost this much, unless it is refused, and says what was missing for it.
+    /// Makes a call that needed and cost this much, unless it is refused, and says what was missing for it. Who owes
+    /// something is refused under `hard`, as in life.
     fn call(
         &mut self,
         enforcement: Enforcement,
         execution: ExecutionId,
-        cost: Amount,
+        (needed, cost): (Amount, Amount),
         now: DateTime<Utc>,
     ) -> Result<Amount, BacktestError> {
         let available = self.available();
-        let paid = if cost.minor() <= available.minor() { cost } else { available };
-        let short = cost.checked_sub(paid)?;
-        if short.is_positive() && enforcement == Enforcement::Hard {
+        let there = |amount: Amount| if amount.minor() <= available.minor() { amount } else { available };
+        let (short, paid) = (needed.checked_sub(there(needed))?, there(cost));
+        if enforcement == Enforcement::Hard && self.allowance.debt.is_positive() {
+            return Ok(self.allowance.debt);
+        }
+        if enforcement == Enforcement::Hard && short.is_positive() {
             return Ok(short);
         }
-        self.decide(AllowanceCommand::Owe { execution, amount: short }, now)?;
+        self.decide(AllowanceCommand::Owe { execution, amount: cost.checked_sub(paid)? }, now)?;
         self.decide(AllowanceCommand::Burn { execution, amount: paid }, now)?;
         self.money = self.money.checked_sub(paid)?;
         Ok(short)
@@ -238,7 +244,7 @@ impl Purse {
         for event in events {
             self.money = match &event {
                 AllowanceEvent::Allocated { added, .. } => self.money.checked_add(*added)?,
-                AllowanceEvent::Expired { moved: amount, .. } | AllowanceEvent::DebtRepaid { amount } => {
+                AllowanceEvent::Expired { moved: amount, .. } | AllowanceEvent::DebtRepaid { amount, .. } => {
                     self.money.checked_sub(*amount)?
                 }
                 _ => self.money,

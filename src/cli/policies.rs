@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
-use domain::Amount;
-use domain::catalogue::{Mode, Rollover};
+use domain::catalogue::{Enforcement, Mode, Rollover};
+use domain::{Amount, AssetCode, ZoneName};
 
 use super::{Failure, say};
-use crate::backtest::{Backtest, Call};
+use crate::backtest::Question;
 use crate::import::Connection;
 
 /// Look into policies
@@ -16,8 +16,10 @@ use crate::import::Connection;
 pub enum Arguments {
     /// Replay past calls under another policy, and say what would have been refused
     ///
-    /// Each wallet is given what the policy allocates, and nothing else; its calls follow in the order in which they were
-    /// asked for. A call is refused where less is left than was held for it; what it cost is taken from what is left.
+    /// Each wallet is taken through its calls as the ledger would have done it, in the order in which they were asked for: it
+    /// is given what the policy allocates, month by month from --from or the first call on. A call is refused (or, unless
+    /// the policy is hard, flagged) where less is there than was held for it; what it cost is taken. What came into the
+    /// wallets besides is not known: --balance says what they have.
     #[command(after_help = "Examples:
   counterfoil policies backtest --mode monthly --amount 20 --level pro
   counterfoil policies backtest --mode monthly --rollover capped --rollover-most 5 --amount 20 --from 2026-01-01T00:00:00Z")]
@@ -33,6 +35,15 @@ pub struct BacktestArguments {
     /// How much is allocated, in the wallets' asset
     #[arg(long)]
     amount: Amount,
+    /// Which asset that is, where calls were paid in several
+    #[arg(long, value_parser = |text: &str| AssetCode::new(text))]
+    asset: Option<AssetCode>,
+    /// What happens where too little is there
+    #[arg(long, value_enum, default_value_t = EnforcementWord::Hard)]
+    enforcement: EnforcementWord,
+    /// What each wallet has of its own at the beginning
+    #[arg(long, default_value = "0")]
+    balance: Amount,
     /// What becomes of the rest of a month
     #[arg(long, value_enum, default_value_t = RolloverWord::None)]
     rollover: RolloverWord,
@@ -67,6 +78,16 @@ enum ModeWord {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EnforcementWord {
+    /// The call is refused
+    Hard,
+    /// It is made, and whoever makes it is told
+    Warn,
+    /// It is made
+    Monitor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RolloverWord {
     /// It expires
     None,
@@ -89,6 +110,14 @@ impl BacktestArguments {
             (ModeWord::Lifetime, Rollover::None) => Ok(Mode::Lifetime),
             (ModeWord::Lifetime, _) => Err("--rollover goes with --mode monthly".into()),
             (ModeWord::Monthly, rollover) => Ok(Mode::Monthly { rollover }),
+        }
+    }
+
+    const fn enforcement(&self) -> Enforcement {
+        match self.enforcement {
+            EnforcementWord::Hard => Enforcement::Hard,
+            EnforcementWord::Warn => Enforcement::Warn,
+            EnforcementWord::Monitor => Enforcement::Monitor,
         }
     }
 
@@ -123,13 +152,17 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(level) => Some(client.wallets_at(level).await?),
         None => None,
     };
-    let mut backtest = Backtest::new(mode, arguments.amount, &zone)?;
-    let mut calls: Vec<Call> = client.calls(&arguments.filters()).await?;
-    calls.retain(|call| wallets.as_ref().is_none_or(|wallets| wallets.contains(&call.wallet)));
-    calls.sort_by_key(|call| call.requested_at);
-    for call in &calls {
-        backtest.call(call)?;
-    }
-    say(&backtest.to_string())?;
+    let question = Question {
+        mode,
+        amount: arguments.amount,
+        enforcement: arguments.enforcement(),
+        balance: arguments.balance,
+        zone: ZoneName::new(&zone)?,
+        from: arguments.from,
+        asset: arguments.asset.clone(),
+    };
+    let mut calls = client.calls(&arguments.filters()).await?;
+    calls.retain(|call| wallets.as_ref().is_none_or(|wallets| wallets.contains(call.wallet.as_str())));
+    say(&question.replay(calls)?.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -107,6 +107,23 @@ async fn assert_counted(trace: &str, from: &str, to: &str) {
     let revenue = owner.get("/v1/wallets/@revenue/balance").await;
     assert_eq!(revenue.text("/posted").replace('.', "").parse::<u128>().unwrap(), total);
     assert!(server.run(&["journal", "verify"]).starts_with("verified: "));
+    assert_backtested(&server, &owner, rows, total);
+}
+
+/// All of the trace is in one month: half of what it cost is enough for some of it.
+fn assert_backtested(server: &Server, owner: &Client, rows: usize, total: u128) {
+    let units = |amount: u128| format!("{}.{:09}", amount / 1_000_000_000, amount % 1_000_000_000);
+    for (amount, all) in [(total, true), (total / 2, false)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
+        command.args(["policies", "backtest", "--mode", "monthly", "--rollover", "full"]);
+        command.args(["--amount", &units(amount), "--url", server.base(), "--token", &owner.token]);
+        let done = tokio::task::block_in_place(|| command.output().unwrap());
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert_eq!(done.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&done.stderr));
+        let last: Vec<&str> = said.lines().next_back().unwrap().split(' ').collect();
+        let (allowed, refused): (usize, usize) = (last[2].parse().unwrap(), last[8].parse().unwrap());
+        assert_eq!((allowed + refused, refused == 0, allowed > 0), (rows, all, true), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

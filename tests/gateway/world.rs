@@ -146,6 +146,15 @@ impl World {
         *self.offer.0.lock().unwrap_or_else(PoisonError::into_inner) = offer;
     }
 
+    /// Sets the price of a provider's model anew, at the next version.
+    pub fn price_anew(&self, provider: &str, (input, output): (&str, &str)) {
+        let mut offer = self.offer.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (ProviderName::new(provider).unwrap(), ModelName::new("real").unwrap());
+        let price = offer.prices.get_mut(&place).unwrap();
+        price.version += 1;
+        (price.rates.input, price.rates.output) = (amount(input), amount(output));
+    }
+
     pub fn call(&self, operation: Operation, body: &str) -> Call {
         Call {
             tenant: self.ledger.tenant,

@@ -71,7 +71,7 @@ pub(super) struct User {
     pub(super) asset: AssetCode,
     pub(super) scale: Scale,
     catalogue: Catalogue,
-    /// Who the user is where the allowance does not say.
+    /// For whom the call is made.
     named: Option<UserRef>,
     /// How many transactions were made by it in this command, for their ids.
     made: usize,
@@ -135,8 +135,7 @@ impl User {
 
     /// The policy that applies.
     fn policy(&self, allowance: &Allowance) -> Option<Policy> {
-        let user = allowance.user.as_ref().or(self.named.as_ref());
-        self.catalogue.policy(&self.path, user, allowance.level.as_ref()).cloned()
+        self.catalogue.policy(&self.path, allowance.user.as_ref(), allowance.level.as_ref()).cloned()
     }
 
     /// What happens where too little is available.
@@ -151,6 +150,7 @@ impl User {
         if workspace.get::<Wallet>(self.wallet.0)?.status != WalletStatus::Open {
             return Ok(false);
         }
+        let bound = self.bind(workspace)?;
         let mut allowance = self.allowance(workspace)?;
         let policy = self.policy(&allowance);
         if !allowance.exists() {
@@ -166,7 +166,16 @@ impl User {
         let available = self.available(workspace)?;
         let renew = AllowanceCommand::Renew { policy, period: (present, begun), available };
         let renewed = self.decide(workspace, renew)?;
-        Ok(self.repay(workspace)? | renewed)
+        Ok(self.repay(workspace)? | renewed | bound)
+    }
+
+    /// Makes the user for whom a call is made the wallet's, where it has none and a policy is this user's: the policy must be
+    /// the same for all who come by, and most of them, such as the sweeper, name nobody. False where nothing changes.
+    fn bind(&mut self, workspace: &mut Workspace<'_>) -> Result<bool, Stop> {
+        let Allowance { level, user, .. } = self.allowance(workspace)?;
+        let governed = |name: &UserRef| user.is_none() && self.catalogue.user_policies.contains_key(name);
+        let Some(name) = self.named.clone().filter(governed) else { return Ok(false) };
+        self.assign(workspace, level, Some(name)).map(|()| true)
     }
 
     /// Pays what is owed from what there is. False where nothing is owed, or nothing is there.
@@ -264,7 +273,7 @@ fn movement(event: &AllowanceEvent) -> Option<(&'static str, bool, Amount)> {
         AllowanceEvent::Allocated { added, .. } => Some((GRANTS, true, *added)),
         AllowanceEvent::Granted { amount, .. } => Some((GRANTS, true, *amount)),
         AllowanceEvent::Expired { moved, .. } => Some((EXPIRED, false, *moved)),
-        AllowanceEvent::DebtRepaid { amount } => Some((DEBTS, false, *amount)),
+        AllowanceEvent::DebtRepaid { amount, .. } => Some((DEBTS, false, *amount)),
         AllowanceEvent::Assigned { .. }
         | AllowanceEvent::Reserved { .. }
         | AllowanceEvent::Burned { .. }

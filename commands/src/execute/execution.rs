@@ -82,6 +82,7 @@ pub(super) fn extend(
     let wallet = &execution.body.wallet;
     let mut user = User::of(workspace, deciding, wallet, execution.body.user.clone())?;
     user.usable(workspace)?;
+    user.renew(workspace)?;
     let whole = execution.estimate.checked_add(estimate).ok_or(MoneyError::Overflow).map_err(too_large)?;
     let mut needed = match &execution.body.quoted {
         Some(quoted) => quoted.price.cost(&whole, user.scale).map_err(too_large)?,

@@ -28,7 +28,8 @@ pub enum AllowanceEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<UserRef>,
     },
-    /// A policy granted something: with a period the grant of that period, without one what it grants once.
+    /// A policy granted something: with a period the grant of that period, without one what it grants once. Said again of
+    /// the same period, something came back to an earlier one and is carried into it.
     Allocated {
         /// The grant.
         grant: GrantId,
@@ -42,6 +43,9 @@ pub enum AllowanceEvent {
         /// The grant from which that was taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         carried_from: Option<GrantId>,
+        /// What of `added` is what would be left of periods in which nobody asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missed: Option<Amount>,
     },
     /// Somebody granted something.
     Granted {
@@ -95,6 +99,9 @@ pub enum AllowanceEvent {
     DebtRepaid {
         /// How much of it.
         amount: Amount,
+        /// What grants paid of it. The rest was the wallet's own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<Part>,
     },
     /// An execution was let through although too little was available.
     Exceeded {

@@ -28,52 +28,81 @@ impl Allowance {
             (Some(Mode::Monthly { rollover }), Some(amount)) => Some((rollover, amount)),
             _ => None,
         };
-        let mut carried = (Amount::zero(self.scale), None);
         // In another time zone the month that was allocated may begin later than it did: it is the same month.
         let anew = self.period.is_none_or(|last| last.start < period.start && begun > 0);
-        if let Some((rollover, amount)) = monthly.filter(|_| anew) {
-            carried = self.carry(rollover, &mut left);
-            events.push(self.allocated(period, amount, rollover, begun, carried));
-        }
+        let mut carried = (Amount::zero(self.scale), None);
+        let mut room = match (monthly, self.period) {
+            (Some((rollover, amount)), _) if anew => {
+                carried = self.carry(rollover, &mut left);
+                let (event, taken) = self.allocated(period, amount, rollover, begun, carried);
+                events.push(event);
+                Some(Room { period, rollover, taken })
+            }
+            (Some((rollover, _)), Some(period)) if !self.lapsed => {
+                Some(Room { period, rollover, taken: self.carried })
+            }
+            _ => None,
+        };
         let last = self.period.map(|last| (last, self.grant_id(&start(last))));
         // What is left of the last period waits for the next one to begin.
         let waits = if monthly.is_some() && !anew { last.map(|(_, id)| id) } else { None };
         for (id, grant) in self.in_order().filter(|(id, grant)| grant.over(now) && Some(*id) != waits) {
-            let kept = if carried.1 == Some(id) { carried.0 } else { Amount::zero(self.scale) };
-            let gone = difference(grant.free(), kept);
-            let moved = least(gone, left);
+            let mut rest = grant.free();
+            if carried.1 == Some(id) {
+                rest = difference(rest, carried.0);
+            } else if let Some(room) = room.as_mut().filter(|_| grant.source == GrantSource::Period) {
+                // What was promised when its period ended, and came back, is carried as what was left then.
+                let late = least(room.fits(rest), left);
+                if late.is_positive() {
+                    room.taken = sum(late, room.taken);
+                    (rest, left) = (difference(rest, late), difference(left, late));
+                    events.push(self.late(room.period, late, id));
+                }
+            }
+            let moved = least(rest, left);
             left = difference(left, moved);
-            if gone.is_positive() || grant.remaining.is_zero() {
-                events.push(AllowanceEvent::Expired { grant: id, amount: gone, moved });
+            if rest.is_positive() || grant.remaining.is_zero() {
+                events.push(AllowanceEvent::Expired { grant: id, amount: rest, moved });
             }
         }
-        // A period that none follows ends once, even if nothing is left of it: it would be due for ever.
-        if let Some((_, grant)) =
-            last.filter(|(last, _)| monthly.is_none() && !self.lapsed && last.end <= now)
-        {
-            let said = |event: &AllowanceEvent| matches!(event, AllowanceEvent::Expired { grant: of, .. } if *of == grant);
-            if !events.iter().any(said) {
-                let nothing = Amount::zero(self.scale);
-                events.push(AllowanceEvent::Expired { grant, amount: nothing, moved: nothing });
-            }
-        }
-        if let (Some(policy), Some(amount)) = (policy, amount)
-            && policy.mode == Mode::Lifetime
-        {
-            let added = difference(amount, self.lifetime);
-            if added.is_positive() {
-                let grant = self.grant_id(b"lifetime");
-                let carried = Amount::zero(self.scale);
-                events.push(AllowanceEvent::Allocated {
-                    grant,
-                    period: None,
-                    added,
-                    carried,
-                    carried_from: None,
-                });
-            }
-        }
+        events.extend(self.lapse(&events, last.filter(|(last, _)| monthly.is_none() && last.end <= now)));
+        events.extend(policy.zip(amount).and_then(|(policy, amount)| self.once(policy, amount)));
         events
+    }
+
+    /// A period that none follows ends once, even if nothing is left of it: it would be due for ever.
+    fn lapse(&self, events: &[AllowanceEvent], ended: Option<(Period, GrantId)>) -> Option<AllowanceEvent> {
+        let (_, grant) = ended.filter(|_| !self.lapsed)?;
+        let says = |event: &AllowanceEvent| matches!(event, AllowanceEvent::Expired { grant: of, .. } if *of == grant);
+        let nothing = Amount::zero(self.scale);
+        let said = events.iter().any(says);
+        (!said).then_some(AllowanceEvent::Expired { grant, amount: nothing, moved: nothing })
+    }
+
+    /// What a policy that grants once grants besides what was granted.
+    fn once(&self, policy: &Policy, amount: Amount) -> Option<AllowanceEvent> {
+        let added = difference(amount, self.lifetime);
+        let due = policy.mode == Mode::Lifetime && added.is_positive();
+        due.then(|| AllowanceEvent::Allocated {
+            grant: self.grant_id(b"lifetime"),
+            period: None,
+            added,
+            carried: Amount::zero(self.scale),
+            carried_from: None,
+            missed: None,
+        })
+    }
+
+    /// What comes into a period after it has begun.
+    fn late(&self, period: Period, carried: Amount, from: GrantId) -> AllowanceEvent {
+        AllowanceEvent::Allocated {
+            grant: self.grant_id(&start(period)),
+            period: Some(period),
+            added: Amount::zero(self.scale),
+            carried,
+            carried_from: Some(from),
+            missed: None,
+        }
     }
 
     /// What is carried over from the grant of the period before, and which grant that is.
@@ -88,6 +117,7 @@ impl Allowance {
     }
 
     /// The grant of the present period: the policy's amount for each period that has begun, as far as the rollover keeps it.
+    /// With it, what of that comes from periods before.
     fn allocated(
         &self,
         period: Period,
@@ -95,17 +125,19 @@ impl Allowance {
         rollover: Rollover,
         begun: u32,
         (carried, carried_from): (Amount, Option<GrantId>),
-    ) -> AllowanceEvent {
+    ) -> (AllowanceEvent, Amount) {
         let mut total = sum(carried, amount);
         // The first period of all has none before it, and in those after one that lapsed no policy granted anything.
-        let missed =
+        let skipped =
             if self.period.is_some() && !self.lapsed { begun.saturating_sub(1).min(MOST_PERIODS) } else { 0 };
-        for _ in 0..missed {
+        for _ in 0..skipped {
             total = sum(cap(rollover, total, self.scale), amount);
         }
         let added = difference(total, carried);
-        let grant = self.grant_id(&start(period));
-        AllowanceEvent::Allocated { grant, period: Some(period), added, carried, carried_from }
+        let (taken, grant) = (difference(total, amount), self.grant_id(&start(period)));
+        let missed = Some(difference(taken, carried)).filter(|missed| missed.is_positive());
+        let period = Some(period);
+        (AllowanceEvent::Allocated { grant, period, added, carried, carried_from, missed }, taken)
     }
 
     fn grant_id(&self, name: &[u8]) -> GrantId {
@@ -124,8 +156,8 @@ impl Allowance {
         id: GrantId,
         period: Option<Period>,
         added: Amount,
-        carried: Amount,
-        carried_from: Option<GrantId>,
+        (carried, carried_from): (Amount, Option<GrantId>),
+        missed: Option<Amount>,
     ) {
         if let Some(from) = carried_from {
             self.change(from, |grant| grant.remaining = difference(grant.remaining, carried));
@@ -143,10 +175,28 @@ impl Allowance {
         });
         grant.amount = sum(grant.amount, amount);
         grant.remaining = sum(grant.remaining, amount);
-        match period {
-            Some(period) => (self.period, self.lapsed) = (Some(period), false),
-            None => self.lifetime = sum(self.lifetime, added),
+        if period.is_none() {
+            self.lifetime = sum(self.lifetime, added);
+            return;
         }
+        let taken = missed.map_or(carried, |missed| sum(carried, missed));
+        self.carried = if self.period == period { sum(taken, self.carried) } else { taken };
+        (self.period, self.lapsed) = (period, false);
+    }
+}
+
+/// A period into which something can still be carried.
+struct Room {
+    period: Period,
+    rollover: Rollover,
+    /// What came into it from those before.
+    taken: Amount,
+}
+
+impl Room {
+    /// How much of `rest` the rollover carries besides what it has carried.
+    fn fits(&self, rest: Amount) -> Amount {
+        difference(cap(self.rollover, sum(rest, self.taken), rest.scale()), self.taken)
     }
 }
 

@@ -129,7 +129,13 @@ fn allocated_from(number: i64, added: &str, carried: &str, from: Option<GrantId>
         added: amount(added),
         carried: amount(carried),
         carried_from: from,
+        missed: None,
     }
+}
+
+/// What came back to one month when it was over, and is carried into another.
+fn late(from: i64, into: i64, text: &str) -> AllowanceEvent {
+    allocated_from(into, "0.00", text, Some(of_month(from)))
 }
 
 #[test]
@@ -258,7 +264,7 @@ fn debts_are_noted_and_repaid_as_far_as_there_is_something() {
     let owe = |text| AllowanceCommand::Owe { execution: execution(1), amount: amount(text) };
     let owing = AllowanceEvent::Indebted { execution: execution(1), amount: amount("3.00") };
     let repay = |text| AllowanceCommand::Repay { available: amount(text) };
-    let repaid = |text| AllowanceEvent::DebtRepaid { amount: amount(text) };
+    let repaid = |text| AllowanceEvent::DebtRepaid { amount: amount(text), parts: vec![] };
     allowances(0).given(vec![assigned()]).when(owe("3.00")).then_expect_events(vec![owing.clone()]);
     allowances(0).given(vec![assigned()]).when(owe("0.00")).then_expect_events(vec![]);
     let history = vec![assigned(), owing.clone()];
@@ -270,6 +276,29 @@ fn debts_are_noted_and_repaid_as_far_as_there_is_something() {
         allowances(0).given(history.clone()).when(repay(available)).then_expect_events(expected);
     }
     assert_eq!(folded([assigned(), owing, repaid("1.25")]).debt, amount("1.75"));
+}
+
+#[test]
+fn what_grants_pay_of_a_debt_is_used_of_them() {
+    let owing = AllowanceEvent::Indebted { execution: execution(1), amount: amount("6.00") };
+    let repay = |text| AllowanceCommand::Repay { available: amount(text) };
+    let repaid = |text, of| AllowanceEvent::DebtRepaid { amount: amount(text), parts: parts(of) };
+    let granted = [granted(2, "2.00", 5, None), granted(1, "5.00", 1, Some(100)), reserved(&[(1, "1.00")])];
+    let history: Vec<_> = [assigned(), owing].into_iter().chain(granted).collect();
+    // What is promised is not available, what is over pays nothing, and what no grant covers is the wallet's own.
+    let whole = repaid("6.00", &[(1, "4.00"), (2, "2.00")]);
+    allowances(0).given(history.clone()).when(repay("9.00")).then_expect_events(vec![whole.clone()]);
+    allowances(0)
+        .given(history.clone())
+        .when(repay("3.00"))
+        .then_expect_events(vec![repaid("3.00", &[(1, "3.00")])]);
+    allowances(100)
+        .given(history.clone())
+        .when(repay("9.00"))
+        .then_expect_events(vec![repaid("6.00", &[(2, "2.00")])]);
+    let allowance = folded(history.into_iter().chain([whole]));
+    let left: Vec<_> = allowance.grants.iter().map(|(id, grant)| (*id, grant.remaining)).collect();
+    assert_eq!((left, allowance.debt), (vec![(id(1), amount("1.00"))], amount("0.00")));
 }
 
 #[test]
@@ -291,6 +320,7 @@ fn a_lifetime_grant_is_given_once_and_raised_by_the_difference() {
         added: amount(text),
         carried: amount("0.00"),
         carried_from: None,
+        missed: None,
     };
     allowances(0).given(vec![assigned()]).when(lifetime("5.00")).then_expect_events(vec![once("5.00")]);
     let history = vec![assigned(), once("5.00")];
@@ -366,11 +396,11 @@ fn what_is_left_of_a_month_is_carried_as_the_rollover_says_and_the_rest_expires(
 fn missed_months_count_as_if_somebody_had_asked_in_each() {
     let capped = |most| Rollover::Capped { most: amount(most) };
     let history = vec![assigned(), allocated(0, "10.00", "0.00")];
-    for (rollover, added, carried) in [
-        (Rollover::None, "5.00", "0.00"),
-        (capped("4.00"), "5.00", "4.00"),
-        (capped("12.00"), "7.00", "10.00"),
-        (Rollover::Full, "15.00", "10.00"),
+    for (rollover, added, carried, of_missed) in [
+        (Rollover::None, "5.00", "0.00", None),
+        (capped("4.00"), "5.00", "4.00", None),
+        (capped("12.00"), "7.00", "10.00", Some("2.00")),
+        (Rollover::Full, "15.00", "10.00", Some("10.00")),
     ] {
         let gone = sum(amount("10.00"), Amount::zero(scale())).minor() - amount(carried).minor();
         let gone = (gone > 0).then(|| {
@@ -378,7 +408,11 @@ fn missed_months_count_as_if_somebody_had_asked_in_each() {
             AllowanceEvent::Expired { grant: of_month(0), amount: gone, moved: gone }
         });
         let carried_from = (carried != "0.00").then(|| of_month(0));
-        let expected = [allocated_from(3, added, carried, carried_from)].into_iter().chain(gone).collect();
+        let mut granted = allocated_from(3, added, carried, carried_from);
+        if let AllowanceEvent::Allocated { missed, .. } = &mut granted {
+            *missed = of_missed.map(amount);
+        }
+        let expected = [granted].into_iter().chain(gone).collect();
         allowances(3 * MONTH)
             .given(history.clone())
             .when(renew(monthly(rollover, "5.00"), 3, 3, "10.00"))
@@ -406,10 +440,87 @@ fn what_is_promised_at_the_end_of_a_month_is_neither_carried_nor_expired_until_i
     let used = AllowanceEvent::Burned { execution: execution(1), parts: part("1.00") };
     let history: Vec<_> = history.into_iter().chain([used]).collect();
     assert_eq!(folded(history.clone()).due_at(), Some(at(MONTH)), "what came back is over already");
-    allowances(MONTH + 1).given(history).when(again()).then_expect_events(vec![expired(
+    allowances(MONTH + 1).given(history.clone()).when(again()).then_expect_events(vec![late(0, 1, "3.00")]);
+    let carried = folded(history.into_iter().chain([late(0, 1, "3.00")]));
+    assert_eq!(carried.grants.keys().copied().collect::<Vec<_>>(), [of_month(1)]);
+    let grant = &carried.grants[&of_month(1)];
+    assert_eq!(
+        (grant.amount, grant.remaining, carried.carried),
+        (amount("14.00"), amount("14.00"), amount("9.00"))
+    );
+    assert_eq!(carried.decide(again(), at(MONTH + 1)), Ok(vec![]), "it comes once");
+}
+
+#[test]
+fn what_comes_back_after_its_month_is_carried_as_far_as_the_rollover_has_room() {
+    let part = |text| vec![Part { grant: of_month(0), amount: amount(text) }];
+    let promised = AllowanceEvent::Reserved { execution: execution(1), parts: part("4.00") };
+    let returned = AllowanceEvent::Returned { execution: execution(1) };
+    let capped = |most| Rollover::Capped { most: amount(most) };
+    let gone = |text| expired(of_month(0), text, text);
+    for (rollover, first, then) in [
+        (Rollover::None, "0.00", vec![gone("4.00")]),
+        (capped("6.00"), "6.00", vec![gone("4.00")]),
+        (capped("7.00"), "6.00", vec![late(0, 1, "1.00"), gone("3.00")]),
+        (capped("70.00"), "6.00", vec![late(0, 1, "4.00")]),
+        (Rollover::Full, "6.00", vec![late(0, 1, "4.00")]),
+    ] {
+        let history = [
+            assigned(),
+            allocated(0, "10.00", "0.00"),
+            promised.clone(),
+            allocated(1, "5.00", first),
+            returned.clone(),
+        ];
+        let rest = amount("6.00").checked_sub(amount(first)).unwrap();
+        let ended = rest.is_positive().then(|| AllowanceEvent::Expired {
+            grant: of_month(0),
+            amount: rest,
+            moved: rest,
+        });
+        let history: Vec<_> = history.into_iter().chain(ended).collect();
+        allowances(MONTH)
+            .given(history.clone())
+            .when(renew(monthly(rollover, "5.00"), 1, 0, "15.00"))
+            .then_expect_events(then);
+        // What the wallet does not have is not carried.
+        allowances(MONTH)
+            .given(history)
+            .when(renew(monthly(rollover, "5.00"), 1, 0, "0.00"))
+            .then_expect_events(vec![expired(of_month(0), "4.00", "0.00")]);
+    }
+}
+
+#[test]
+fn what_comes_back_months_later_goes_into_the_present_month_and_the_cap_counts_what_missed_months_brought() {
+    let part = |text| vec![Part { grant: of_month(0), amount: amount(text) }];
+    let promised = AllowanceEvent::Reserved { execution: execution(1), parts: part("4.00") };
+    let returned = AllowanceEvent::Returned { execution: execution(1) };
+    let mut missing = allocated_from(3, "7.00", "6.00", Some(of_month(0)));
+    if let AllowanceEvent::Allocated { missed, .. } = &mut missing {
+        *missed = Some(amount("2.00"));
+    }
+    let history = [assigned(), allocated(0, "10.00", "0.00"), promised, missing, returned];
+    let capped = |most| monthly(Rollover::Capped { most: amount(most) }, "5.00");
+    allowances(3 * MONTH)
+        .given(history.to_vec())
+        .when(renew(capped("10.00"), 3, 0, "17.00"))
+        .then_expect_events(vec![late(0, 3, "2.00"), expired(of_month(0), "2.00", "2.00")]);
+    // Together with the next month: that of the month before comes first.
+    allowances(4 * MONTH)
+        .given(history.to_vec())
+        .when(renew(capped("14.00"), 4, 1, "17.00"))
+        .then_expect_events(vec![
+            allocated(4, "5.00", "13.00"),
+            late(0, 4, "1.00"),
+            expired(of_month(0), "3.00", "3.00"),
+        ]);
+    // Where no policy follows, it ends.
+    let nothing = AllowanceCommand::Renew { policy: None, period: (month(3), 0), available: amount("17.00") };
+    allowances(3 * MONTH).given(history.to_vec()).when(nothing).then_expect_events(vec![expired(
         of_month(0),
-        "3.00",
-        "3.00",
+        "4.00",
+        "4.00",
     )]);
 }
 
@@ -463,8 +574,9 @@ fn another_time_zone_does_not_grant_the_same_month_again() {
     let period = moved(1, 5);
     let grant = GrantId(Uuid::new_v5(&ID.0, &period.start.timestamp_micros().to_be_bytes()));
     let (added, carried, carried_from) = (amount("5.00"), amount("5.00"), Some(of_month(0)));
-    let event = AllowanceEvent::Allocated { grant, period: Some(period), added, carried, carried_from };
-    allowances(MONTH + 5).given(history).when(renew(period, 1)).then_expect_events(vec![event]);
+    let (period, missed) = (Some(period), None);
+    let event = AllowanceEvent::Allocated { grant, period, added, carried, carried_from, missed };
+    allowances(MONTH + 5).given(history).when(renew(moved(1, 5), 1)).then_expect_events(vec![event]);
 }
 
 #[test]

@@ -33,7 +33,12 @@ fn monthly(rollover: Rollover, text: &str) -> Trial {
 }
 
 fn call(seconds: i64, wallet: &str, cost: &str) -> PastCall {
-    PastCall { at: at(seconds), wallet: path(wallet), cost: amount(cost) }
+    PastCall { at: at(seconds), wallet: path(wallet), needed: amount(cost), cost: amount(cost) }
+}
+
+/// A call for which more was held, or less, than it came to.
+fn held(needed: &str, call: PastCall) -> PastCall {
+    PastCall { needed: amount(needed), ..call }
 }
 
 fn run(trial: &Trial, balance: &str, calls: &[PastCall]) -> Outcome {
@@ -126,6 +131,24 @@ fn warn_and_monitor_let_through_and_what_was_missing_is_owed() {
 }
 
 #[test]
+fn what_was_held_has_to_be_there_and_what_it_cost_is_taken() {
+    let once = |enforcement| trial(Mode::Lifetime, "10.00", enforcement);
+    let calls =
+        [held("10.00", call(1, "a", "4.00")), held("6.01", call(2, "a", "1.00")), call(3, "a", "6.00")];
+    let tally = run(&once(Enforcement::Hard), "0.00", &calls).total;
+    assert_eq!((tally.allowed, tally.refused, tally.cost_allowed), (2, 1, amount("10.00")));
+    let tally = run(&once(Enforcement::Warn), "0.00", &calls).total;
+    assert_eq!((tally.allowed, tally.flagged, tally.short), (3, 2, amount("1.01")));
+    // Who came to owe something is refused until it is paid.
+    let calls = [held("1.00", call(1, "a", "12.00")), held("0.00", call(2, "a", "0.00"))];
+    let tally = run(&once(Enforcement::Hard), "0.00", &calls).total;
+    assert_eq!((tally.allowed, tally.refused, tally.cost_allowed), (1, 1, amount("12.00")));
+    let monthly = monthly(Rollover::None, "10.00");
+    let calls = [calls[0].clone(), call(1_000, "a", "8.01"), call(1_001, "a", "8.00")];
+    assert_eq!(run(&monthly, "0.00", &calls).total.refused, 1);
+}
+
+#[test]
 fn every_wallet_has_a_balance_of_its_own_and_one_below_zero_has_nothing() {
     let trial = trial(Mode::Lifetime, "0", Enforcement::Hard);
     let balance = |wallet: &WalletPath| amount(if *wallet == path("a") { "1" } else { "-5.00" });
@@ -160,6 +183,8 @@ fn what_cannot_be_tried_is_an_error() {
     assert_eq!(tried(&trial, "0", vec![call(-1, "a", "0.10")]), Err(BacktestError::Unordered));
     assert_eq!(tried(&trial, "0", vec![call(1, "@fees", "0.10")]), Err(BacktestError::SystemWallet));
     assert_eq!(tried(&trial, "0", vec![call(1, "a", "-0.10")]), Err(BacktestError::Negative));
+    let negative = held("-0.10", call(1, "a", "0.10"));
+    assert_eq!(tried(&trial, "0", vec![negative]), Err(BacktestError::Negative));
     assert_eq!(tried(&monthly(Rollover::Full, "-1.00"), "0", vec![]), Err(BacktestError::Negative));
     let capped = |most| monthly(Rollover::Capped { most: amount(most) }, "1.00");
     assert_eq!(tried(&capped("-1.00"), "0", vec![]), Err(BacktestError::Negative));

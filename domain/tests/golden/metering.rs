@@ -145,15 +145,18 @@ fn allowance_events_keep_their_form() {
     assert_form("allowance", &assigned(Some(level()), Some(user())));
     assert_variant("allowance", ".bare", &assigned(None, None));
     let (grant, other) = (GrantId(Uuid::from_u128(13)), GrantId(Uuid::from_u128(14)));
-    let allocated = |period, carried, carried_from| AllowanceEvent::Allocated {
+    let allocated = |period, carried, carried_from, missed| AllowanceEvent::Allocated {
         grant,
         period,
         added: amount("100.00"),
         carried: amount(carried),
         carried_from,
+        missed,
     };
-    assert_form("allowance", &allocated(Some(period()), "7.50", Some(other)));
-    assert_variant("allowance", ".lifetime", &allocated(None, "0.00", None));
+    assert_form("allowance", &allocated(Some(period()), "7.50", Some(other), None));
+    let missed = Some(amount("20.00"));
+    assert_variant("allowance", ".missed", &allocated(Some(period()), "7.50", Some(other), missed));
+    assert_variant("allowance", ".lifetime", &allocated(None, "0.00", None, None));
     let granted =
         |expires_at| AllowanceEvent::Granted { grant, amount: amount("5.00"), priority: 7, expires_at };
     assert_form("allowance", &granted(time(1_800_000_000)));
@@ -163,10 +166,12 @@ fn allowance_events_keep_their_form() {
     let parts = vec![Part { grant, amount: amount("1.00") }, Part { grant: other, amount: amount("0.50") }];
     let execution = execution();
     assert_form("allowance", &AllowanceEvent::Reserved { execution, parts: parts.clone() });
-    assert_form("allowance", &AllowanceEvent::Burned { execution, parts });
+    assert_form("allowance", &AllowanceEvent::Burned { execution, parts: parts.clone() });
     assert_form("allowance", &AllowanceEvent::Returned { execution });
     assert_form("allowance", &AllowanceEvent::Indebted { execution, amount: amount("0.25") });
-    assert_form("allowance", &AllowanceEvent::DebtRepaid { amount: amount("0.25") });
+    let repaid = |text, parts| AllowanceEvent::DebtRepaid { amount: amount(text), parts };
+    assert_form("allowance", &repaid("0.25", vec![]));
+    assert_variant("allowance", ".granted", &repaid("2.00", parts));
     assert_form("allowance", &AllowanceEvent::Exceeded { execution, short: amount("0.75") });
 }
 

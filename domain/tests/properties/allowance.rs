@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate as _;
-use domain::allowance::{AllowanceCommand, AllowanceEvent, Grant, Part, Period};
+use domain::allowance::{AllowanceCommand, AllowanceEvent, Grant, GrantSource, Part, Period};
 use domain::catalogue::{Enforcement, Mode, Policy, Rollover};
 use domain::{
     Allowance, AllowanceId, Amount, AssetCode, Event, ExecutionId, GrantId, Scale, WalletPath, event,
@@ -178,6 +178,9 @@ impl Life {
                 self.granted += minor(*added);
                 self.money += minor(*added);
                 match period {
+                    Some(period) if self.live.period == Some(*period) => {
+                        assert!(added.is_zero() && carried.is_positive(), "a month is granted once");
+                    }
                     Some(period) => assert!(self.periods.insert(period.start), "a month is granted once"),
                     None => self.lifetime += minor(*added),
                 }
@@ -202,10 +205,11 @@ impl Life {
                 self.own += total(parts);
             }
             AllowanceEvent::Indebted { amount, .. } => self.debt += minor(*amount),
-            AllowanceEvent::DebtRepaid { amount } => {
+            AllowanceEvent::DebtRepaid { amount, parts } => {
                 self.debt -= minor(*amount);
                 self.money -= minor(*amount);
-                self.own -= minor(*amount);
+                self.burned += total(parts);
+                self.own += total(parts) - minor(*amount);
             }
             AllowanceEvent::Assigned { .. }
             | AllowanceEvent::Reserved { .. }
@@ -272,9 +276,10 @@ impl Life {
                 self.decide(owe, self.now);
             }
             Do::Repay => {
-                let (debt, available) = (self.debt, self.available());
-                self.decide(AllowanceCommand::Repay { available: cents(available) }, self.now);
+                let (debt, available, usable) = (self.debt, self.available(), self.usable(self.now));
+                let events = self.decide(AllowanceCommand::Repay { available: cents(available) }, self.now);
                 assert_eq!(debt - self.debt, debt.min(available));
+                assert_parts(&parts(&events), &usable, debt.min(available));
             }
         }
         self.check();
@@ -282,7 +287,9 @@ impl Life {
 
     fn renew(&mut self, now: i64) {
         let again = |life: &Self| renewal(&life.live, life.policy.map(policy), now, life.available());
-        self.decide(again(self), now);
+        let before = self.live.clone();
+        let events = self.decide(again(self), now);
+        self.check_rollover(&before, &events);
         if let Some((Mode::Lifetime, amount)) = self.policy {
             assert!(self.lifetime >= amount, "a policy that was raised is followed");
         }
@@ -292,6 +299,26 @@ impl Life {
         assert_eq!(self.decide(again(self), now), [], "what was renewed is renewed");
         let due = self.live.due_at().filter(|due| *due <= at(now));
         assert_eq!(due, None, "what was renewed is not due");
+    }
+
+    /// What a month is left with is carried whenever it comes back, as far as the policy says and the wallet has it.
+    fn check_rollover(&self, before: &Allowance, events: &[AllowanceEvent]) {
+        let Some((Mode::Monthly { rollover }, _)) = self.policy else { return };
+        for happened in events {
+            match (happened, rollover) {
+                (AllowanceEvent::Expired { grant, moved, .. }, Rollover::Full) if !before.lapsed => {
+                    let of_a_month =
+                        before.grants.get(grant).is_some_and(|it| it.source == GrantSource::Period);
+                    assert!(!of_a_month || moved.is_zero(), "nothing is lost of a month: {happened:?}");
+                }
+                (AllowanceEvent::Allocated { period: Some(_), carried, .. }, Rollover::Capped { most }) => {
+                    let all = self.live.carried.minor();
+                    assert!(carried.is_zero() || all <= most.minor(), "{happened:?} of {most}");
+                }
+                (AllowanceEvent::Allocated { carried, .. }, Rollover::None) => assert!(carried.is_zero()),
+                _ => {}
+            }
+        }
     }
 
     fn reserve(&mut self, number: u8, amount: i64) {
@@ -332,7 +359,11 @@ impl Life {
 fn parts(events: &[AllowanceEvent]) -> Vec<Part> {
     assert!(events.len() <= 1, "{events:?}");
     match events.first() {
-        Some(AllowanceEvent::Reserved { parts, .. } | AllowanceEvent::Burned { parts, .. }) => parts.clone(),
+        Some(
+            AllowanceEvent::Reserved { parts, .. }
+            | AllowanceEvent::Burned { parts, .. }
+            | AllowanceEvent::DebtRepaid { parts, .. },
+        ) => parts.clone(),
         other => {
             assert!(matches!(other, None | Some(AllowanceEvent::Returned { .. })), "{other:?}");
             vec![]

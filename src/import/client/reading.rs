@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::{AssetCode, WalletPath};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -77,7 +78,8 @@ impl Client {
 fn call(item: &Value) -> Option<Call> {
     let text = |name: &str| item.get(name)?.as_str();
     Some(Call {
-        wallet: text("wallet")?.to_owned(),
+        wallet: WalletPath::new(text("wallet")?).ok()?,
+        asset: AssetCode::new(text("asset")?).ok()?,
         requested_at: text("requested_at")?.parse().ok()?,
         held: text("held")?.parse().ok()?,
         cost: text("cost")?.parse().ok()?,

@@ -10,7 +10,6 @@ use domain::Ids as _;
 use serde_json::json;
 
 use crate::server::{Client, Server};
-use crate::support::skipped;
 
 /// Calls, tokens of input and of output, and the cost in 10^-9 USD, by hour.
 type Hours = BTreeMap<String, (u64, u128, u128, u128)>;

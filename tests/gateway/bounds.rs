@@ -23,7 +23,7 @@ fn waiting() -> Script {
 /// The next part of a stream, within a time that is long enough for everything but a call that waits for ever.
 async fn next(reply: &mut Reply) -> Option<String> {
     let ReplyBody::Stream(chunks) = &mut reply.body else { panic!("it is a stream") };
-    let chunk = tokio::time::timeout(Duration::from_secs(10), chunks.recv()).await.expect("it goes on");
+    let chunk = tokio::time::timeout(Duration::from_secs(10), chunks.recv()).await.unwrap();
     chunk.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
 }
 
@@ -33,7 +33,7 @@ async fn has_room(world: &World) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), room).await.expect("the seats are given back");
+    tokio::time::timeout(Duration::from_secs(10), room).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

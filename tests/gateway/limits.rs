@@ -347,7 +347,7 @@ async fn while_the_journal_is_away_an_answer_is_kept_back_a_moment_and_settled_a
     assert_eq!(held.rows_affected(), 1);
     provider.go();
     assert!(read(reply).await.1.ends_with(DONE), "the client is not kept waiting");
-    let id = world.executions().await[0];
+    let id = world.executions().await.first().copied().unwrap();
     assert_eq!(world.execution(id).await.status, ExecutionStatus::Running);
     other.commit().await.unwrap();
     let (_, settled) = world.settled().await;
@@ -396,7 +396,7 @@ async fn cancelled(
     }
     // What was sent is on its way.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(world.gateway.cancel(world.ledger.tenant, world.executions().await[0]));
+    assert!(world.gateway.cancel(world.ledger.tenant, world.executions().await.first().copied().unwrap()));
     assert_eq!(calling.await.unwrap().0, 499);
     world.settled().await
 }

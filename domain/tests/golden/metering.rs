@@ -190,7 +190,8 @@ fn what_an_execution_holds_keeps_its_form() {
     let bare = ExecutionEvent::Requested { body: Box::new(body()), hold: None, held: amount("0.00") };
     assert_variant("execution", ".bare", &bare);
     let body_with_basis = ExecutionBody { basis: Some(Basis::Tranche), ..body() };
-    let basis = ExecutionEvent::Requested { body: Box::new(body_with_basis), hold: None, held: amount("0.00") };
+    let basis =
+        ExecutionEvent::Requested { body: Box::new(body_with_basis), hold: None, held: amount("0.00") };
     assert_variant("execution", ".basis", &basis);
     let full = ExecutionBody {
         application: Some(ApplicationId(Uuid::from_u128(15))),

@@ -6,7 +6,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 program := $(target)/debug/counterfoil
 bench := $(target)/release/bench --out $(target)/bench
 
-.PHONY: help packages build run test test-api test-faults test-sdk test-trace simulate mutants build-bench bench bench-quick \
+.PHONY: help packages test-packages build run test test-api test-faults test-sdk test-trace simulate mutants build-bench bench bench-quick \
   bench-long bench-publish check-openapi check-sql
 
 help: ## list the commands
@@ -15,19 +15,22 @@ help: ## list the commands
 packages: ## install PostgreSQL and nats-server, or print the commands to type
 	@scripts/ensure-packages
 
+test-packages: ## the same, and Python for the tests of the gateway
+	@scripts/ensure-packages --tests
+
 build: packages ## build the program
 	cargo build --locked
 
 run: build ## run everything here, with a demo tenant and traffic; ctrl-C stops it
 	@$(program) up --demo
 
-test: packages ## run all tests, on private servers
+test: test-packages ## run all tests, on private servers
 	env -u DATABASE_URL -u NATS_URL cargo test --locked
 
 test-sdk: build ## call the gateway with the SDKs of OpenAI, Anthropic and Google
 	@env -u DATABASE_URL -u NATS_URL scripts/test-sdk
 
-test-trace: packages ## import 50,000 calls, and compare what the analytics say with the file; some minutes
+test-trace: test-packages ## import 50,000 calls, and compare what the analytics say with the file; some minutes
 	env -u DATABASE_URL -u NATS_URL cargo test --locked --test calls published -- --ignored --nocapture
 
 test-api: build ## ask the served API all that its description allows and more, with Schemathesis, in three minutes

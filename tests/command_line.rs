@@ -1,7 +1,13 @@
 //! Commands that work over the HTTP API, as processes of their own beside the running server: what they do, what they say
 //! where something is wrong, and their exit status.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 
@@ -82,7 +88,7 @@ async fn assert_tells_who_cannot_be_served(server: &Server, arguments: &[&str], 
     if viewer_may {
         assert_eq!(viewer.status, Some(0), "{viewer:?}");
     } else {
-        viewer.assert_failed(1, &["does not accept the token", "role_insufficient"]);
+        viewer.assert_failed(1, &["does not accept the token", "forbidden", "viewer"]);
     }
     let nowhere = nowhere();
     run(&nowhere, "any", arguments).await.assert_failed(1, &[&nowhere, "gave no usable answer", "--url"]);

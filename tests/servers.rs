@@ -272,7 +272,7 @@ fn a_path_too_long_for_a_socket_is_no_obstacle() {
 #[test]
 fn a_directory_the_unprivileged_user_cannot_reach_is_refused_by_name() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root runs the servers as another user");
+        support::skipped("only root runs the servers as another user");
         return;
     }
     let directory = Directory::new();

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -240,7 +240,8 @@ async fn the_published_trace_ends_at_exactly_its_cost() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data/azure-llm-inference-2023/AzureLLMInferenceTrace_conv.csv");
     if !file.exists() {
-        println!("skipped: {} is not there", file.display());
+        let why = format!("{} is not there", file.display());
+        let _ = writeln!(std::io::stderr(), "\nSKIPPED a test: {why}\n");
         return;
     }
     assert_eq!(cost(&fs::read_to_string(&file).unwrap()), (19_366, 17_313_932_500));

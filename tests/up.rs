@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -76,7 +76,8 @@ fn listed(wallets: &serde_json::Value) -> Vec<(String, String)> {
 #[test]
 fn what_is_printed_works_and_the_next_start_finds_its_data() {
     if Command::new("curl").arg("--version").output().is_err() {
-        println!("skipped: curl is not there to paste the commands into");
+        let _ =
+            writeln!(std::io::stderr(), "\nSKIPPED a test: curl is not there to paste the commands into\n");
         return;
     }
     let directory =

@@ -85,7 +85,7 @@ pub enum PriceFileError {
         /// How many were set before.
         before: usize,
         /// What the server says.
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// The server cannot be asked.
     #[error(transparent)]
@@ -240,6 +240,7 @@ impl Client {
                 Ok(said) => said,
                 Err(Failure::Refused(problem)) => {
                     let (place, before) = prices.place_of(&problem, sent);
+                    let problem = Box::new(problem);
                     return Err(PriceFileError::Refused {
                         file: prices.file.clone(),
                         place,

@@ -1,10 +1,12 @@
 //! The fake providers of tests/providers, as a process of their own.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+
+use crate::support::skipped;
 
 /// Providers that end with the test.
 pub struct Providers {
@@ -27,12 +29,14 @@ impl Providers {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/providers/serve.py");
         let started = Command::new("python3").arg("-B").arg(script).stdout(Stdio::piped()).spawn();
         let Ok(mut child) = started else {
-            assert!(std::env::var_os("CI").is_none(), "python3 is missing");
-            let _ = writeln!(std::io::stderr(), "\nSKIPPED a test of the gateway: python3 is missing\n");
+            let advice = "the gateway is not called: python3 is missing, `make test-packages` installs it";
+            assert!(std::env::var_os("CI").is_none(), "{advice}");
+            skipped(advice);
             return None;
         };
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "the providers did not start, see above: Python 3.10 or later is needed");
         let base = format!("http://127.0.0.1:{}", line.trim());
         // Another part of the process may have chosen already; there is one choice, and it is this one.
         let _ = rustls::crypto::ring::default_provider().install_default();

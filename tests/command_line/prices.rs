@@ -47,7 +47,7 @@ async fn prices(owner: &Client, count: usize) -> Vec<(String, String, u64)> {
             };
             let price = |item| {
                 let version =
-                    serde_json::Value::pointer(item, "/version").and_then(|version| version.as_u64());
+                    serde_json::Value::pointer(item, "/version").and_then(serde_json::Value::as_u64);
                 (text(item, "/model"), text(item, "/rates/input"), version.unwrap_or_default())
             };
             return found.items().iter().map(price).collect();

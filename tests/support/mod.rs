@@ -8,7 +8,7 @@
 
 pub mod ledger;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -26,6 +26,11 @@ static SHARED: LazyLock<Guardian> = LazyLock::new(|| Guardian::start(&["--epheme
 
 /// One database is made at a time: migrations create roles, which belong to the whole cluster.
 static MAKING: LazyLock<tokio::sync::Mutex<()>> = LazyLock::new(Default::default);
+
+/// Says that a test is skipped: past the test runner, which shows what a passing test prints to nobody.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED a test: {why}\n");
+}
 
 /// What a guardian says about its servers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -119,7 +119,7 @@ fn what_another_shape_cannot_say_is_refused_by_name() {
 }
 
 /// A conversation in which one function was called and what it said.
-fn looked(is_error: Value) -> Value {
+fn looked(is_error: &Value) -> Value {
     json!({"model": "m", "max_tokens": 9, "messages": [
         {"role": "user", "content": "Look!"},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "look", "input": {"at": 1}}]},
@@ -132,16 +132,16 @@ fn looked(is_error: Value) -> Value {
 #[test]
 fn that_a_tool_failed_is_said_in_every_shape() {
     let there = |to, body: &Value| translated(Operation::AnthropicMessages, to, body);
-    let chat = there(Operation::OpenAiChat, &looked(json!(true)));
+    let chat = there(Operation::OpenAiChat, &looked(&json!(true)));
     assert_eq!(chat["messages"][2]["content"], r#"{"error":"no \"door\""}"#);
-    let gemini = there(Operation::GeminiGenerate, &looked(json!(true)));
+    let gemini = there(Operation::GeminiGenerate, &looked(&json!(true)));
     let response = &gemini["contents"][2]["parts"][0]["functionResponse"]["response"];
     assert_eq!(response, &json!({"error": "no \"door\""}));
     for fine in [json!(false), json!(null)] {
-        let chat = there(Operation::OpenAiChat, &looked(fine.clone()));
+        let chat = there(Operation::OpenAiChat, &looked(&fine));
         assert_eq!(chat["messages"][2]["content"], "no \"door\"", "{fine}");
     }
-    let odd = asked(Operation::AnthropicMessages, &looked(json!("yes")));
+    let odd = asked(Operation::AnthropicMessages, &looked(&json!("yes")));
     let refusal =
         request(Operation::AnthropicMessages, Operation::OpenAiChat, &odd, "real", None).unwrap_err();
     assert_eq!(refusal.code, "malformed_body");

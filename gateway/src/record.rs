@@ -8,14 +8,11 @@ use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{ExecutionId, TenantId};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::refusal::Refusal;
-use crate::reply::{Reply, ReplyBody};
-
-/// How many chunks wait for a slow reader.
-pub(crate) const WAITING: usize = 16;
+use crate::reply::{Chunker, Reply, ReplyBody, chunks};
 
 /// The beginning of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +28,9 @@ struct Told {
     begun: Option<Begun>,
     chunks: Vec<Bytes>,
     bytes: usize,
+    /// All of it is there.
+    complete: bool,
+    /// Nothing more comes.
     done: bool,
     /// It grew beyond what is remembered.
     lost: bool,
@@ -73,15 +73,22 @@ impl Record {
         self.changed.send_replace(());
     }
 
+    /// The answer is all there.
+    pub(crate) fn complete(&self) {
+        self.told().complete = true;
+        self.changed.send_replace(());
+    }
+
+    /// Nothing more comes, whether the answer is all there or not.
     pub(crate) fn finish(&self) {
         self.told().done = true;
         self.changed.send_replace(());
     }
 
-    /// The answer in the form in which it is kept; nothing when there is none or it is too long.
+    /// The answer in the form in which it is kept; nothing when it is not all there or too long.
     pub(crate) fn sealable(&self) -> Option<Vec<u8>> {
         let told = self.told();
-        let begun = told.begun.as_ref().filter(|_| !told.lost)?;
+        let begun = told.begun.as_ref().filter(|_| told.complete && !told.lost)?;
         let lengths: Vec<usize> = told.chunks.iter().map(Bytes::len).collect();
         let mut text = serde_json::to_vec(&(begun, lengths)).ok()?;
         text.push(b'\n');
@@ -102,6 +109,7 @@ impl Record {
             }
             record.push(&body.split_to(length));
         }
+        record.complete();
         record.finish();
         Arc::new(record).at_once()
     }
@@ -109,20 +117,21 @@ impl Record {
     /// The answer of a record that is at its end.
     fn at_once(self: Arc<Self>) -> Option<Reply> {
         let begun = self.told().begun.clone()?;
-        let chunks = self.told().chunks.clone();
+        let told = self.told().chunks.clone();
         Some(reply(begun, |stream| {
             if !stream {
-                return ReplyBody::Whole(chunks.concat().into());
+                return ReplyBody::Whole(told.concat().into());
             }
-            let (sender, receiver) = mpsc::channel(WAITING);
+            let (chunker, reading) = chunks();
             tokio::spawn(async move {
-                for chunk in chunks {
-                    if sender.send(chunk).await.is_err() {
+                for chunk in told {
+                    if !chunker.send(chunk).await {
                         return;
                     }
                 }
+                chunker.finish();
             });
-            ReplyBody::Stream(receiver)
+            ReplyBody::Stream(reading)
         }))
     }
 
@@ -153,27 +162,32 @@ impl Record {
             let chunks = self.told().chunks.clone();
             return reply(begun, |_| ReplyBody::Whole(chunks.concat().into()));
         }
-        let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(self.follow(sender, operation));
-        reply(begun, |_| ReplyBody::Stream(receiver))
+        let (chunker, reading) = chunks();
+        tokio::spawn(self.follow(chunker, operation));
+        reply(begun, |_| ReplyBody::Stream(reading))
     }
 
-    async fn follow(self: Arc<Self>, sender: mpsc::Sender<Bytes>, operation: Operation) {
+    async fn follow(self: Arc<Self>, chunker: Chunker, operation: Operation) {
         let mut changes = self.changed.subscribe();
         let mut next = 0;
         loop {
-            let (chunk, done, lost) = {
+            let (chunk, complete, done, lost) = {
                 let told = self.told();
-                (told.chunks.get(next).cloned(), told.done, told.lost)
+                (told.chunks.get(next).cloned(), told.complete, told.done, told.lost)
             };
             let sent = match chunk {
                 _ if lost => {
-                    let _ = sender.send(gone().in_band(operation, 0)).await;
+                    chunker.send(gone().in_band(operation, 0)).await;
+                    chunker.finish();
                     return;
                 }
                 Some(chunk) => {
                     next += 1;
-                    sender.send(chunk).await.is_ok()
+                    chunker.send(chunk).await
+                }
+                None if complete => {
+                    chunker.finish();
+                    return;
                 }
                 None if done => return,
                 None => changes.changed().await.is_ok(),
@@ -267,7 +281,7 @@ mod tests {
             ReplyBody::Stream(mut chunks) => {
                 let mut all = Vec::new();
                 while let Some(chunk) = chunks.recv().await {
-                    all.push(chunk);
+                    all.push(chunk.unwrap());
                 }
                 all
             }
@@ -283,10 +297,24 @@ mod tests {
         let hearing = tokio::spawn(all(joined));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"b"));
+        record.complete();
         record.finish();
         assert_eq!(hearing.await.unwrap(), ["a", "b"]);
         let kept = record.sealable().unwrap();
         assert_eq!(all(Record::opened(&kept).unwrap()).await, ["a", "b"], "chunk by chunk, as it was");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_neither_told_as_whole_nor_kept() {
+        let record = Arc::new(Record::new(100));
+        record.begin(begun(true));
+        record.push(&Bytes::from_static(b"a"));
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat).await.unwrap();
+        let ReplyBody::Stream(mut chunks) = joined.body else { panic!("it is a stream") };
+        record.finish();
+        assert_eq!(chunks.recv().await, Some(Ok(Bytes::from_static(b"a"))));
+        assert_eq!(chunks.recv().await, Some(Err(crate::reply::Broken)));
+        assert_eq!(record.sealable(), None);
     }
 
     #[tokio::test]
@@ -296,6 +324,7 @@ mod tests {
         tokio::task::yield_now().await;
         record.begin(begun(false));
         record.push(&Bytes::from_static(b"{}"));
+        record.complete();
         tokio::task::yield_now().await;
         record.finish();
         assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);

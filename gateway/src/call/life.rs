@@ -21,7 +21,7 @@ use crate::translate::{self, Frame};
 use crate::trip::{Opened, Stranded, Streaming, Trip};
 use crate::upstream::{Head, Trouble};
 
-/// For how long the end of an answer waits for a slow reader.
+/// For how long the end of an answer waits for a slow reader, even where the time of the call is over.
 const LAST: Duration = Duration::from_secs(10);
 /// For how long the rest of a connection is read, so that it can be used again.
 const REST: Duration = Duration::from_secs(1);
@@ -146,12 +146,14 @@ impl Life<'_> {
             signals: &self.signals,
             deadline: self.trip.deadline,
             sent: 0,
+            waited: Duration::ZERO,
         };
         let (ending, meter, rest) = flow.run(streaming).await;
-        let sent = flow.sent;
+        let (sent, slow) = (flow.sent, flow.is_slow());
         let (usage, source) = meter.settled(self.trip.asked.input);
         let (outcome, end, last, status) = match ending {
             Ending::Whole(event) => {
+                self.trip.praise();
                 let tasks = &self.trip.shared.tasks;
                 tasks.spawn(rest.drain(Instant::now() + REST));
                 let (outcome, end) = answered(&meter);
@@ -159,18 +161,33 @@ impl Life<'_> {
             }
             Ending::Trouble(trouble) => {
                 tracing::debug!(reason = trouble.reason().as_str(), %trouble, "a stream failed");
-                self.trip.blame(&trouble);
+                self.trip.blame(&trouble, slow);
                 let last = trouble.refusal().in_band(operation, sent);
                 (trouble.outcome(), End::Failed(trouble.reason()), last, Some(200))
             }
             Ending::Stopped(stopped) => {
+                self.trip.give_up();
                 let last = stopped.refusal().in_band(operation, sent);
                 (AttemptOutcome::Stopped, ended(stopped), last, Some(200))
             }
         };
         self.trip.landed(outcome, status, Some((usage, source)));
         self.settle(Outcome { end, usage, source, route }).await;
-        client.send(last, Instant::now() + LAST).await;
+        self.last(client, last).await;
+    }
+
+    /// Sends the end of a stream, and waits for a slow reader as it was waited for before; but not while the program ends.
+    async fn last(&self, client: &mut Client, last: Bytes) {
+        let by = self.trip.deadline.max(Instant::now() + LAST);
+        let ending = async {
+            self.signals.ending.cancelled().await;
+            tokio::time::sleep(LAST).await;
+        };
+        tokio::select! {
+            biased;
+            () = client.finish(last, by) => {}
+            () = ending => {}
+        }
     }
 
     /// No provider answered.

@@ -15,5 +15,7 @@ mod limits;
 mod provider;
 #[path = "gateway/repeats.rs"]
 mod repeats;
+#[path = "gateway/slow.rs"]
+mod slow;
 #[path = "gateway/world.rs"]
 mod world;

@@ -65,13 +65,30 @@ impl Client {
     /// Sends a part of the stream, and waits for a slow reader until `by`; who has not read by then counts as gone. False
     /// when nobody reads any more.
     pub(crate) async fn send(&mut self, chunk: Bytes, by: Instant) -> bool {
-        if chunk.is_empty() {
-            return self.is_there();
-        }
-        if let Some(record) = &self.record {
+        if let Some(record) = self.record.as_ref().filter(|_| !chunk.is_empty()) {
             record.push(&chunk);
         }
-        if let Some(stream) = &self.stream {
+        self.hand_on(chunk, by).await
+    }
+
+    /// Sends the last part of the stream, as [`Self::send`] does the others. Who has not read all before it by then is not
+    /// told that this was the end.
+    pub(crate) async fn finish(&mut self, last: Bytes, by: Instant) {
+        if let Some(record) = &self.record {
+            // Who joined does not wait for a slow one.
+            if !last.is_empty() {
+                record.push(&last);
+            }
+            record.complete();
+        }
+        self.hand_on(last, by).await;
+        if let Some(stream) = self.stream.take() {
+            stream.finish();
+        }
+    }
+
+    async fn hand_on(&mut self, chunk: Bytes, by: Instant) -> bool {
+        if let Some(stream) = self.stream.as_ref().filter(|_| !chunk.is_empty()) {
             let sent = tokio::time::timeout_at(by, stream.send(chunk)).await;
             if !matches!(sent, Ok(true)) {
                 // Broken off: what it has read by then does not look whole.
@@ -79,18 +96,6 @@ impl Client {
             }
         }
         self.is_there()
-    }
-
-    /// Sends the last part of the stream, as [`Self::send`] does the others. Who has not read all before it by then is not
-    /// told that this was the end.
-    pub(crate) async fn finish(&mut self, last: Bytes, by: Instant) {
-        self.send(last, by).await;
-        if let Some(record) = &self.record {
-            record.complete();
-        }
-        if let Some(stream) = self.stream.take() {
-            stream.finish();
-        }
     }
 
     /// Whether anybody still wants the answer.

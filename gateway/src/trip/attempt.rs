@@ -71,7 +71,10 @@ impl Trip {
         let options = self.shared.upstreams.options();
         if !stream {
             let body = upstream::read(response, options.most_answer, by).await?;
-            meter.whole(&body)?;
+            if let Sign::Fault(reported) = meter.whole(&body)? {
+                self.bill.reported = meter.reported(false);
+                return Err(Trouble::Reported(reported));
+            }
             return Ok(Opened::Whole { head, body, meter });
         }
         let source = Source::new(response, options.most_event);

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::life::Life;
+use self::repeat::Requested;
 use crate::client::Client;
 use crate::dialect::{self, Asked};
 use crate::flow::Signals;
@@ -61,13 +62,13 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
         Some(key) => ExecutionId::of(call.tenant, key),
         None => ExecutionId(shared.ids.next()),
     };
-    let Some(place) = enter(shared, &call, id, fingerprint, client).await? else {
+    let Some(mut place) = enter(shared, &call, id, fingerprint, client).await? else {
         return Ok(());
     };
     client.remember(place.run.record.clone());
     let account =
         Account { shared: Arc::clone(shared), tenant: call.tenant, context: call.context.clone(), id };
-    if let Err(refusal) = make(shared, &call, asked, account, client, &place).await {
+    if let Err(refusal) = make(shared, &call, asked, account, client, &mut place).await {
         // While the call is still among those that run: who joined is told the same. Nothing is kept, and the key is free.
         refuse(client, call.operation, &refusal);
     }
@@ -117,7 +118,7 @@ async fn make(
     asked: Asked,
     account: Account,
     client: &mut Client,
-    place: &Place,
+    place: &mut Place,
 ) -> Result<(), Refusal> {
     let (mut choices, most) = choices(shared, call, &asked).await?;
     let tranche = shared.options.tranche.max(1);
@@ -132,24 +133,25 @@ async fn make(
     let model =
         ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
     let lasts = shared.options.total.saturating_add(shared.options.grace);
-    let fingerprint = place.run.fingerprint;
     let request = NewCall {
         wallet: call.wallet.clone(),
         application: call.application,
         user: call.user.clone(),
         model,
         operation: call.operation,
-        fingerprint: hex(fingerprint)?,
+        fingerprint: hex(place.run.fingerprint)?,
         estimate,
         quoted: quoted.clone(),
         requested_at: None,
         expires_at: shared.clock.now() + lasts,
     };
-    let (execution, replayed) = account.request(request, fingerprint).await?;
-    if replayed {
-        client.whole(repeat::earlier(shared, call, &account, fingerprint).await?);
-        return Ok(());
-    }
+    let (account, execution) = match repeat::request(shared, call, account, request, place).await? {
+        Requested::Anew(account, execution) => (account, *execution),
+        Requested::Before(reply) => {
+            client.whole(reply);
+            return Ok(());
+        }
+    };
     for choice in &mut choices {
         // What is priced in another asset cannot be paid from this wallet.
         choice.stop.price = choice.stop.price.take().filter(|price| price.asset == execution.body.asset);

@@ -37,6 +37,13 @@ impl Client {
         }
     }
 
+    /// The answer that comes is for who waits for it now, and not for who asks again with the key.
+    pub(crate) fn forget(&self) {
+        if let Some(record) = &self.record {
+            record.forget();
+        }
+    }
+
     /// Gives an answer that is whole.
     pub(crate) fn whole(&mut self, reply: Reply) {
         if let (Some(record), ReplyBody::Whole(body)) = (&self.record, &reply.body) {

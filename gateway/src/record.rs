@@ -32,6 +32,8 @@ struct Told {
     complete: bool,
     /// Nothing more comes.
     done: bool,
+    /// It is not to be told to whoever asks afterwards.
+    passing: bool,
     /// It grew beyond what is remembered.
     lost: bool,
 }
@@ -79,6 +81,11 @@ impl Record {
         self.changed.send_replace(());
     }
 
+    /// The answer is a failure that came to nothing: who joined is told it, and who comes later makes the call anew.
+    pub(crate) fn forget(&self) {
+        self.told().passing = true;
+    }
+
     /// Nothing more comes, whether the answer is all there or not.
     pub(crate) fn finish(&self) {
         self.told().done = true;
@@ -88,7 +95,7 @@ impl Record {
     /// The answer in the form in which it is kept; nothing when it is not all there or too long.
     pub(crate) fn sealable(&self) -> Option<Vec<u8>> {
         let told = self.told();
-        let begun = told.begun.as_ref().filter(|_| told.complete && !told.lost)?;
+        let begun = told.begun.as_ref().filter(|_| told.complete && !told.lost && !told.passing)?;
         let lengths: Vec<usize> = told.chunks.iter().map(Bytes::len).collect();
         let mut text = serde_json::to_vec(&(begun, lengths)).ok()?;
         text.push(b'\n');
@@ -99,7 +106,9 @@ impl Record {
     /// An answer from the form in which it was kept.
     pub(crate) fn opened(text: &[u8]) -> Option<Reply> {
         let line = text.iter().position(|byte| *byte == b'\n')?;
-        let (begun, lengths): (Begun, Vec<usize>) = serde_json::from_slice(text.get(..line)?).ok()?;
+        let (mut begun, lengths): (Begun, Vec<usize>) = serde_json::from_slice(text.get(..line)?).ok()?;
+        // To come back with this key would change nothing.
+        begun.headers.retain(|(name, _)| name != "retry-after");
         let mut body = Bytes::copy_from_slice(text.get(line + 1..)?);
         let record = Self::new(usize::MAX);
         record.begin(begun);
@@ -136,9 +145,13 @@ impl Record {
     }
 
     /// Joins the call: the answer from its beginning, and the rest of it as it comes. Nothing when the call ends without an
-    /// answer that was remembered.
+    /// answer that was remembered, or had come to nothing before it was asked for again.
     pub(crate) async fn join(self: Arc<Self>, operation: Operation) -> Option<Reply> {
         let mut changes = self.changed.subscribe();
+        let over = {
+            let told = self.told();
+            told.passing && told.begun.is_some()
+        };
         loop {
             let (begun, ready, lost) = {
                 let told = self.told();
@@ -148,7 +161,7 @@ impl Record {
             if lost {
                 return Some(gone().reply(operation));
             }
-            if let Some(begun) = begun.filter(|_| ready) {
+            if let Some(begun) = begun.filter(|_| ready && !over) {
                 return Some(Arc::clone(&self).followed(begun, operation));
             }
             if self.told().done || changes.changed().await.is_err() {
@@ -230,7 +243,9 @@ type Runs = HashMap<(TenantId, ExecutionId), Arc<Run>>;
 #[derive(Debug)]
 pub(crate) struct Place {
     running: Running,
-    key: (TenantId, ExecutionId),
+    tenant: TenantId,
+    /// The id that stands for the key, and that of the execution, where it is another one.
+    ids: Vec<ExecutionId>,
     pub(crate) run: Arc<Run>,
 }
 
@@ -248,7 +263,7 @@ impl Running {
         let run = Arc::new(run);
         all.insert((tenant, id), Arc::clone(&run));
         drop(all);
-        Ok(Place { running: self.clone(), key: (tenant, id), run })
+        Ok(Place { running: self.clone(), tenant, ids: vec![id], run })
     }
 
     /// Cancels a call; false when it does not run here.
@@ -257,9 +272,23 @@ impl Running {
     }
 }
 
+impl Place {
+    /// The call is known by the id of its execution as well.
+    pub(crate) fn is_also(&mut self, id: ExecutionId) {
+        if !self.ids.contains(&id) {
+            self.running.all().insert((self.tenant, id), Arc::clone(&self.run));
+            self.ids.push(id);
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.running.all().remove(&self.key);
+        let mut all = self.running.all();
+        for id in &self.ids {
+            all.remove(&(self.tenant, *id));
+        }
+        drop(all);
         if let Some(record) = &self.run.record {
             record.finish();
         }
@@ -318,6 +347,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_failure_that_came_to_nothing_is_told_to_who_waits_and_not_to_who_comes_later() {
+        let record = Arc::new(Record::new(100));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat));
+        tokio::task::yield_now().await;
+        record.forget();
+        record.begin(begun(false));
+        record.push(&Bytes::from_static(b"{}"));
+        record.complete();
+        let late = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat));
+        tokio::task::yield_now().await;
+        record.finish();
+        assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);
+        assert!(late.await.unwrap().is_none());
+        assert_eq!(record.sealable(), None);
+    }
+
+    #[tokio::test]
     async fn a_whole_answer_is_waited_for() {
         let record = Arc::new(Record::new(100));
         let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat));
@@ -353,13 +399,15 @@ mod tests {
             record: Some(Arc::new(Record::new(3))),
         };
         let (tenant, id) = (TenantId::PLATFORM, ExecutionId::default());
-        let place = running.enter(tenant, id, run()).unwrap();
+        let mut place = running.enter(tenant, id, run()).unwrap();
+        place.is_also(id.again());
+        assert!(running.cancel(tenant, id.again()), "it can be ended by either");
         let other = running.enter(tenant, id, run()).unwrap_err();
         let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat));
         tokio::task::yield_now().await;
         drop(place);
         assert!(joining.await.unwrap().is_none());
-        assert!(!running.cancel(tenant, id));
+        assert!(!running.cancel(tenant, id) && !running.cancel(tenant, id.again()));
         assert!(running.enter(tenant, id, run()).is_ok());
     }
 }

@@ -9,6 +9,7 @@ use domain::{Usage, UsageSource};
 use journal::Position;
 use tokio::time::Instant;
 
+use super::repeat;
 use crate::client::Client;
 use crate::dialect::Meter;
 use crate::flow::{Ending, Flow, Signals, Stopped};
@@ -198,6 +199,7 @@ impl Life<'_> {
             // It came to nothing, but a provider said what it had used by then.
             (outcome.usage, outcome.source, outcome.route) = (usage, source, Some(quoted));
         }
+        self.forget(client, &outcome);
         self.settle(outcome).await;
         client.whole(reply);
     }
@@ -212,8 +214,16 @@ impl Life<'_> {
             outcome.source = UsageSource::Estimated;
         }
         self.trip.landed(AttemptOutcome::Stopped, None, Some((outcome.usage, outcome.source)));
+        self.forget(client, &outcome);
         self.settle(outcome).await;
         client.whole(self.refusal(&stopped.refusal()));
+    }
+
+    /// What came to nothing may be made anew under its key.
+    fn forget(&self, client: &Client, outcome: &Outcome) {
+        if repeat::is_passing(outcome.end, &outcome.usage, &self.trip.attempts) {
+            client.forget();
+        }
     }
 
     /// What a failure is recorded as, and what the client gets: the provider's own words where it refused the request in

@@ -1,5 +1,6 @@
 //! The life of a call.
 
+mod fingerprint;
 mod life;
 mod repeat;
 
@@ -8,11 +9,11 @@ use std::sync::Arc;
 use commands::NewCall;
 use domain::catalogue::Enforcement;
 use domain::execution::{Execution, Operation};
-use domain::{Digest, ExecutionId, ModelName, Scale, Usage};
-use sha2::{Digest as _, Sha256};
+use domain::{ExecutionId, ModelName, Scale, Usage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::fingerprint::{fingerprint, hex};
 use self::life::Life;
 use self::repeat::Requested;
 use crate::client::Client;
@@ -268,34 +269,4 @@ fn is_short(execution: &Execution) -> bool {
     let scale = execution.holds.first().map_or(Scale::FINEST, |tranche| tranche.held.scale());
     let held: i128 = execution.holds.iter().map(|tranche| tranche.held.minor()).sum();
     quoted.price.cost(&execution.body.estimate, scale).is_ok_and(|cost| cost.minor() > held)
-}
-
-/// What tells one request from another: all that decides what is called and who pays.
-fn fingerprint(call: &Call) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    let application = call.application.map(|application| application.to_string()).unwrap_or_default();
-    let user = call.user.as_ref().map_or("", |user| user.as_str());
-    let stream = if call.stream { "stream" } else { "" };
-    let names = [
-        call.operation.as_str(),
-        call.wallet.as_str(),
-        application.as_str(),
-        user,
-        call.model.as_str(),
-        stream,
-    ];
-    for part in names.map(str::as_bytes).into_iter().chain([call.body.as_ref()]) {
-        digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        digest.update(part);
-    }
-    digest.finalize().into()
-}
-
-fn hex(digest: [u8; 32]) -> Result<Digest, Refusal> {
-    let text: String = digest
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
-        .collect();
-    Digest::new(&text).map_err(|error| Refusal::new(500, "internal", error.to_string()))
 }

@@ -16,11 +16,16 @@ mod doors;
 mod faults;
 #[path = "calls/kills.rs"]
 mod kills;
+#[expect(dead_code, reason = "other tests use more of it")]
+#[path = "gateway/provider.rs"]
+mod provider;
 #[path = "calls/providers.rs"]
 mod providers;
 #[expect(dead_code, reason = "other tests use more of it")]
 #[path = "support/http.rs"]
 mod server;
+#[path = "calls/slow.rs"]
+mod slow;
 #[path = "calls/trace.rs"]
 mod trace;
 #[path = "calls/world.rs"]

@@ -21,5 +21,7 @@ mod prices;
 mod provider;
 #[path = "gateway/repeats.rs"]
 mod repeats;
+#[path = "gateway/slow.rs"]
+mod slow;
 #[path = "gateway/world.rs"]
 mod world;

@@ -155,6 +155,12 @@ impl ExecutionId {
     pub fn of(tenant: TenantId, key: &str) -> Self {
         Self(derived(tenant, "execution", key))
     }
+
+    /// The id of the execution that is made anew under the same idempotency key, where this one came to nothing.
+    #[must_use]
+    pub fn again(self) -> Self {
+        Self(Uuid::new_v5(&self.0, b"again"))
+    }
 }
 
 fn derived(tenant: TenantId, kind: &str, name: &str) -> Uuid {

@@ -1,7 +1,9 @@
 //! The life of a call.
 
+mod fingerprint;
 mod life;
 mod notice;
+mod outcome;
 mod repeat;
 mod size;
 
@@ -10,13 +12,14 @@ use std::sync::Arc;
 use commands::NewCall;
 use domain::catalogue::Enforcement;
 use domain::execution::Operation;
-use domain::{Digest, ExecutionId, ModelName};
-use sha2::{Digest as _, Sha256};
+use domain::{ExecutionId, ModelName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::fingerprint::{fingerprint, hex};
 use self::life::Life;
 use self::notice::Notice;
+use self::repeat::Requested;
 use self::size::{Size, size};
 use crate::client::Client;
 use crate::dialect::{self, Asked};
@@ -65,13 +68,13 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
         Some(key) => ExecutionId::of(call.tenant, key),
         None => ExecutionId(shared.ids.next()),
     };
-    let Some(place) = enter(shared, &call, id, fingerprint, client).await? else {
+    let Some(mut place) = enter(shared, &call, id, fingerprint, client).await? else {
         return Ok(());
     };
     client.remember(place.run.record.clone());
     let account =
         Account { shared: Arc::clone(shared), tenant: call.tenant, context: call.context.clone(), id };
-    if let Err(refusal) = make(shared, &call, asked, account, client, &place).await {
+    if let Err(refusal) = make(shared, &call, asked, account, client, &mut place).await {
         // While the call is still among those that run: who joined is told the same. Nothing is kept, and the key is free.
         refuse(client, call.operation, &refusal);
     }
@@ -121,33 +124,34 @@ async fn make(
     asked: Asked,
     account: Account,
     client: &mut Client,
-    place: &Place,
+    place: &mut Place,
 ) -> Result<(), Refusal> {
     let (mut choices, most) = choices(shared, call, &asked).await?;
     let Size { estimate, basis, bound } = size(call.operation, &asked, most, &shared.options);
     let model =
         ModelName::new(&asked.model).map_err(|error| Refusal::invalid("invalid_model", error.to_string()))?;
     let lasts = shared.options.total.saturating_add(shared.options.grace);
-    let fingerprint = place.run.fingerprint;
     let request = NewCall {
         wallet: call.wallet.clone(),
         application: call.application,
         user: call.user.clone(),
         model,
         operation: call.operation,
-        fingerprint: hex(fingerprint)?,
+        fingerprint: hex(place.run.fingerprint)?,
         estimate,
         basis: Some(basis),
         quotes: choices.iter().filter_map(Choice::quoted).collect(),
         requested_at: None,
         expires_at: shared.clock.now() + lasts,
     };
-    let (execution, replayed) = account.request(request, fingerprint).await?;
-    if replayed {
-        let earlier = repeat::earlier(shared, call, &account, fingerprint, client.seat());
-        client.whole(earlier.await?);
-        return Ok(());
-    }
+    let requested = repeat::request(shared, call, account, request, place, client.seat()).await?;
+    let (account, execution) = match requested {
+        Requested::Anew(account, execution) => (account, *execution),
+        Requested::Before(reply) => {
+            client.whole(reply);
+            return Ok(());
+        }
+    };
     // What is priced in another asset cannot be paid from this wallet.
     let asset = &execution.body.asset;
     choices.retain(|choice| choice.stop.price.as_ref().is_none_or(|price| price.asset == *asset));
@@ -237,34 +241,4 @@ fn trip(shared: &Arc<Shared>, call: &Call, asked: Asked, choices: Vec<Choice>) -
 
 fn signals(shared: &Arc<Shared>, cancel: CancellationToken) -> Signals {
     Signals { cancel, ending: shared.ending.clone(), departure: shared.options.departure }
-}
-
-/// What tells one request from another: all that decides what is called and who pays.
-fn fingerprint(call: &Call) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    let application = call.application.map(|application| application.to_string()).unwrap_or_default();
-    let user = call.user.as_ref().map_or("", |user| user.as_str());
-    let stream = if call.stream { "stream" } else { "" };
-    let names = [
-        call.operation.as_str(),
-        call.wallet.as_str(),
-        application.as_str(),
-        user,
-        call.model.as_str(),
-        stream,
-    ];
-    for part in names.map(str::as_bytes).into_iter().chain([call.body.as_ref()]) {
-        digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        digest.update(part);
-    }
-    digest.finalize().into()
-}
-
-fn hex(digest: [u8; 32]) -> Result<Digest, Refusal> {
-    let text: String = digest
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
-        .collect();
-    Digest::new(&text).map_err(|error| Refusal::new(500, "internal", error.to_string()))
 }

@@ -4,18 +4,18 @@ use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::record::{Begun, Record, WAITING};
-use crate::reply::{Reply, ReplyBody};
+use crate::record::{Begun, Record};
+use crate::reply::{Chunker, Reply, ReplyBody, chunks};
 use crate::seat::Seat;
 
 /// Who waits for the answer: the client, as long as it is there, and the record of a call with a key.
 #[derive(Debug)]
 pub(crate) struct Client {
     answer: Option<oneshot::Sender<Reply>>,
-    stream: Option<mpsc::Sender<Bytes>>,
+    stream: Option<Chunker>,
     record: Option<Arc<Record>>,
     seat: Seat,
 }
@@ -44,11 +44,19 @@ impl Client {
         }
     }
 
+    /// The answer that comes is for who waits for it now, and not for who asks again with the key.
+    pub(crate) fn forget(&self) {
+        if let Some(record) = &self.record {
+            record.forget();
+        }
+    }
+
     /// Gives an answer that is whole.
     pub(crate) fn whole(&mut self, reply: Reply) {
         if let (Some(record), ReplyBody::Whole(body)) = (&self.record, &reply.body) {
             record.begin(Begun { status: reply.status, headers: reply.headers.clone(), stream: false });
             record.push(body);
+            record.complete();
         }
         if let Some(answer) = self.answer.take() {
             // A client that is gone does not need it.
@@ -61,25 +69,43 @@ impl Client {
         if let Some(record) = &self.record {
             record.begin(Begun { status, headers: headers.clone(), stream: true });
         }
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (chunker, chunks) = chunks(self.seat.clone());
         if let Some(answer) = self.answer.take() {
-            let reply = Reply { status, headers, body: ReplyBody::Stream(receiver) };
-            self.stream = answer.send(reply).is_ok().then_some(sender);
+            let reply = Reply { status, headers, body: ReplyBody::Stream(chunks) };
+            self.stream = answer.send(reply).is_ok().then_some(chunker);
         }
     }
 
     /// Sends a part of the stream, and waits for a slow reader until `by`; who has not read by then counts as gone. False
     /// when nobody reads any more.
     pub(crate) async fn send(&mut self, chunk: Bytes, by: Instant) -> bool {
-        if chunk.is_empty() {
-            return self.is_there();
-        }
-        if let Some(record) = &self.record {
+        if let Some(record) = self.record.as_ref().filter(|_| !chunk.is_empty()) {
             record.push(&chunk);
         }
-        if let Some(stream) = &self.stream {
+        self.hand_on(chunk, by).await
+    }
+
+    /// Sends the last part of the stream, as [`Self::send`] does the others. Who has not read all before it by then is not
+    /// told that this was the end.
+    pub(crate) async fn finish(&mut self, last: Bytes, by: Instant) {
+        if let Some(record) = &self.record {
+            // Who joined does not wait for a slow one.
+            if !last.is_empty() {
+                record.push(&last);
+            }
+            record.complete();
+        }
+        self.hand_on(last, by).await;
+        if let Some(stream) = self.stream.take() {
+            stream.finish();
+        }
+    }
+
+    async fn hand_on(&mut self, chunk: Bytes, by: Instant) -> bool {
+        if let Some(stream) = self.stream.as_ref().filter(|_| !chunk.is_empty()) {
             let sent = tokio::time::timeout_at(by, stream.send(chunk)).await;
-            if !matches!(sent, Ok(Ok(()))) {
+            if !matches!(sent, Ok(true)) {
+                // Broken off: what it has read by then does not look whole.
                 self.stream = None;
             }
         }
@@ -103,6 +129,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::reply::Broken;
     use crate::seat::Seats;
 
     fn seated(answer: oneshot::Sender<Reply>) -> Client {
@@ -119,7 +146,7 @@ mod tests {
         let mut client = seated(answer);
         client.open(200, Vec::new());
         let ReplyBody::Stream(mut chunks) = answered.await.unwrap().body else { panic!("it is a stream") };
-        for _ in 0..WAITING {
+        for _ in 0..16 {
             assert!(client.send(Bytes::from_static(b"x"), soon()).await);
         }
         let reading = async {
@@ -129,6 +156,13 @@ mod tests {
         let (sent, read) = tokio::join!(client.send(Bytes::from_static(b"y"), soon()), reading);
         assert!(sent && read.is_some(), "the next one waits until there is room");
         assert!(!client.send(Bytes::from_static(b"z"), soon()).await, "and not for ever");
+        client.finish(Bytes::from_static(b"end"), soon()).await;
+        let mut read = Vec::new();
+        while let Some(chunk) = chunks.recv().await {
+            read.push(chunk);
+        }
+        assert_eq!(read.pop(), Some(Err(Broken)), "and what is missing is not hidden");
+        assert_eq!(read.len(), 16);
     }
 
     #[tokio::test(start_paused = true)]

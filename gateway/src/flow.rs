@@ -3,6 +3,8 @@
 //! The last event of an answer is not sent here but by who settles it. Whatever ends a stream before its end becomes an
 //! error in it, because no SDK tells a stream that was cut from one that is whole.
 
+use std::time::Duration;
+
 use domain::execution::FailureReason;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,9 @@ use crate::refusal::Refusal;
 use crate::sse::Event;
 use crate::trip::Streaming;
 use crate::upstream::{Late, Source, Trouble};
+
+/// A client that keeps a provider waiting for so long in all may be why the provider breaks off.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -108,9 +113,16 @@ pub(crate) struct Flow<'a> {
     pub(crate) deadline: Instant,
     /// How many events the client was sent.
     pub(crate) sent: u64,
+    /// For how long the client was waited for.
+    pub(crate) waited: Duration,
 }
 
 impl Flow<'_> {
+    /// Whether the client has kept the provider waiting.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.waited > SLOW
+    }
+
     /// Lets the answer flow to its end. Gives how it ended, what it came to, and where it came from.
     pub(crate) async fn run(&mut self, streaming: Streaming) -> (Ending, Meter, Source) {
         let Streaming { mut source, mut meter, early, ended, between, by } = streaming;
@@ -193,12 +205,14 @@ impl Flow<'_> {
             Err(malformed) => return Some(Ending::Trouble(malformed.into())),
         };
         self.sent += u64::from(!chunk.is_empty());
+        let since = Instant::now();
         let there = tokio::select! {
             biased;
             () = self.signals.cancel.cancelled() => return Some(Ending::Stopped(Stopped::Cancelled)),
             () = self.signals.ending.cancelled() => return Some(Ending::Stopped(Stopped::Interrupted)),
             there = self.client.send(chunk, self.deadline) => there,
         };
+        self.waited += since.elapsed();
         let stops = !there && self.signals.departure == Departure::Cancel;
         stops.then_some(Ending::Stopped(Stopped::ClientGone))
     }

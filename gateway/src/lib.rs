@@ -41,6 +41,6 @@ pub use gateway::{Call, Gateway};
 pub use offer::{NoOffer, Offer, Offers, Secret, Supplier};
 pub use options::{Departure, Options};
 pub use refusal::Refusal;
-pub use reply::{Reply, ReplyBody};
+pub use reply::{Broken, Chunks, Reply, ReplyBody};
 pub use retry::RetryOptions;
 pub use upstream::UpstreamOptions;

@@ -8,15 +8,12 @@ use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{ExecutionId, TenantId};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::refusal::Refusal;
-use crate::reply::{Reply, ReplyBody};
+use crate::reply::{Chunker, Reply, ReplyBody, chunks};
 use crate::seat::Seat;
-
-/// How many chunks wait for a slow reader.
-pub(crate) const WAITING: usize = 16;
 
 /// The beginning of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +29,12 @@ struct Told {
     begun: Option<Begun>,
     chunks: Vec<Bytes>,
     bytes: usize,
+    /// All of it is there.
+    complete: bool,
+    /// Nothing more comes.
     done: bool,
+    /// It is not to be told to whoever asks afterwards.
+    passing: bool,
     /// It grew beyond what is remembered.
     lost: bool,
 }
@@ -74,15 +76,27 @@ impl Record {
         self.changed.send_replace(());
     }
 
+    /// The answer is all there.
+    pub(crate) fn complete(&self) {
+        self.told().complete = true;
+        self.changed.send_replace(());
+    }
+
+    /// The answer is a failure that came to nothing: who joined is told it, and who comes later makes the call anew.
+    pub(crate) fn forget(&self) {
+        self.told().passing = true;
+    }
+
+    /// Nothing more comes, whether the answer is all there or not.
     pub(crate) fn finish(&self) {
         self.told().done = true;
         self.changed.send_replace(());
     }
 
-    /// The answer in the form in which it is kept; nothing when there is none or it is too long.
+    /// The answer in the form in which it is kept; nothing when it is not all there or too long.
     pub(crate) fn sealable(&self) -> Option<Vec<u8>> {
         let told = self.told();
-        let begun = told.begun.as_ref().filter(|_| !told.lost)?;
+        let begun = told.begun.as_ref().filter(|_| told.complete && !told.lost && !told.passing)?;
         let lengths: Vec<usize> = told.chunks.iter().map(Bytes::len).collect();
         let mut text = serde_json::to_vec(&(begun, lengths)).ok()?;
         text.push(b'\n');
@@ -93,7 +107,9 @@ impl Record {
     /// An answer from the form in which it was kept. Whoever is told it has `seat` until it is at its end.
     pub(crate) fn opened(text: &[u8], seat: Seat) -> Option<Reply> {
         let line = text.iter().position(|byte| *byte == b'\n')?;
-        let (begun, lengths): (Begun, Vec<usize>) = serde_json::from_slice(text.get(..line)?).ok()?;
+        let (mut begun, lengths): (Begun, Vec<usize>) = serde_json::from_slice(text.get(..line)?).ok()?;
+        // To come back with this key would change nothing.
+        begun.headers.retain(|(name, _)| name != "retry-after");
         let mut body = Bytes::copy_from_slice(text.get(line + 1..)?);
         let record = Self::new(usize::MAX);
         record.begin(begun);
@@ -103,6 +119,7 @@ impl Record {
             }
             record.push(&body.split_to(length));
         }
+        record.complete();
         record.finish();
         Arc::new(record).at_once(seat)
     }
@@ -110,28 +127,33 @@ impl Record {
     /// The answer of a record that is at its end.
     fn at_once(self: Arc<Self>, seat: Seat) -> Option<Reply> {
         let begun = self.told().begun.clone()?;
-        let chunks = self.told().chunks.clone();
+        let told = self.told().chunks.clone();
         Some(reply(begun, |stream| {
             if !stream {
-                return ReplyBody::Whole(chunks.concat().into());
+                return ReplyBody::Whole(told.concat().into());
             }
-            let (sender, receiver) = mpsc::channel(WAITING);
+            let (chunker, reading) = chunks(seat);
             tokio::spawn(async move {
-                let _seat = seat;
-                for chunk in chunks {
-                    if sender.send(chunk).await.is_err() {
+                for chunk in told {
+                    if !chunker.send(chunk).await {
                         return;
                     }
                 }
+                chunker.finish();
             });
-            ReplyBody::Stream(receiver)
+            ReplyBody::Stream(reading)
         }))
     }
 
     /// Joins the call: the answer from its beginning, and the rest of it as it comes. Nothing when the call ends without an
-    /// answer that was remembered. Whoever joins has `seat` until the answer is at its end.
+    /// answer that was remembered, or had come to nothing before it was asked for again. Whoever joins has `seat` until the
+    /// answer is at its end.
     pub(crate) async fn join(self: Arc<Self>, operation: Operation, seat: Seat) -> Option<Reply> {
         let mut changes = self.changed.subscribe();
+        let over = {
+            let told = self.told();
+            told.passing && told.begun.is_some()
+        };
         loop {
             let (begun, ready, lost) = {
                 let told = self.told();
@@ -141,7 +163,7 @@ impl Record {
             if lost {
                 return Some(gone().reply(operation));
             }
-            if let Some(begun) = begun.filter(|_| ready) {
+            if let Some(begun) = begun.filter(|_| ready && !over) {
                 return Some(Arc::clone(&self).followed(begun, operation, seat));
             }
             if self.told().done || changes.changed().await.is_err() {
@@ -155,30 +177,32 @@ impl Record {
             let chunks = self.told().chunks.clone();
             return reply(begun, |_| ReplyBody::Whole(chunks.concat().into()));
         }
-        let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(async move {
-            let _seat = seat;
-            self.follow(sender, operation).await;
-        });
-        reply(begun, |_| ReplyBody::Stream(receiver))
+        let (chunker, reading) = chunks(seat);
+        tokio::spawn(self.follow(chunker, operation));
+        reply(begun, |_| ReplyBody::Stream(reading))
     }
 
-    async fn follow(self: Arc<Self>, sender: mpsc::Sender<Bytes>, operation: Operation) {
+    async fn follow(self: Arc<Self>, chunker: Chunker, operation: Operation) {
         let mut changes = self.changed.subscribe();
         let mut next = 0;
         loop {
-            let (chunk, done, lost) = {
+            let (chunk, complete, done, lost) = {
                 let told = self.told();
-                (told.chunks.get(next).cloned(), told.done, told.lost)
+                (told.chunks.get(next).cloned(), told.complete, told.done, told.lost)
             };
             let sent = match chunk {
                 _ if lost => {
-                    let _ = sender.send(gone().in_band(operation, 0)).await;
+                    chunker.send(gone().in_band(operation, 0)).await;
+                    chunker.finish();
                     return;
                 }
                 Some(chunk) => {
                     next += 1;
-                    sender.send(chunk).await.is_ok()
+                    chunker.send(chunk).await
+                }
+                None if complete => {
+                    chunker.finish();
+                    return;
                 }
                 None if done => return,
                 None => changes.changed().await.is_ok(),
@@ -221,7 +245,9 @@ type Runs = HashMap<(TenantId, ExecutionId), Arc<Run>>;
 #[derive(Debug)]
 pub(crate) struct Place {
     running: Running,
-    key: (TenantId, ExecutionId),
+    tenant: TenantId,
+    /// The id that stands for the key, and that of the execution, where it is another one.
+    ids: Vec<ExecutionId>,
     pub(crate) run: Arc<Run>,
 }
 
@@ -239,7 +265,7 @@ impl Running {
         let run = Arc::new(run);
         all.insert((tenant, id), Arc::clone(&run));
         drop(all);
-        Ok(Place { running: self.clone(), key: (tenant, id), run })
+        Ok(Place { running: self.clone(), tenant, ids: vec![id], run })
     }
 
     /// Cancels a call; false when it does not run here.
@@ -248,9 +274,23 @@ impl Running {
     }
 }
 
+impl Place {
+    /// The call is known by the id of its execution as well.
+    pub(crate) fn is_also(&mut self, id: ExecutionId) {
+        if !self.ids.contains(&id) {
+            self.running.all().insert((self.tenant, id), Arc::clone(&self.run));
+            self.ids.push(id);
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.running.all().remove(&self.key);
+        let mut all = self.running.all();
+        for id in &self.ids {
+            all.remove(&(self.tenant, *id));
+        }
+        drop(all);
         if let Some(record) = &self.run.record {
             record.finish();
         }
@@ -277,7 +317,7 @@ mod tests {
             ReplyBody::Stream(mut chunks) => {
                 let mut all = Vec::new();
                 while let Some(chunk) = chunks.recv().await {
-                    all.push(chunk);
+                    all.push(chunk.unwrap());
                 }
                 all
             }
@@ -293,6 +333,7 @@ mod tests {
         let hearing = tokio::spawn(all(joined));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"b"));
+        record.complete();
         record.finish();
         assert_eq!(hearing.await.unwrap(), ["a", "b"]);
         let kept = record.sealable().unwrap();
@@ -304,12 +345,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_breaks_off_is_neither_told_as_whole_nor_kept() {
+        let record = Arc::new(Record::new(100));
+        record.begin(begun(true));
+        record.push(&Bytes::from_static(b"a"));
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap();
+        let ReplyBody::Stream(mut chunks) = joined.body else { panic!("it is a stream") };
+        record.finish();
+        assert_eq!(chunks.recv().await, Some(Ok(Bytes::from_static(b"a"))));
+        assert_eq!(chunks.recv().await, Some(Err(crate::reply::Broken)));
+        assert_eq!(record.sealable(), None);
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_came_to_nothing_is_told_to_who_waits_and_not_to_who_comes_later() {
+        let record = Arc::new(Record::new(100));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, seat()));
+        tokio::task::yield_now().await;
+        record.forget();
+        record.begin(begun(false));
+        record.push(&Bytes::from_static(b"{}"));
+        record.complete();
+        let late = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, seat()));
+        tokio::task::yield_now().await;
+        record.finish();
+        assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);
+        assert!(late.await.unwrap().is_none());
+        assert_eq!(record.sealable(), None);
+    }
+
+    #[tokio::test]
     async fn a_whole_answer_is_waited_for() {
         let record = Arc::new(Record::new(100));
         let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, seat()));
         tokio::task::yield_now().await;
         record.begin(begun(false));
         record.push(&Bytes::from_static(b"{}"));
+        record.complete();
         tokio::task::yield_now().await;
         record.finish();
         assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);
@@ -339,13 +411,15 @@ mod tests {
             record: Some(Arc::new(Record::new(3))),
         };
         let (tenant, id) = (TenantId::PLATFORM, ExecutionId::default());
-        let place = running.enter(tenant, id, run()).unwrap();
+        let mut place = running.enter(tenant, id, run()).unwrap();
+        place.is_also(id.again());
+        assert!(running.cancel(tenant, id.again()), "it can be ended by either");
         let other = running.enter(tenant, id, run()).unwrap_err();
         let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat, seat()));
         tokio::task::yield_now().await;
         drop(place);
         assert!(joining.await.unwrap().is_none());
-        assert!(!running.cancel(tenant, id));
+        assert!(!running.cancel(tenant, id) && !running.cancel(tenant, id.again()));
         assert!(running.enter(tenant, id, run()).is_ok());
     }
 }

@@ -1,7 +1,11 @@
 //! What goes back to the client.
 
+mod chunks;
+
 use bytes::Bytes;
-use tokio::sync::mpsc;
+
+pub use self::chunks::{Broken, Chunks};
+pub(crate) use self::chunks::{Chunker, chunks};
 
 /// An answer.
 #[derive(Debug)]
@@ -19,9 +23,8 @@ pub struct Reply {
 pub enum ReplyBody {
     /// All of it.
     Whole(Bytes),
-    /// A stream, which is at its end when the channel closes. Dropping the receiver says that the client is gone. The
-    /// channel is bounded: who reads slowly slows the provider.
-    Stream(mpsc::Receiver<Bytes>),
+    /// A stream. Little of it waits: who reads slowly slows the provider, and who reads too slowly has it broken off.
+    Stream(Chunks),
 }
 
 impl Reply {

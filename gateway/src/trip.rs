@@ -10,6 +10,7 @@ mod choice;
 mod closed;
 mod cover;
 mod stop;
+mod verdict;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -162,7 +163,10 @@ impl Trip {
             }
             match self.attempt(index).await {
                 Ok(opened) => {
-                    self.shared.breakers.succeeded(&circuit);
+                    // Of one that only began it is known at its end whether it works.
+                    if matches!(opened, Opened::Whole { .. }) {
+                        self.shared.breakers.succeeded(&circuit);
+                    }
                     round.opened = Some(opened);
                     return round;
                 }
@@ -210,22 +214,6 @@ impl Trip {
         let passing = trouble.is_passing();
         round.trouble = Some(trouble);
         passing
-    }
-
-    /// Gives the present attempt up: what would have come of it is not known.
-    pub(crate) fn give_up(&self) {
-        if let Some(choice) = self.present() {
-            self.shared.breakers.abandoned(&choice.circuit());
-        }
-    }
-
-    /// Counts a failure in the middle of a stream against the provider. That the whole took too long may be the client's
-    /// doing, who read slowly: no client is to have a provider left alone.
-    pub(crate) fn blame(&self, trouble: &Trouble) {
-        let whose = trouble.is_failure() && !matches!(trouble, Trouble::TimedOut(Late::Total));
-        if let Some(choice) = self.present().filter(|_| whose) {
-            self.shared.breakers.failed(&choice.circuit());
-        }
     }
 
     /// Closes the present attempt with what became of it.

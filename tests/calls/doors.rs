@@ -375,6 +375,64 @@ async fn a_native_call_answers_whole_and_tells_problems() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_native_call_tells_its_execution_its_position_and_what_a_policy_would_have_it_know() {
+    let Some(world) = World::start(&[("COUNTERFOIL_GATEWAY__ATTEMPTS", "1")]).await else { return };
+    let model = world.fault(Shape::Chat, "").await;
+    let failing = world.fault(Shape::Chat, "500").await;
+    world.fund("payer", "1").await;
+    let policy = json!({"mode": "lifetime", "amount": "0.000001", "asset": "USD", "enforcement": "warn"});
+    world.put("/v1/policies/wallet/payer", policy).await;
+    let input = json!({"messages": [{"role": "user", "content": ASK}]});
+    let call = |model: &str| {
+        let body = json!({"model": model, "wallet": "payer", "input": input});
+        said(world.caller.request(Method::POST, "/v1/executions").json(&body))
+    };
+    let made = call(&model).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_eq!(made.header("counterfoil-execution"), made.json()["id"].as_str());
+    assert!(made.header("counterfoil-position").is_some_and(|position| position.starts_with('p')));
+    assert_eq!(made.header("counterfoil-warning"), None, "there is enough");
+    world
+        .owner
+        .made(
+            "/v1/transactions",
+            json!({"postings": [{"from": "payer", "to": "@world", "amount": "0.999", "asset": "USD"}]}),
+        )
+        .await;
+    let warned = call(&model).await;
+    assert_eq!((warned.status, warned.header("counterfoil-warning")), (201, Some("allowance_exceeded")));
+    let failed = call(&failing).await;
+    assert_eq!((failed.status, failed.header("counterfoil-warning")), (502, Some("allowance_exceeded")));
+    assert!(failed.json()["request_id"].is_string(), "{}", failed.text);
+    let executions = world.executions("payer", 3).await;
+    assert_eq!(failed.header("counterfoil-execution"), executions[2]["id"].as_str());
+    // The same at the addresses of SDKs.
+    let warned = world.call("payer", Shape::Chat, &model, ASK, true).await;
+    assert_eq!((warned.status, warned.header("counterfoil-warning")), (200, Some("allowance_exceeded")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_client_goes_away_is_cancelled_where_that_is_configured() {
+    let Some(world) = World::start(&[("COUNTERFOIL_GATEWAY__CLIENT_GONE", "cancel")]).await else { return };
+    let model = world.fault(Shape::Messages, "").await;
+    world.fund("payer", "1").await;
+    let text = "count to a thousand slowly [[words 1000]] [[delay 20]]";
+    let mut response = world.request("payer", Shape::Messages, &model, text, true).send().await.unwrap();
+    assert!(response.chunk().await.unwrap().is_some());
+    drop(response);
+    let executions = world.executions("payer", 1).await;
+    assert_eq!(
+        (&executions[0]["status"], &executions[0]["reason"]),
+        (&json!("failed"), &json!("client_gone")),
+        "{}",
+        executions[0]
+    );
+    let output = executions[0]["usage"]["output"].as_u64().unwrap();
+    assert!(output < 900 && executions[0]["usage_source"] != "reported", "{}", executions[0]);
+    assert_eq!(world.balance("payer").await.1, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_credential_is_never_shown_and_survives_a_change_that_leaves_it_out() {
     let Some(world) = World::start(&[]).await else { return };
     let model = world.fault(Shape::Chat, "").await;

@@ -15,8 +15,6 @@ enum Billed {
     Reported(u64, u64),
     /// What passed, as far as we counted: at least so many tokens of output.
     Estimated(u64),
-    /// Something, however it is known.
-    Something,
 }
 
 /// A fault, and what is to come of it.
@@ -70,7 +68,7 @@ const CASES: &[Case] = &[
     case("clean-cut", true, 200, "stream_cut").fails("stream_cut", Billed::Estimated(3), 1),
     case("cut-once", false, 200, "w12").completes(WHOLE, 2),
     case("malformed", true, 200, "malformed_answer").fails("malformed_answer", Billed::Estimated(3), 1),
-    case("error-event", true, 200, "").fails("provider_error", Billed::Estimated(3), 1),
+    case("error-event", true, 200, "provider_error").fails("provider_error", Billed::Estimated(3), 1),
     case("429", false, 429, "provider_rate_limited").fails("provider_rate_limited", Billed::Nothing, 2),
     case("429-retry", true, 429, "provider_rate_limited").fails("provider_rate_limited", Billed::Nothing, 2),
     case("429-once", true, 200, "w12").completes(WHOLE, 2),
@@ -85,15 +83,19 @@ const CASES: &[Case] = &[
     case("no-usage", false, 200, "w12").completes(Billed::Estimated(8), 1),
     case("zero-usage", true, 200, "w12").completes(Billed::Reported(0, 0), 1),
     case("zero-usage", false, 200, "w12").completes(Billed::Reported(0, 0), 1),
-    case("absurd-usage", false, 200, "w12").completes(Billed::Something, 1),
+    case("absurd-usage", false, 200, "w12").completes(Billed::Estimated(8), 1),
     case("double-end", true, 200, "w12").completes(WHOLE, 1),
     case("huge-chunk", true, 200, "w12").completes(WHOLE, 1),
     case("content-filter", true, 200, "w5").completes(Billed::Reported(4, 5), 1),
-    case("content-filter-400", false, 400, "filter").fails("", Billed::Nothing, 1),
+    case("content-filter-400", false, 400, "filter").fails("content_filter", Billed::Nothing, 1),
 ];
 
 /// Makes the call of a case on a wallet of its own, at a provider of its own.
-async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
+async fn run(world: &World, shape: Shape, mut case: Case) -> Vec<String> {
+    if case.reason == "content_filter" && matches!(shape, Shape::Messages | Shape::Gemini) {
+        // Their errors have no code for it. What is wrong is not asked of others either.
+        case.reason = "invalid_request";
+    }
     let model = if case.fault.is_empty() {
         shape.model().to_owned()
     } else {
@@ -128,9 +130,7 @@ async fn run(world: &World, shape: Shape, case: Case) -> Vec<String> {
     if tries != case.tries || execution["attempts"].as_array().unwrap().len() != case.tries {
         wrong.push(format!("tried {tries} times and not {}: {}", case.tries, execution["attempts"]));
     }
-    if execution["status"] != case.status
-        || (case.status == "failed" && !case.reason.is_empty() && execution["reason"] != case.reason)
-    {
+    if execution["status"] != case.status || (case.status == "failed" && execution["reason"] != case.reason) {
         wrong.push(format!(
             "is {} for {}, and not {} for {}",
             execution["status"], execution["reason"], case.status, case.reason
@@ -185,8 +185,7 @@ fn billed(expected: Billed, execution: &Value) -> Vec<String> {
         Billed::Reported(input, output) => {
             source == "reported" && tokens("input") == input && tokens("output") == output
         }
-        Billed::Estimated(least) => source != "reported" && tokens("output") >= least && tokens("input") > 0,
-        Billed::Something => true,
+        Billed::Estimated(least) => source == "estimated" && tokens("output") >= least && tokens("input") > 0,
     };
     if !right {
         wrong.push(format!("billed {usage} as {source}, and not {expected:?}"));

@@ -3,10 +3,14 @@
 use domain::catalogue::Dialect;
 use domain::execution::{AttemptOutcome, ExecutionStatus, Operation};
 use domain::{Usage, UsageSource};
+use gateway::{Options, ReplyBody};
+use std::time::Duration;
 
-use crate::provider::{DONE, Provider, ROLE, STOP, answer, delta, stream, usage, used, whole};
+use crate::provider::{
+    DONE, Provider, ROLE, STOP, Step, answer, chunk, delta, end, head, stream, usage, used, whole,
+};
 use crate::support::ledger::amount;
-use crate::world::{Offered, World, header, openai, read};
+use crate::world::{Offered, World, header, openai, quick, read};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_answer_passes_byte_for_byte_and_is_paid_to_the_token() {
@@ -51,12 +55,35 @@ async fn a_stream_passes_as_the_client_asked_for_it_and_is_paid_to_the_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_a_stream_comes_after_its_settlement() {
-    let provider = Provider::new([stream(&[&delta("a"), STOP, &usage(1, 1), DONE])]).await;
-    let world = World::new(&[openai("p", &provider.address)]).await;
-    let (_, text) = read(world.gateway.call(world.streamed()).await).await;
-    assert!(text.ends_with(DONE));
+    let script =
+        vec![head(), chunk(&delta("a")), Step::Wait, chunk(STOP), chunk(&usage(1, 1)), chunk(DONE), end()];
+    let provider = Provider::new([script]).await;
+    let options = Options { settle: Duration::from_secs(60), ..quick() };
+    let world = World::with(&[openai("p", &provider.address)], options).await;
+    let reply = world.gateway.call(world.streamed()).await;
+    let ReplyBody::Stream(mut chunks) = reply.body else { panic!("it is a stream") };
     let id = world.executions().await[0];
-    assert_eq!(world.execution(id).await.status, ExecutionStatus::Completed, "at once");
+    // Somebody else is in the middle of an append, so that no end can be recorded.
+    let pool = world.ledger.database.pool(journal::Role::Owner, 1).await;
+    let mut other = journal::begin(&pool, None).await.unwrap();
+    sqlx::query("UPDATE journal.heads SET position = position WHERE partition = $1")
+        .bind(world.ledger.partition().0)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    provider.go();
+    let mut read = Vec::new();
+    let early = async {
+        while let Some(Ok(chunk)) = chunks.recv().await {
+            read.push(chunk);
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(1), early).await.is_err(), "it is kept back");
+    assert!(read.iter().all(|chunk| *chunk != DONE), "{read:?}");
+    other.commit().await.unwrap();
+    assert_eq!(chunks.recv().await, Some(Ok(DONE.into())));
+    assert_eq!(world.execution(id).await.status, ExecutionStatus::Completed, "before the end is told");
+    assert_eq!(chunks.recv().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,14 +92,14 @@ async fn chunks_may_be_torn_anywhere_and_events_be_of_any_size() {
     let (first, second) = (delta("ü€😀"), delta(&huge));
     let whole_text = [&first, &second, STOP, &usage(3, 4), DONE].concat();
     let bytes = whole_text.as_bytes();
-    let mut script = vec![crate::provider::head()];
+    let mut script = vec![head()];
     for piece in [&bytes[..3], &bytes[3..119], &bytes[119..121], &bytes[121..5_000], &bytes[5_000..]] {
         let mut framed = format!("{:x}\r\n", piece.len()).into_bytes();
         framed.extend_from_slice(piece);
         framed.extend_from_slice(b"\r\n");
-        script.push(crate::provider::Step::Send(framed));
+        script.push(Step::Send(framed));
     }
-    script.push(crate::provider::end());
+    script.push(end());
     let provider = Provider::new([script]).await;
     let world = World::new(&[openai("p", &provider.address)]).await;
     world.ledger.submit(crate::support::ledger::transfer("@world", "w", "9000.00")).await.unwrap();

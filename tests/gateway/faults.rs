@@ -147,6 +147,42 @@ async fn an_answer_that_comes_whole_is_not_begun_with_another_providers_half() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_answer_that_says_it_failed_leads_on_and_is_not_paid() {
+    let failed = r#"{"id":"r","status":"failed","error":{"code":"server_error","message":"x"},"output":[],"usage":null}"#;
+    let fine = r#"{"id":"r","status":"completed","error":null,"output":[],"usage":{"input_tokens":10,"output_tokens":5}}"#;
+    let cases = [
+        (Operation::OpenAiResponses, r#"{"model":"m","input":"hi"}"#, failed, fine.to_owned()),
+        (
+            Operation::OpenAiChat,
+            r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#,
+            r#"{"error":{"message":"x","code":502}}"#,
+            answer("good", &used(10, 5)),
+        ),
+    ];
+    for (operation, body, failed, good) in cases {
+        let (bad, other) =
+            (Provider::new([whole(200, failed)]).await, Provider::new([whole(200, &good)]).await);
+        let world = World::new(&[openai("bad", &bad.address), openai("other", &other.address)]).await;
+        assert_eq!(read(world.gateway.call(world.call(operation, body)).await).await, (200, good));
+        let (execution, settled) = world.settled().await;
+        assert_eq!(outcomes(&execution), [AttemptOutcome::ProviderError, AttemptOutcome::Answered]);
+        assert_eq!(settled.cost, amount("0.20"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_answer_that_says_it_failed_is_told_as_a_failure_where_nobody_else_answers() {
+    let failed = r#"{"error":{"message":"x","code":"server_error"}}"#;
+    let provider = Provider::new([whole(200, failed)]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let (status, text) = read(world.gateway.call(world.chat()).await).await;
+    assert!(status == 502 && text.contains("provider_error"), "{status} {text}");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.reason, Some(FailureReason::ProviderError));
+    assert!(settled.cost.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_only_provider_is_tried_again_until_it_answers() {
     let body = answer("good", &used(10, 5));
     let scripts =
@@ -394,6 +430,23 @@ async fn a_provider_that_keeps_failing_is_left_alone() {
         assert!(world.execution(id).await.status.is_final());
     }
     assert!(world.ledger.wallet("w").await.balance.held.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_begins_and_then_breaks_is_left_alone_as_well() {
+    let bad = Provider::new([vec![head(), chunk(&delta("partial")), Step::Break]]).await;
+    let fine = Provider::new([good()]).await;
+    let breaker =
+        BreakerOptions { failures: 2, first: Duration::from_secs(60), longest: Duration::from_secs(60) };
+    let offered = [openai("bad", &bad.address), openai("fine", &fine.address)];
+    let world = World::with(&offered, Options { breaker, ..quick() }).await;
+    for _ in 0..2 {
+        let (_, text) = read(world.gateway.call(world.streamed()).await).await;
+        assert!(text.contains("stream_cut"), "{text}");
+    }
+    let (_, text) = read(world.gateway.call(world.streamed()).await).await;
+    assert!(text.contains("good") && text.ends_with(DONE), "{text}");
+    assert_eq!(bad.asked().len(), 2, "it is not asked a third time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -294,7 +294,7 @@ async fn a_call_can_be_cancelled() {
     assert!(chunks.recv().await.is_some());
     assert!(!world.gateway.cancel(world.ledger.tenant, ExecutionId::default()));
     assert!(world.gateway.cancel(world.ledger.tenant, id));
-    let last = String::from_utf8(chunks.recv().await.unwrap().to_vec()).unwrap();
+    let last = String::from_utf8(chunks.recv().await.unwrap().unwrap().to_vec()).unwrap();
     assert!(last.contains("\"cancelled\""), "{last}");
     assert!(chunks.recv().await.is_none());
     let (execution, settled) = world.settled().await;

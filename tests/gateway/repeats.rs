@@ -5,7 +5,7 @@ use domain::execution::Operation;
 use gateway::Call;
 
 use crate::provider::{
-    DONE, Provider, STOP, Step, answer, chunk, delta, end, head, stream, usage, used, whole,
+    DONE, Provider, STOP, Step, answer, chunk, delta, end, head, stream, usage, used, whole, with_header,
 };
 use crate::support::ledger::amount;
 use crate::world::{World, header, openai, quick, read};
@@ -124,6 +124,70 @@ async fn a_refused_call_leaves_its_key_free() {
     assert_eq!(read(world.gateway.call(keyed(world.chat(), "k")).await).await, (200, body));
 }
 
+/// A provider that is at its limit for all tries of one call, and answers the next one.
+async fn limited(body: &str) -> Provider {
+    let limit = || with_header(429, "retry-after: 0", "{}");
+    Provider::new([limit(), limit(), limit(), limit(), whole(200, body)]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_cost_nothing_is_not_told_again_but_the_call_made_anew() {
+    let body = answer("hello", &used(30, 20));
+    let provider = limited(&body).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    assert_eq!(read(world.gateway.call(keyed(world.chat(), "k")).await).await.0, 429);
+    let other = world.another(quick()).await;
+    let anew = other.call(keyed(world.chat(), "k")).await;
+    assert_eq!(header(&anew, "counterfoil-replayed"), None);
+    let made = header(&anew, "counterfoil-execution").unwrap().to_owned();
+    assert_eq!(read(anew).await, (200, body.clone()));
+    for gateway in [&world.gateway, &other] {
+        let again = gateway.call(keyed(world.chat(), "k")).await;
+        assert_eq!(header(&again, "counterfoil-replayed"), Some("true"), "an answer is told again");
+        assert_eq!(header(&again, "counterfoil-execution"), Some(made.as_str()));
+        assert_eq!(read(again).await, (200, body.clone()));
+    }
+    assert_eq!((provider.asked().len(), world.executions().await.len()), (5, 2));
+    assert_eq!(world.ledger.wallet("@revenue").await.balance.posted, amount("0.70"));
+    assert_eq!(world.ledger.wallet("w").await.balance.posted, amount("99.30"));
+    let text = r#"{"model":"m","messages":[{"role":"user","content":"other"}]}"#;
+    let other_request = keyed(world.call(Operation::OpenAiChat, text), "k");
+    assert_eq!(read(world.gateway.call(other_request).await).await.0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_make_a_call_anew_at_the_same_time_are_billed_once() {
+    let body = answer("hello", &used(30, 20));
+    let provider = limited(&body).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let other = world.another(quick()).await;
+    for round in 0..3 {
+        let calls = (0..20).map(|number| {
+            let gateway = if number % 2 == 0 { world.gateway.clone() } else { other.clone() };
+            let call = keyed(world.chat(), "k");
+            async move { read(gateway.call(call).await).await }
+        });
+        for (status, text) in futures_util::future::join_all(calls).await {
+            assert!(status == 200 && text == body || status == 429 && round == 0, "{round}: {status} {text}");
+        }
+    }
+    assert_eq!(provider.asked().len(), 5);
+    assert_eq!(world.ledger.wallet("@revenue").await.balance.posted, amount("0.70"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_was_paid_or_begun_is_told_again() {
+    let cut = || vec![head(), chunk(&delta("partial")), Step::Break];
+    let provider = Provider::new([cut(), stream(&[&delta("good"), STOP, &usage(1, 1), DONE])]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let (_, first) = read(world.gateway.call(keyed(world.streamed(), "k")).await).await;
+    assert!(first.contains("stream_cut"), "{first}");
+    for gateway in [world.gateway.clone(), world.another(quick()).await] {
+        assert_eq!(read(gateway.call(keyed(world.streamed(), "k")).await).await, (200, first.clone()));
+    }
+    assert_eq!(provider.asked().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_kept_for_its_time_and_never_in_plain() {
     let provider = Provider::new([stream(&[&delta("secret words"), STOP, &usage(1, 1), DONE])]).await;
@@ -131,8 +195,12 @@ async fn an_answer_is_kept_for_its_time_and_never_in_plain() {
     assert_eq!(read(world.gateway.call(keyed(world.streamed(), "k")).await).await.0, 200);
     assert_eq!(read(world.gateway.call(keyed(world.streamed(), "k")).await).await.0, 200);
     let pool = world.ledger.database.pool(journal::Role::Identity, 1).await;
-    let dump: Vec<(Vec<u8>,)> =
-        sqlx::query_as("SELECT sealed FROM identity.kept_responses").fetch_all(&pool).await.unwrap();
+    let mut dump: Vec<(Vec<u8>,)> = Vec::new();
+    while dump.is_empty() {
+        // It is kept a moment after it was given.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        dump = sqlx::query_as("SELECT sealed FROM identity.kept_responses").fetch_all(&pool).await.unwrap();
+    }
     assert_eq!(dump.len(), 1);
     assert!(!String::from_utf8_lossy(&dump[0].0).contains("secret words"));
     world.ledger.clock.advance(TimeDelta::hours(25));

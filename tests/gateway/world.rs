@@ -253,7 +253,7 @@ pub async fn read(reply: Reply) -> (u16, String) {
         ReplyBody::Stream(mut chunks) => {
             let mut all = Vec::new();
             while let Some(chunk) = chunks.recv().await {
-                all.extend_from_slice(&chunk);
+                all.extend_from_slice(&chunk.unwrap());
             }
             all
         }

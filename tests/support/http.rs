@@ -284,6 +284,11 @@ impl Answer {
 }
 
 impl Client {
+    /// What it shows to be let in.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// A request, authorized, to be finished.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)

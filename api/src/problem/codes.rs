@@ -187,6 +187,7 @@ codes! {
     EXECUTION_NOT_DUE "execution_not_due" CONFLICT "The execution is not due to expire"
     CREDENTIAL_ELSEWHERE "credential_elsewhere" CONFLICT "The credential was given for another address"
     ANSWER_NOT_KEPT "answer_not_kept" CONFLICT "The answer to the idempotency key is not kept"
+    KEY_EXHAUSTED "key_exhausted" CONFLICT "The call with the idempotency key came to nothing too often"
     EXECUTION_RUNNING "execution_running" CONFLICT "A call with the idempotency key is running"
     EXECUTION_ELSEWHERE "execution_elsewhere" CONFLICT "The call is not made by this instance"
     // What the amounts and postings do not allow.

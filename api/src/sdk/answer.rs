@@ -5,7 +5,6 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue};
-use bytes::Bytes;
 use domain::execution::Operation;
 use futures_util::stream;
 use gateway::{Refusal, Reply, ReplyBody};
@@ -29,7 +28,8 @@ pub fn response(reply: Reply) -> HttpResponse {
             // Compression would gather what is to go out at once.
             response.insert_header((CONTENT_ENCODING, "identity"));
             response.streaming(stream::unfold(parts, |mut parts| async move {
-                parts.recv().await.map(|part| (Ok::<Bytes, actix_web::Error>(part), parts))
+                // What breaks off breaks the connection: an end of the body would look like the end of the answer.
+                parts.recv().await.map(|part| (part, parts))
             }))
         }
     }

@@ -15,6 +15,7 @@ pub fn cors(origins: &[String]) -> Cors {
         .allowed_headers(["Idempotency-Key", "X-Tenant-Slug", "X-CSRF-Token", "X-Request-Id", "traceparent"])
         .expose_headers([header::ETAG, header::RETRY_AFTER])
         .expose_headers(["Counterfoil-Position", "Idempotency-Replayed", "X-Request-Id"])
+        .expose_headers(["Counterfoil-Execution", "Counterfoil-Warning", "Counterfoil-Replayed"])
         .expose_headers(["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"])
         .supports_credentials()
         .block_on_origin_mismatch(false)

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use commands::FinishedCall;
-use domain::execution::{AttemptOutcome, End, FailureReason, Quoted};
-use domain::{Usage, UsageSource};
+use domain::execution::{AttemptOutcome, End, FailureReason};
 use journal::Position;
 use tokio::time::Instant;
 
 use super::notice::Notice;
+use super::outcome::{Outcome, answered, ended, named};
+use super::repeat;
 use crate::client::Client;
 use crate::dialect::Meter;
 use crate::flow::{Ending, Flow, Signals, Stopped};
@@ -23,7 +24,7 @@ use crate::translate::{self, Frame};
 use crate::trip::{Opened, Stranded, Streaming, Trip};
 use crate::upstream::{Head, Trouble};
 
-/// For how long the end of an answer waits for a slow reader.
+/// For how long the end of an answer waits for a slow reader, even where the time of the call is over.
 const LAST: Duration = Duration::from_secs(10);
 /// For how long the rest of a connection is read, so that it can be used again.
 const REST: Duration = Duration::from_secs(1);
@@ -38,21 +39,6 @@ pub(super) struct Life<'a> {
     pub(super) call: &'a Call,
     /// What the client is told about it.
     pub(super) notice: Option<Notice>,
-}
-
-/// What a call came to.
-struct Outcome {
-    end: End,
-    usage: Usage,
-    source: UsageSource,
-    route: Option<Quoted>,
-}
-
-impl Outcome {
-    /// Nothing was used.
-    fn nothing(end: End) -> Self {
-        Self { end, usage: Usage::default(), source: UsageSource::Reported, route: None }
-    }
 }
 
 impl Life<'_> {
@@ -148,12 +134,14 @@ impl Life<'_> {
             signals: &self.signals,
             deadline: self.trip.deadline,
             sent: 0,
+            waited: Duration::ZERO,
         };
         let (ending, meter, rest) = flow.run(streaming).await;
-        let sent = flow.sent;
+        let (sent, slow) = (flow.sent, flow.is_slow());
         let (usage, source) = meter.settled(self.trip.asked.input.billed());
         let (outcome, end, last, status) = match ending {
             Ending::Whole(event) => {
+                self.trip.praise();
                 let tasks = &self.trip.shared.tasks;
                 tasks.spawn(rest.drain(Instant::now() + REST));
                 let (outcome, end) = answered(&meter);
@@ -161,18 +149,33 @@ impl Life<'_> {
             }
             Ending::Trouble(trouble) => {
                 tracing::debug!(reason = trouble.reason().as_str(), %trouble, "a stream failed");
-                self.trip.blame(&trouble);
+                self.trip.blame(&trouble, slow);
                 let last = trouble.refusal().in_band(operation, sent);
                 (trouble.outcome(), End::Failed(trouble.reason()), last, Some(200))
             }
             Ending::Stopped(stopped) => {
+                self.trip.give_up();
                 let last = stopped.refusal().in_band(operation, sent);
                 (AttemptOutcome::Stopped, ended(stopped), last, Some(200))
             }
         };
         self.trip.landed(outcome, status, Some((usage, source)));
         self.settle(Outcome { end, usage, source, route }).await;
-        client.send(last, Instant::now() + LAST).await;
+        self.last(client, last).await;
+    }
+
+    /// Sends the end of a stream, and waits for a slow reader as it was waited for before; but not while the program ends.
+    async fn last(&self, client: &mut Client, last: Bytes) {
+        let by = self.trip.deadline.max(Instant::now() + LAST);
+        let ending = async {
+            self.signals.ending.cancelled().await;
+            tokio::time::sleep(LAST).await;
+        };
+        tokio::select! {
+            biased;
+            () = client.finish(last, by) => {}
+            () = ending => {}
+        }
     }
 
     /// No provider answered.
@@ -183,6 +186,7 @@ impl Life<'_> {
             // It came to nothing, but a provider said what it had used by then.
             (outcome.usage, outcome.source, outcome.route) = (usage, source, Some(quoted));
         }
+        self.forget(client, &outcome);
         self.settle(outcome).await;
         client.whole(reply);
     }
@@ -194,8 +198,17 @@ impl Life<'_> {
         if let Some((usage, source, route)) = self.trip.stopped() {
             (outcome.usage, outcome.source, outcome.route) = (usage, source, route);
         }
+        self.forget(client, &outcome);
         self.settle(outcome).await;
         client.whole(self.refusal(&stopped.refusal()));
+    }
+
+    /// What came to nothing may be made anew under its key.
+    fn forget(&self, client: &Client, outcome: &Outcome) {
+        let attempts = self.trip.attempts.iter().map(|tried| &tried.attempt);
+        if repeat::is_passing(outcome.end, &outcome.usage, attempts) {
+            client.forget();
+        }
     }
 
     /// What a failure is recorded as, and what the client gets: the provider's own words where it refused the request in
@@ -254,23 +267,5 @@ impl Life<'_> {
         let finishing = account.finish(FinishedCall { attempts, end, usage, usage_source: source, paid });
         let waited = tokio::time::timeout(self.trip.shared.options.settle, finishing).await;
         waited.ok()?.ok()?
-    }
-}
-
-/// An answer that is whole. One that a filter ended is whole too, and paid for.
-fn answered(meter: &Meter) -> (AttemptOutcome, End) {
-    let outcome = if meter.is_refused() { AttemptOutcome::ContentFilter } else { AttemptOutcome::Answered };
-    (outcome, End::Completed)
-}
-
-fn ended(stopped: Stopped) -> End {
-    stopped.reason().map_or(End::Cancelled, End::Failed)
-}
-
-fn named(end: End) -> &'static str {
-    match end {
-        End::Completed => "completed",
-        End::Cancelled => "cancelled",
-        End::Failed(reason) => reason.as_str(),
     }
 }

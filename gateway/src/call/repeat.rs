@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ExecutionId;
+use commands::NewCall;
+use domain::execution::{Attempt, End, ExecutionStatus, FailureReason};
+use domain::{Execution, ExecutionId, Usage};
 use identity::kept::Kept;
 use tokio::time::Instant;
 
 use crate::gateway::{Call, Shared};
 use crate::ledger::{Account, key_reused};
-use crate::record::{Record, Run, gone};
+use crate::record::{Place, Record, Run, gone};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::seat::Seat;
 
+/// How often a call can be made under one key.
+const TRIALS: usize = 100;
 /// How often another program's answer is looked for.
 const PAUSE: Duration = Duration::from_millis(500);
 /// For how long the answer of a call is looked for that has ended: it is kept a moment later.
@@ -41,34 +45,118 @@ pub(super) async fn kept(
     }
 }
 
-/// The answer of an execution that was requested before: by another program, or by this one before it was started again.
-pub(super) async fn earlier(
+/// What became of a request.
+pub(super) enum Requested {
+    /// It is a new one.
+    Anew(Account, Box<Execution>),
+    /// It was made before, by another program, or by this one before it was started again, and this was the answer.
+    Before(Reply),
+}
+
+/// Requests an execution. One that was requested before under the key and came to nothing is made anew, under an id that
+/// follows from its own, so that of those who do that at the same time one does. Nothing that was paid, or of which a part
+/// was given, has one after it.
+pub(super) async fn request(
+    shared: &Arc<Shared>,
+    call: &Call,
+    mut account: Account,
+    mut request: NewCall,
+    place: &mut Place,
+    seat: Seat,
+) -> Result<Requested, Refusal> {
+    let fingerprint = place.run.fingerprint;
+    let lasts = shared.options.total.saturating_add(shared.options.grace);
+    for _ in 0..TRIALS {
+        let earlier = loop {
+            request.expires_at = shared.clock.now() + lasts;
+            let (execution, replayed) = account.request(request.clone(), fingerprint).await?;
+            if !replayed {
+                place.is_also(account.id);
+                return Ok(Requested::Anew(account, Box::new(execution)));
+            }
+            if execution.status.is_final() {
+                break execution;
+            }
+            if let Some(reply) = running(shared, call, &account, fingerprint, &seat).await? {
+                return Ok(Requested::Before(reply));
+            }
+        };
+        if !came_to_nothing(&earlier) {
+            return ended(shared, call, &account, fingerprint, &seat).await.map(Requested::Before);
+        }
+        account.id = account.id.again();
+    }
+    let message = format!("the call with this key came to nothing {TRIALS} times; make it with another key");
+    Err(Refusal::new(409, "key_exhausted", message))
+}
+
+/// Whether an execution came to nothing.
+fn came_to_nothing(execution: &Execution) -> bool {
+    let end = match (execution.status, execution.reason) {
+        (ExecutionStatus::Failed, Some(reason)) => End::Failed(reason),
+        _ => return false,
+    };
+    let settled = execution.settled.as_deref();
+    settled.is_some_and(|settled| is_passing(end, &settled.usage, &execution.attempts))
+}
+
+/// Whether a call may be made anew under its key: it failed, not by what was asked, before a part of an answer came, and
+/// nothing was billed. Who cancelled a call meant it.
+pub(super) fn is_passing<'a>(
+    end: End,
+    usage: &Usage,
+    attempts: impl IntoIterator<Item = &'a Attempt>,
+) -> bool {
+    let End::Failed(reason) = end else {
+        return false;
+    };
+    let lasting = matches!(reason, FailureReason::InvalidRequest | FailureReason::ContentFilter);
+    !lasting && usage.is_zero() && attempts.into_iter().all(|attempt| attempt.first_token_ms.is_none())
+}
+
+/// The answer of a call that another program makes, if that is kept before its end is known.
+async fn running(
     shared: &Arc<Shared>,
     call: &Call,
     account: &Account,
     fingerprint: [u8; 32],
-    seat: Seat,
+    seat: &Seat,
+) -> Result<Option<Reply>, Refusal> {
+    let until = Instant::now() + RUNS;
+    loop {
+        if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
+            return Ok(Some(reply));
+        }
+        if account.has_ended().await {
+            return Ok(None);
+        }
+        if Instant::now() + PAUSE >= until {
+            let message = "the call with this key is still running elsewhere";
+            let refusal = Refusal::new(409, "execution_running", message);
+            return Err(refusal.after(Duration::from_secs(2)));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The answer of a call that has ended.
+async fn ended(
+    shared: &Arc<Shared>,
+    call: &Call,
+    account: &Account,
+    fingerprint: [u8; 32],
+    seat: &Seat,
 ) -> Result<Reply, Refusal> {
-    let mut until = Instant::now() + RUNS;
-    let mut ended = false;
+    let until = Instant::now() + ENDED;
     loop {
         if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
             return Ok(reply);
         }
-        if !ended && account.has_ended().await {
-            ended = true;
-            until = until.min(Instant::now() + ENDED);
-        }
         if Instant::now() + PAUSE >= until {
-            break;
+            return Err(gone());
         }
         tokio::time::sleep(PAUSE).await;
     }
-    if ended {
-        return Err(gone());
-    }
-    let refusal = Refusal::new(409, "execution_running", "the call with this key is still running elsewhere");
-    Err(refusal.after(Duration::from_secs(2)))
 }
 
 /// Keeps the answer of a call with a key.

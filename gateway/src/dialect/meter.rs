@@ -77,8 +77,8 @@ impl Meter {
         }
     }
 
-    /// Looks at a whole answer.
-    pub(crate) fn whole(&mut self, body: &[u8]) -> Result<(), Malformed> {
+    /// Looks at a whole answer: its end, or the fault that it reports in the place of one, with whatever status it came.
+    pub(crate) fn whole(&mut self, body: &[u8]) -> Result<Sign, Malformed> {
         let answer = object(body)?;
         self.finished = true;
         match self.operation {
@@ -89,7 +89,7 @@ impl Meter {
             Operation::GeminiGenerate | Operation::GeminiEmbed => gemini::chunk(self, &answer),
             Operation::AnthropicCountTokens | Operation::GeminiCountTokens => {}
         }
-        Ok(())
+        Ok(fault(&answer).map_or(Sign::End, Sign::Fault))
     }
 
     /// Whether a stream that was closed had come to its end. Gemini's has no event that says so.
@@ -168,6 +168,16 @@ impl Meter {
             self.counts.insert(name.clone(), count.clone());
         }
         Value::Object(self.counts.clone())
+    }
+}
+
+/// What a whole answer reports that says that it is none: an `error`, as all dialects call it, or the status of a response
+/// that failed.
+fn fault(answer: &Value) -> Option<Reported> {
+    let failed = answer.get("status").and_then(Value::as_str) == Some("failed");
+    match answer.get("error").filter(|error| !error.is_null()) {
+        Some(error) => Some(Reported::of(error)),
+        None => failed.then(Reported::default),
     }
 }
 

@@ -61,11 +61,12 @@ pub(super) fn event(meter: &mut Meter, event: &Event) -> Result<Sign, Malformed>
 }
 
 pub(super) fn whole(meter: &mut Meter, response: &Value) {
-    match response.get("usage") {
-        Some(report) if !report.is_null() => meter.report(openai(report, &RESPONSES), true),
-        // What passed in a stream was counted as it passed.
-        _ if meter.passed() == 0 => meter.add_text(response.get("output").map_or(0, text_of)),
-        _ => {}
+    if let Some(report) = response.get("usage").filter(|report| !report.is_null()) {
+        meter.report(openai(report, &RESPONSES), true);
+    }
+    // What passed in a stream was counted as it passed. A report may be there and not be believed.
+    if meter.passed() == 0 {
+        meter.add_text(response.get("output").map_or(0, text_of));
     }
     let reason = response.get("incomplete_details").and_then(|details| details.get("reason"));
     if reason.and_then(Value::as_str) == Some("content_filter") {

@@ -330,6 +330,30 @@ fn errors_in_a_stream_are_seen_in_each_shape() {
 }
 
 #[test]
+fn a_whole_answer_that_says_it_failed_is_none() {
+    let limited = r#"{"id":"r","object":"response","status":"failed","error":{"code":"rate_limit_exceeded","message":"slow"},"output":[],"usage":null}"#;
+    let silent = r#"{"id":"r","object":"response","status":"failed","error":null,"output":[],"usage":null}"#;
+    let plain = r#"{"error":{"message":"no model is free","code":502}}"#;
+    let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"o"}}"#;
+    for (operation, body, status) in [
+        (Operation::OpenAiResponses, limited, 429),
+        (Operation::OpenAiResponses, silent, 500),
+        (Operation::OpenAiChat, plain, 500),
+        (Operation::OpenAiEmbeddings, plain, 500),
+        (Operation::AnthropicMessages, overloaded, 529),
+        (Operation::GeminiGenerate, plain, 500),
+    ] {
+        let sign = Meter::new(operation).whole(body.as_bytes()).unwrap();
+        let Sign::Fault(reported) = sign else { panic!("{operation:?}: {sign:?}") };
+        assert_eq!(reported.status(), status, "{operation:?}");
+    }
+    let good = r#"{"id":"r","status":"completed","error":null,"output":[],"usage":null}"#;
+    assert_eq!(Meter::new(Operation::OpenAiResponses).whole(good.as_bytes()), Ok(Sign::End));
+    let short = r#"{"id":"r","status":"incomplete","error":null,"output":[],"usage":null}"#;
+    assert_eq!(Meter::new(Operation::OpenAiResponses).whole(short.as_bytes()), Ok(Sign::End));
+}
+
+#[test]
 fn a_filter_that_ends_an_answer_is_seen() {
     let refused = [
         (

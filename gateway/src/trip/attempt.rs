@@ -76,7 +76,11 @@ impl Trip {
         let options = self.shared.upstreams.options();
         if !stream {
             let body = upstream::read(response, options.most_answer, by).await?;
-            meter.whole(&body)?;
+            if let Sign::Fault(reported) = meter.whole(&body)? {
+                let trouble = Trouble::Reported(reported);
+                self.bill.note(&meter, &trouble);
+                return Err(trouble);
+            }
             return Ok(Opened::Whole { head, body, meter });
         }
         let source = Source::new(response, options.most_event);

@@ -1,4 +1,6 @@
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{ModelName, UserRef, WalletPath};
@@ -50,7 +52,13 @@ pub struct MadeBody {
 /// Streams, and the shapes of other providers, are at the addresses of the gateway.
 #[utoipa::path(post, path = "/v1/executions", tag = "Executions", request_body = NewExecution,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    responses((status = 201, description = "The answer", body = MadeBody),
+    responses((status = 201, description = "The answer", body = MadeBody, headers(
+            ("Counterfoil-Execution" = String, description = "The execution's id; a problem of a call that was recorded has it too"),
+            ("Counterfoil-Position" = Option<String>, description = "The position of its settlement, where that was recorded in time"),
+            ("Counterfoil-Warning" = Option<String>, description = "What a hard limit would have refused: `allowance_exceeded` or `model_unpriced`"),
+            ("Counterfoil-Replayed" = Option<String>, description = "`true` where the answer is that of an earlier call with this key"),
+            ("Idempotency-Replayed" = Option<String>, description = "The same, as everywhere")
+        )),
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
@@ -64,6 +72,7 @@ pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
     input.insert("model".to_owned(), Value::String(body.model.0.to_string()));
     let (wallet, user) =
         writer.wallet_and_user(body.wallet.map(|path| path.0), body.user.map(|user| user.0)).await?;
+    let request = writer.context().request_id.clone();
     let call = Call {
         tenant: writer.tenant(),
         context: writer.context().clone(),
@@ -83,12 +92,24 @@ pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
     };
     let said: Value = serde_json::from_slice(&bytes).map_err(Problem::internal)?;
     if !(200..300).contains(&reply.status) {
-        return Err(refused(reply.status, &reply.headers, &said));
+        let problem = refused(reply.status, &reply.headers, &said);
+        return Ok(told(problem.response(Some(&request)), &reply.headers));
     }
     let header = |name: &str| reply.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
     let id = header("counterfoil-execution").cloned();
     let replayed = header("counterfoil-replayed").is_some();
-    answer::written(StatusCode::CREATED, None, replayed, &MadeBody { id, answer: said })
+    let response = answer::written(StatusCode::CREATED, None, replayed, &MadeBody { id, answer: said })?;
+    Ok(told(response, &reply.headers))
+}
+
+/// A response with what the gateway says of the call: the execution, its position, a warning.
+fn told(mut response: HttpResponse, headers: &[(String, String)]) -> HttpResponse {
+    for (name, value) in headers.iter().filter(|(name, _)| name.starts_with("counterfoil-")) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 /// What the gateway refuses, as a problem.

@@ -35,8 +35,6 @@ struct Told {
     done: bool,
     /// It is not to be told to whoever asks afterwards.
     passing: bool,
-    /// It grew beyond what is remembered.
-    lost: bool,
 }
 
 /// Remembers one answer while it is given.
@@ -57,6 +55,11 @@ impl Record {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it grew beyond what is remembered.
+    fn is_lost(&self, told: &Told) -> bool {
+        told.bytes > self.most
+    }
+
     pub(crate) fn begin(&self, begun: Begun) {
         self.told().begun = Some(begun);
         self.changed.send_replace(());
@@ -65,11 +68,9 @@ impl Record {
     pub(crate) fn push(&self, chunk: &Bytes) {
         let mut told = self.told();
         told.bytes = told.bytes.saturating_add(chunk.len());
-        if told.bytes > self.most {
-            told.lost = true;
+        if self.is_lost(&told) {
             told.chunks = Vec::new();
-        }
-        if !told.lost {
+        } else {
             told.chunks.push(chunk.clone());
         }
         drop(told);
@@ -96,7 +97,7 @@ impl Record {
     /// The answer in the form in which it is kept; nothing when it is not all there or too long.
     pub(crate) fn sealable(&self) -> Option<Vec<u8>> {
         let told = self.told();
-        let begun = told.begun.as_ref().filter(|_| told.complete && !told.lost && !told.passing)?;
+        let begun = told.begun.as_ref().filter(|_| told.complete && !self.is_lost(&told) && !told.passing)?;
         let lengths: Vec<usize> = told.chunks.iter().map(Bytes::len).collect();
         let mut text = serde_json::to_vec(&(begun, lengths)).ok()?;
         text.push(b'\n');
@@ -158,7 +159,7 @@ impl Record {
             let (begun, ready, lost) = {
                 let told = self.told();
                 let stream = told.begun.as_ref().is_some_and(|begun| begun.stream);
-                (told.begun.clone(), told.done || stream, told.lost)
+                (told.begun.clone(), told.done || stream, self.is_lost(&told))
             };
             if lost {
                 return Some(gone().reply(operation));
@@ -188,7 +189,7 @@ impl Record {
         loop {
             let (chunk, complete, done, lost) = {
                 let told = self.told();
-                (told.chunks.get(next).cloned(), told.complete, told.done, told.lost)
+                (told.chunks.get(next).cloned(), told.complete, told.done, self.is_lost(&told))
             };
             let sent = match chunk {
                 _ if lost => {

@@ -24,7 +24,7 @@ fn waiting() -> Script {
 async fn next(reply: &mut Reply) -> Option<String> {
     let ReplyBody::Stream(chunks) = &mut reply.body else { panic!("it is a stream") };
     let chunk = tokio::time::timeout(Duration::from_secs(10), chunks.recv()).await.unwrap();
-    chunk.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    chunk.map(|bytes| String::from_utf8(bytes.unwrap().to_vec()).unwrap())
 }
 
 async fn has_room(world: &World) {

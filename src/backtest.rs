@@ -6,8 +6,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use domain::backtest::{BacktestError, Outcome, PastCall, Tally, Trial};
-use domain::catalogue::{Enforcement, Mode, Policy};
-use domain::{Amount, AssetCode, WalletPath, ZoneName};
+use domain::catalogue::{Enforcement, Mode, Policy, Rollover};
+use domain::{Amount, AssetCode, MoneyError, Scale, WalletPath, ZoneName};
 
 /// A call as the ledger has recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,14 @@ pub enum ReplayError {
     /// Amounts of several assets do not add up.
     #[error("the calls were paid in several assets ({0}); --asset says in which the policy allocates")]
     SeveralAssets(String),
+    /// An amount that was asked about does not fit the asset.
+    #[error("{option}: {source}")]
+    Amount {
+        /// Which one: an option of the command line.
+        option: &'static str,
+        /// Why.
+        source: MoneyError,
+    },
     /// They cannot be tried.
     #[error(transparent)]
     Trial(#[from] BacktestError),
@@ -76,6 +84,7 @@ impl Question {
         let first = calls.first();
         // Every cost has the digits of its asset.
         let scale = first.map_or(self.amount, |call| call.cost).scale();
+        self.check(scale)?;
         let asset = first.map(|call| call.asset.clone()).or_else(|| self.asset.clone()).unwrap_or_default();
         let begins = first.map(|call| call.requested_at).into_iter().chain(self.from).min();
         let (mode, amount, enforcement) = (self.mode, self.amount, self.enforcement);
@@ -85,6 +94,22 @@ impl Question {
         let outcome =
             domain::backtest::backtest(&trial, |_| self.balance, month, calls.into_iter().map(past))?;
         Ok(Report { enforcement, outcome })
+    }
+
+    fn check(&self, scale: Scale) -> Result<(), ReplayError> {
+        let most = match self.mode {
+            Mode::Monthly { rollover: Rollover::Capped { most } } => Some(most),
+            _ => None,
+        };
+        let given =
+            [("--amount", Some(self.amount)), ("--balance", Some(self.balance)), ("--rollover-most", most)];
+        for (option, amount) in given {
+            amount
+                .map(|amount| amount.at_scale(scale))
+                .transpose()
+                .map_err(|source| ReplayError::Amount { option, source })?;
+        }
+        Ok(())
     }
 }
 

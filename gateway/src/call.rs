@@ -28,9 +28,10 @@ use crate::gateway::{Call, Shared};
 use crate::hold::Hold;
 use crate::ledger::Account;
 use crate::offer::Offer;
-use crate::record::{Place, Record, Run};
+use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::route::{self, Stop};
+use crate::running::{Place, Run};
 use crate::translate::{self, Frame};
 use crate::trip::{Bill, Choice, Trip};
 

@@ -30,6 +30,7 @@ mod refusal;
 mod reply;
 mod retry;
 mod route;
+mod running;
 mod seat;
 mod sse;
 mod translate;

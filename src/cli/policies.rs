@@ -100,6 +100,9 @@ enum RolloverWord {
 impl BacktestArguments {
     fn mode(&self) -> Result<Mode, Failure> {
         let rollover = match (self.rollover, self.rollover_most) {
+            (RolloverWord::Capped, Some(most)) if most.is_negative() => {
+                return Err("--rollover-most: no less than nothing is carried over".into());
+            }
             (RolloverWord::Capped, Some(most)) => Rollover::Capped { most },
             (RolloverWord::Capped, None) => return Err("--rollover capped needs --rollover-most".into()),
             (_, Some(_)) => return Err("--rollover-most goes with --rollover capped".into()),

@@ -54,7 +54,7 @@ async fn backtest(server: &Server, owner: &Client, arguments: &[&str]) -> Done {
 fn row(done: &Done, wallet: &str) -> Vec<String> {
     let line = done.out.lines().find(|line| line.split_whitespace().next() == Some(wallet));
     let line = line.unwrap_or_else(|| panic!("nothing is said of {wallet}: {done:?}"));
-    line.split_whitespace().skip(1).map(str::to_owned).collect()
+    line.split_whitespace().skip(1).take(4).map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,8 +111,18 @@ async fn what_cannot_be_replayed_is_told_with_what_to_do() {
             "--rollover goes with --mode monthly",
         ),
         (&["--mode", "monthly", "--amount", "10", "--rollover", "capped"], 1, "needs --rollover-most"),
+        (
+            &["--mode", "monthly", "--amount", "10", "--rollover", "capped", "--rollover-most=-1"],
+            1,
+            "--rollover-most: no less than nothing",
+        ),
         (&["--mode", "monthly", "--amount", "10", "--from", "yesterday"], 2, "--from"),
-        (&["--mode", "lifetime", "--amount", "0.001"], 1, "do not fit"),
+        (&["--mode", "lifetime", "--amount", "0.001"], 1, "--amount: the amount has more digits"),
+        (
+            &["--mode", "lifetime", "--amount", "1", "--balance", "0.001"],
+            1,
+            "--balance: the amount has more digits",
+        ),
         (&["--mode", "lifetime", "--amount", "10", "--wallet", "no such path"], 1, "invalid_path"),
     ] {
         backtest(&server, &owner, arguments).await.assert_failed(status, &[said]);

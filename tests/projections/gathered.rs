@@ -94,8 +94,9 @@ async fn who_leaves_or_loses_the_connection_holds_up_nobody() {
         // Those who began the statements are among the first.
         asked.drain(..4).for_each(|leader| leader.abort());
         if round % 4 == 0 {
+            // The server is shared with other tests, the database is not.
             let killed = "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
-                WHERE a.application_name = 'counterfoil' AND a.query LIKE '%UNNEST($1::uuid[]) AS asked%'";
+                WHERE a.datname = current_database() AND a.application_name = 'counterfoil' AND a.query LIKE '%UNNEST($1::uuid[]) AS asked%'";
             sqlx::query(killed).execute(&mut owner).await.unwrap();
         }
         for question in asked {

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::gateway::{Call, Shared};
 use crate::ledger::{Account, key_reused};
-use crate::record::{Place, Record, Run, gone};
+use crate::record::{Record, gone};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
+use crate::running::{Place, Run};
 use crate::seat::Seat;
 
 /// How often a call can be made under one key.

@@ -656,6 +656,15 @@ async fn a_call_that_ends_after_its_month_before_anybody_renewed_loses_nothing_a
     assert_eq!(balance(&ledger, "@debts").await.0, "0.00");
     assert_eq!(trial_balance(&ledger).await, 0);
 
+    // What comes in before anybody renews is nothing of the month that has ended: that was spent.
+    let ledger = across_the_month("1.00").await;
+    done(&ledger, finished(CALL, tokens(0, 900))).await;
+    assert_eq!(grants(&ledger).await, Vec::<String>::new());
+    ledger.submit(transfer("@world", "customers:1", "20.00")).await.unwrap();
+    done(&ledger, renew()).await;
+    assert_eq!(balance(&ledger, "customers:1").await.0, "23.00", "20 - 7 that were owed + 10");
+    assert_eq!(trial_balance(&ledger).await, 0);
+
     // What comes back unused has ended with its month.
     let ledger = across_the_month("100.00").await;
     done(&ledger, Command::ExpireExecution { id: CALL }).await;

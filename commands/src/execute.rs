@@ -5,6 +5,7 @@ mod catalogue;
 mod execution;
 mod people;
 mod transact;
+mod user;
 
 use domain::tenant::{TenantCommand, TenantRejection};
 use domain::transaction::TransactionCommand;

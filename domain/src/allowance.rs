@@ -9,6 +9,7 @@ mod event;
 mod grant;
 mod rejection;
 mod renew;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -126,7 +127,9 @@ impl Allowance {
                 let parts = self.parts(amount, now);
                 if parts.is_empty() { vec![] } else { vec![AllowanceEvent::Reserved { execution, parts }] }
             }
-            AllowanceCommand::Burn { execution, amount } => self.burn(execution, amount, now),
+            AllowanceCommand::Burn { execution, amount, available } => {
+                self.burn(execution, (amount, available), now)
+            }
             AllowanceCommand::Owe { amount, .. } if !amount.is_positive() => vec![],
             AllowanceCommand::Owe { execution, amount } => {
                 vec![AllowanceEvent::Indebted { execution, amount }]
@@ -142,71 +145,6 @@ impl Allowance {
                 vec![AllowanceEvent::Exceeded { execution, short }]
             }
         })
-    }
-
-    /// Which free parts of grants cover `amount`, as far as they do.
-    fn parts(&self, amount: Amount, now: DateTime<Utc>) -> Vec<Part> {
-        let mut left = amount;
-        let mut parts = Vec::new();
-        for (grant, state) in self.in_order().filter(|(_, grant)| !grant.over(now)) {
-            let amount = least(state.free(), left);
-            if amount.is_positive() {
-                parts.push(Part { grant, amount });
-                left = difference(left, amount);
-            }
-        }
-        parts
-    }
-
-    /// Uses what was promised first, then what is free. What a grant gets back whose time is over ends with the next renewal.
-    fn burn(&self, execution: ExecutionId, amount: Amount, now: DateTime<Utc>) -> Vec<AllowanceEvent> {
-        let mut left = amount;
-        let mut parts: Vec<Part> = Vec::new();
-        let promised = self.reserved.get(&execution);
-        for part in promised.into_iter().flatten() {
-            let amount = least(part.amount, left);
-            if amount.is_positive() {
-                parts.push(Part { grant: part.grant, amount });
-                left = difference(left, amount);
-            }
-        }
-        if left.is_positive() {
-            parts.extend(self.parts(left, now));
-        }
-        if !parts.is_empty() {
-            vec![AllowanceEvent::Burned { execution, parts }]
-        } else if promised.is_some() {
-            vec![AllowanceEvent::Returned { execution }]
-        } else {
-            vec![]
-        }
-    }
-
-    /// Changes a grant, and forgets it once there is nothing left of it.
-    fn change(&mut self, id: GrantId, change: impl FnOnce(&mut Grant)) {
-        let grants = Arc::make_mut(&mut self.grants);
-        if let Some(grant) = grants.get_mut(&id) {
-            change(grant);
-            // What is granted once is kept, for a policy may add to it.
-            if grant.remaining.is_zero() && grant.source != GrantSource::Lifetime {
-                grants.remove(&id);
-            }
-        }
-    }
-
-    /// Takes out of grants what was used of them.
-    fn use_up(&mut self, parts: &[Part]) {
-        for part in parts {
-            self.change(part.grant, |grant| grant.remaining = difference(grant.remaining, part.amount));
-        }
-    }
-
-    /// What was promised to an execution is not promised any more.
-    fn give_back(&mut self, execution: ExecutionId) {
-        let Some(parts) = Arc::make_mut(&mut self.reserved).remove(&execution) else { return };
-        for part in parts {
-            self.change(part.grant, |grant| grant.reserved = difference(grant.reserved, part.amount));
-        }
     }
 }
 

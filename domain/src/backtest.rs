@@ -227,8 +227,9 @@ impl Purse {
             return Ok(short);
         }
         self.decide(AllowanceCommand::Owe { execution, amount: cost.checked_sub(paid)? }, now)?;
-        self.decide(AllowanceCommand::Burn { execution, amount: paid }, now)?;
         self.money = self.money.checked_sub(paid)?;
+        let burn = AllowanceCommand::Burn { execution, amount: paid, available: self.money };
+        self.decide(burn, now)?;
         Ok(short)
     }
 

@@ -10,7 +10,7 @@ use domain::{Amount, Execution, ExecutionId, Metadata, MoneyError, TransactionId
 use serde_json::{Map, Value};
 
 pub(super) use self::ending::{expire, finish};
-use super::allowance::{Bearer, User};
+use super::user::{Bearer, User};
 use super::{Deciding, transact, writable_tenant};
 use crate::request::{NewCall, Rejection, Resource, TransactionRequest};
 use crate::workspace::{Stop, Workspace};

@@ -55,6 +55,8 @@ pub enum AllowanceCommand {
         execution: ExecutionId,
         /// What it cost and the wallet paid.
         amount: Amount,
+        /// What the wallet has left after that, and nothing holds: below zero where it owes.
+        available: Amount,
     },
     /// Note what an execution cost beyond what there was.
     Owe {

@@ -79,8 +79,14 @@ fn reserved(of: &[(u128, &str)]) -> AllowanceEvent {
     AllowanceEvent::Reserved { execution: execution(1), parts: parts(of) }
 }
 
+/// Of a wallet that has more left than was granted.
 fn burn(text: &str) -> AllowanceCommand {
-    AllowanceCommand::Burn { execution: execution(1), amount: amount(text) }
+    burn_down_to("1000.00", text)
+}
+
+fn burn_down_to(available: &str, text: &str) -> AllowanceCommand {
+    let (execution, amount, available) = (execution(1), amount(text), amount(available));
+    AllowanceCommand::Burn { execution, amount, available }
 }
 
 fn burned(of: &[(u128, &str)]) -> AllowanceEvent {
@@ -219,6 +225,33 @@ fn a_grant_that_is_over_is_not_promised_but_what_was_promised_of_it_can_be_used(
         .then_expect_events(vec![reserved(&[(1, "3.00")])]);
     allowances(100).given(history.clone()).when(reserve("9.00")).then_expect_events(vec![]);
     allowances(100).given(history).when(burn("9.00")).then_expect_events(vec![burned(&[(1, "2.00")])]);
+}
+
+#[test]
+fn what_the_wallet_paid_out_of_ended_grants_is_used_of_them() {
+    // 5.00 of a grant that is over, 1.00 of one that is not, and the wallet's own.
+    let history = vec![
+        assigned(),
+        granted(1, "5.00", 1, Some(100)),
+        granted(2, "1.00", 9, None),
+        reserved(&[(1, "2.00")]),
+    ];
+    let used = |more: &[(u128, &str)]| {
+        let all = [&[(1, "2.00"), (2, "1.00")], more].concat();
+        vec![burned(&all)]
+    };
+    for (left, of_ended) in [
+        // The wallet's own bore what no grant did; then, of 5.00, all but 1.00 and 3.00.
+        ("7.00", &[][..]),
+        ("3.00", &[]),
+        ("2.00", &[(1, "1.00")]),
+        ("0.00", &[(1, "3.00")]),
+        // Something else was taken out of the wallet: this call used no more than it cost.
+        ("-3.00", &[(1, "3.00")]),
+    ] {
+        let burn = burn_down_to(left, "8.00");
+        allowances(100).given(history.clone()).when(burn).then_expect_events(used(of_ended));
+    }
 }
 
 #[test]

@@ -242,8 +242,11 @@ impl Life {
 
     /// What can be promised at a moment: the free rests in the order in which they are used.
     fn usable(&self, now: i64) -> Vec<(GrantId, i64)> {
-        let lasting = |grant: &Grant| grant.expires_at.is_none_or(|end| end > at(now));
-        let mut grants: Vec<_> = self.live.grants.iter().filter(|(_, grant)| lasting(grant)).collect();
+        self.free(|grant| grant.expires_at.is_none_or(|end| end > at(now)))
+    }
+
+    fn free(&self, of: impl Fn(&Grant) -> bool) -> Vec<(GrantId, i64)> {
+        let mut grants: Vec<_> = self.live.grants.iter().filter(|(_, grant)| of(grant)).collect();
         // Stable sorts from the least important reason to the most important one; those without an end come last.
         grants.sort_by_key(|(id, _)| **id);
         grants.sort_by_key(|(_, grant)| grant.expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC));
@@ -333,25 +336,42 @@ impl Life {
         assert_parts(&parts, &usable, amount);
     }
 
+    /// What of the money nothing holds and no grant gave; below zero, it was spent in another way.
+    fn free_own(&self) -> i64 {
+        let free: i64 = self.free(|_| true).into_iter().map(|(_, free)| free).sum();
+        self.money - self.held.values().sum::<i64>() - free
+    }
+
     fn burn(&mut self, number: u8, amount: i64) {
+        let own = self.free_own();
         let promised = self.live.reserved.get(&execution(number)).cloned().unwrap_or_default();
+        let promised_in_all = total(&promised);
         let usable = self.usable(self.now);
         let held = self.held.remove(&number).unwrap_or(0);
         let amount = amount.min(held + (self.money - self.held.values().sum::<i64>() - held).max(0));
         (self.money, self.own) = (self.money - amount, self.own - amount);
-        let burn = AllowanceCommand::Burn { execution: execution(number), amount: cents(amount) };
+        let available = self.money - self.held.values().sum::<i64>();
+        let (execution, all) = (execution(number), cents(amount));
+        let burn = AllowanceCommand::Burn { execution, amount: all, available: cents(available) };
+        let ended = self.free(|grant| grant.expires_at.is_some_and(|end| end <= at(self.now)));
         let events = self.live.decide(burn, at(self.now)).unwrap();
         let parts = parts(&events);
         assert_eq!(events.is_empty(), promised.is_empty() && parts.is_empty());
         let promised: Vec<_> = promised.iter().map(|part| (part.grant, minor(part.amount))).collect();
         let in_order: Vec<_> = promised.into_iter().chain(usable).collect();
-        assert_parts(&parts, &in_order, amount);
+        // Then the wallet's own, and then what ended grants have left in it.
+        let granted = amount.min(in_order.iter().map(|(_, there)| there).sum());
+        let borne = own + held - promised_in_all;
+        let of_ended = (amount - granted - borne.max(0)).clamp(0, ended.iter().map(|(_, there)| there).sum());
+        let in_order: Vec<_> = in_order.into_iter().chain(ended).collect();
+        assert_parts(&parts, &in_order, granted + of_ended);
         for happened in &events {
             self.kept.push(happened.clone());
             self.live.apply(happened.clone());
             self.count(happened);
         }
-        assert!(!self.live.reserved.contains_key(&execution(number)));
+        assert!(!self.live.reserved.contains_key(&execution));
+        assert!(self.free_own() >= own.min(0), "no call takes of what comes in later");
     }
 }
 

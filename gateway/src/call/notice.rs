@@ -35,10 +35,11 @@ impl Notice {
             _ if self.short || short => "allowance_exceeded",
             _ => return headers,
         };
-        tracing::warn!(
-            execution = %self.id, wallet = %self.wallet, warning, "a call is made that a hard limit would refuse"
-        );
+        // What is only watched is in the ledger, and nobody is told.
         if self.enforcement == Enforcement::Warn {
+            tracing::warn!(
+                execution = %self.id, wallet = %self.wallet, warning, "a call is made that a hard limit would refuse"
+            );
             headers.push(("counterfoil-warning".to_owned(), warning.to_owned()));
         }
         headers

@@ -5,7 +5,7 @@ use domain::execution::{Attempt, ExecutionCommand, ExecutionRejection, Settled, 
 use domain::transaction::TransactionStatus;
 use domain::{Amount, AssetCode, Execution, ExecutionId, Scale, Transaction, TransactionId};
 
-use super::super::allowance::{Bearer, DEBTS, User};
+use super::super::user::{Bearer, DEBTS, User};
 use super::super::{Deciding, existing_tenant, transact};
 use super::{REVENUE, least, ours, pay, posting, resource, running, step, too_large};
 use crate::request::{FinishedCall, Resource, Tried};
@@ -72,14 +72,11 @@ pub(in crate::execute) fn finish(
     }
     // The allowance is not brought up to date first, as it is where a call begins: what a renewal meets (a suspended tenant, a
     // wallet of the tenant's own that was frozen) would refuse an end. Nothing is lost or counted twice by that. What was
-    // promised is used of the grants that promised it, though their time be over since; what is used beyond is none of theirs,
-    // for only grants whose time is not over give anything. The next renewal, by whoever calls next or by the sweeper, ends
-    // what is left of them, and takes out of the wallet no more than it has. Nor is a hard limit passed: who calls anew meets
-    // that renewal first, and what is beyond the holds comes from money that was given to this wallet, or is owed.
-    if user.allowance(workspace)?.exists() {
-        let amount = from_holds.checked_add(overdrawn).map_err(too_large)?;
-        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
-    }
+    // promised is used of the grants that promised it, though their time be over since. What is used beyond comes from the
+    // grants that last, then from the wallet's own, and only then from what ended grants have left in it. The next renewal, by
+    // whoever calls next or by the sweeper, ends the rest of them. Nor is a hard limit passed: who calls anew meets that
+    // renewal first, and what is beyond the holds comes from money that was given to this wallet, or is owed.
+    user.burn(workspace, id, from_holds.checked_add(overdrawn).map_err(too_large)?)?;
     resource(workspace, id)
 }
 
@@ -127,10 +124,8 @@ pub(in crate::execute) fn expire(
     for tranche in pending(workspace, &execution)? {
         transact::use_up(workspace, deciding, tranche.transaction, Amount::zero(tranche.held.scale()))?;
     }
-    if user.allowance(workspace)?.exists() {
-        let amount = Amount::zero(user.scale);
-        user.decide(workspace, AllowanceCommand::Burn { execution: id, amount })?;
-    }
+    let nothing = Amount::zero(user.scale);
+    user.burn(workspace, id, nothing)?;
     resource(workspace, id)
 }
 

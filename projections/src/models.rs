@@ -9,6 +9,7 @@ mod applications;
 mod balances;
 mod catalogues;
 mod executions;
+mod fold;
 mod snapshots;
 mod tenants;
 mod transactions;

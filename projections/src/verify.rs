@@ -12,6 +12,7 @@ mod metering;
 mod movement;
 mod people;
 mod programs;
+mod streams;
 mod transactions;
 mod usage;
 mod views;

@@ -1,52 +1,20 @@
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use cqrs_es::Aggregate;
 use domain::{Allowance, LevelName, Partition, TenantId, UserRef, WalletId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::decoded::{Body, Decoded};
-
-/// An allowance as its row says it.
-struct Folded {
-    tenant_id: Uuid,
-    sequence: i64,
-    /// The position of its last event in the batch.
-    position: i64,
-    recorded_at: DateTime<Utc>,
-    state: Allowance,
-}
+use super::fold::{Folded, Mark, Rows, begun, fold, state, written};
+use crate::decoded::Decoded;
 
 pub(super) async fn apply(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
 ) -> Result<(), Fault> {
-    let mut folded = load(connection, partition, batch).await?;
-    for Decoded { event, body, .. } in batch {
-        let Ok(Body::Allowance(said)) = body else {
-            continue;
-        };
-        let id = event.text.aggregate_id;
-        let allowance = folded.entry(id).or_insert_with(|| Folded {
-            tenant_id: event.text.tenant_id,
-            sequence: 0,
-            position: 0,
-            recorded_at: event.recorded_at,
-            state: Allowance::default(),
-        });
-        if event.text.sequence != allowance.sequence + 1 {
-            let reason = format!("allowance {id} is at sequence {}", allowance.sequence);
-            return Err(Fault::poison(event.position, reason));
-        }
-        allowance.sequence = event.text.sequence;
-        allowance.position = event.position;
-        allowance.recorded_at = event.recorded_at;
-        allowance.state.apply((**said).clone());
-    }
-    write(connection, partition, &folded).await
+    let mut rows = load(connection, partition, batch).await?;
+    fold(&mut rows, batch, |_, _, _| Ok(()))?;
+    write(connection, partition, &rows).await
 }
 
 /// The allowances that began before this batch.
@@ -54,11 +22,10 @@ async fn load(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
-) -> Result<BTreeMap<Uuid, Folded>, Fault> {
-    let begun: Vec<Uuid> =
-        batch.iter().filter(|e| e.event.text.sequence > 1).map(|e| e.event.text.aggregate_id).collect();
+) -> Result<Rows<Allowance>, Fault> {
+    let begun = begun(batch);
     if begun.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Rows::new());
     }
     let rows = sqlx::query!(
         r#"SELECT allowance_id, tenant_id, sequence, recorded_at, state::text AS "state!" FROM allowances
@@ -68,14 +35,11 @@ async fn load(
     )
     .fetch_all(connection)
     .await?;
-    let mut folded = BTreeMap::new();
+    let mut folded = Rows::new();
     for row in rows {
-        let first = batch.iter().find(|e| e.event.text.aggregate_id == row.allowance_id);
-        let position = first.map_or(0, |e| e.event.position);
-        let state = serde_json::from_str(&row.state)
-            .map_err(|error| Fault::poison(position, format!("the state kept before it: {error}")))?;
-        let (tenant_id, sequence, recorded_at) = (row.tenant_id, row.sequence, row.recorded_at);
-        folded.insert(row.allowance_id, Folded { tenant_id, sequence, position, recorded_at, state });
+        let state = state(batch, row.allowance_id, &row.state)?;
+        let kept = Mark { position: 0, at: row.recorded_at };
+        folded.insert(row.allowance_id, Folded::kept(row.tenant_id, row.sequence, kept, state));
     }
     Ok(folded)
 }
@@ -96,9 +60,10 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(folded: &'a BTreeMap<Uuid, Folded>) -> Result<Self, Fault> {
+    fn of(rows: &'a Rows<Allowance>) -> Result<Self, Fault> {
         let mut columns = Self::default();
-        for (id, Folded { tenant_id, sequence, position, recorded_at, state }) in folded {
+        for (id, row) in rows {
+            let Folded { tenant_id, sequence, last, state, .. } = row;
             columns.tenant_id.push(*tenant_id);
             columns.id.push(*id);
             columns.wallet_id.push(WalletId::of(TenantId(*tenant_id), &state.wallet).0);
@@ -108,10 +73,8 @@ impl<'a> Columns<'a> {
             columns.debt.push(state.debt.to_string());
             columns.due_at.push(state.due_at());
             columns.sequence.push(*sequence);
-            columns.recorded_at.push(*recorded_at);
-            columns
-                .state
-                .push(serde_json::to_string(state).map_err(|error| Fault::poison(*position, error))?);
+            columns.recorded_at.push(last.at);
+            columns.state.push(written(row)?);
         }
         Ok(columns)
     }
@@ -120,9 +83,9 @@ impl<'a> Columns<'a> {
 async fn write(
     connection: &mut PgConnection,
     partition: Partition,
-    folded: &BTreeMap<Uuid, Folded>,
+    rows: &Rows<Allowance>,
 ) -> Result<(), Fault> {
-    let columns = Columns::of(folded)?;
+    let columns = Columns::of(rows)?;
     sqlx::query!(
         "INSERT INTO allowances (partition, tenant_id, allowance_id, wallet_id, path, level, user_ref, debt, due_at,
              sequence, recorded_at, state)

@@ -1,62 +1,32 @@
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use cqrs_es::Aggregate;
-use domain::{Catalogue, Partition};
+use domain::{Catalogue, CatalogueId, Partition, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::decoded::{Body, Decoded};
-
-/// A tenant's catalogue as its row says it.
-struct Folded {
-    sequence: i64,
-    /// The position of its last event in the batch.
-    position: i64,
-    recorded_at: DateTime<Utc>,
-    state: Catalogue,
-}
+use super::fold::{Folded, Mark, Rows, fold, state, written};
+use crate::decoded::Decoded;
 
 pub(super) async fn apply(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
 ) -> Result<(), Fault> {
-    let mut folded = load(connection, partition, batch).await?;
-    for Decoded { event, body, .. } in batch {
-        let Ok(Body::Catalogue(said)) = body else {
-            continue;
-        };
-        let tenant = event.text.tenant_id;
-        let catalogue = folded.entry(tenant).or_insert_with(|| Folded {
-            sequence: 0,
-            position: 0,
-            recorded_at: event.recorded_at,
-            state: Catalogue::default(),
-        });
-        if event.text.sequence != catalogue.sequence + 1 {
-            let reason = format!("the catalogue of tenant {tenant} is at sequence {}", catalogue.sequence);
-            return Err(Fault::poison(event.position, reason));
-        }
-        catalogue.sequence = event.text.sequence;
-        catalogue.position = event.position;
-        catalogue.recorded_at = event.recorded_at;
-        catalogue.state.apply((**said).clone());
-    }
-    write(connection, partition, &folded).await
+    let mut rows = load(connection, partition, batch).await?;
+    fold(&mut rows, batch, |_, _, _| Ok(()))?;
+    write(connection, partition, &rows).await
 }
 
-/// The catalogues that began before this batch, by tenant.
+/// The catalogues that began before this batch. A tenant has one.
 async fn load(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
-) -> Result<BTreeMap<Uuid, Folded>, Fault> {
-    let begun: Vec<Uuid> =
-        batch.iter().filter(|e| e.event.text.sequence > 1).map(|e| e.event.text.tenant_id).collect();
+) -> Result<Rows<Catalogue>, Fault> {
+    let begun = batch.iter().map(|e| &e.event.text).filter(|text| text.sequence > 1);
+    let begun: Vec<Uuid> = begun.map(|text| text.tenant_id).collect();
     if begun.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Rows::new());
     }
     let rows = sqlx::query!(
         r#"SELECT tenant_id, sequence, recorded_at, state::text AS "state!" FROM catalogues
@@ -66,14 +36,12 @@ async fn load(
     )
     .fetch_all(connection)
     .await?;
-    let mut folded = BTreeMap::new();
+    let mut folded = Rows::new();
     for row in rows {
-        let first = batch.iter().find(|e| e.event.text.tenant_id == row.tenant_id);
-        let position = first.map_or(0, |e| e.event.position);
-        let state = serde_json::from_str(&row.state)
-            .map_err(|error| Fault::poison(position, format!("the state kept before it: {error}")))?;
-        let (sequence, recorded_at) = (row.sequence, row.recorded_at);
-        folded.insert(row.tenant_id, Folded { sequence, position, recorded_at, state });
+        let id = CatalogueId::of(TenantId(row.tenant_id)).0;
+        let state = state(batch, id, &row.state)?;
+        let kept = Mark { position: 0, at: row.recorded_at };
+        folded.insert(id, Folded::kept(row.tenant_id, row.sequence, kept, state));
     }
     Ok(folded)
 }
@@ -81,15 +49,12 @@ async fn load(
 async fn write(
     connection: &mut PgConnection,
     partition: Partition,
-    folded: &BTreeMap<Uuid, Folded>,
+    rows: &Rows<Catalogue>,
 ) -> Result<(), Fault> {
-    let tenants: Vec<Uuid> = folded.keys().copied().collect();
-    let sequences: Vec<i64> = folded.values().map(|catalogue| catalogue.sequence).collect();
-    let changed: Vec<DateTime<Utc>> = folded.values().map(|catalogue| catalogue.recorded_at).collect();
-    let mut states = Vec::with_capacity(folded.len());
-    for Folded { position, state, .. } in folded.values() {
-        states.push(serde_json::to_string(state).map_err(|error| Fault::poison(*position, error))?);
-    }
+    let tenants: Vec<Uuid> = rows.values().map(|catalogue| catalogue.tenant_id).collect();
+    let sequences: Vec<i64> = rows.values().map(|catalogue| catalogue.sequence).collect();
+    let changed: Vec<DateTime<Utc>> = rows.values().map(|catalogue| catalogue.last.at).collect();
+    let states = rows.values().map(written).collect::<Result<Vec<String>, _>>()?;
     sqlx::query!(
         "INSERT INTO catalogues (partition, tenant_id, sequence, recorded_at, state)
          SELECT $1, c.tenant_id, c.sequence, c.recorded_at, c.state::jsonb

@@ -3,61 +3,34 @@ mod usage;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use cqrs_es::Aggregate;
 use domain::{Execution, Partition, TenantId, UserRef, WalletId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::decoded::{Body, Decoded};
+use super::fold::{Folded, Mark, Rows, begun, fold, state, written};
+use crate::decoded::Decoded;
 use crate::usage::{Counts, Tallies, count, provider};
 
-/// An execution as its row says it.
-struct Folded {
-    tenant_id: Uuid,
-    position: i64,
-    sequence: i64,
-    recorded_at: DateTime<Utc>,
-    ended_at: Option<DateTime<Utc>>,
-    state: Execution,
-}
+/// When executions ended.
+type Ended = BTreeMap<Uuid, DateTime<Utc>>;
 
 pub(super) async fn apply(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
 ) -> Result<(), Fault> {
-    let mut folded = load(connection, partition, batch).await?;
+    let (mut rows, mut ended) = load(connection, partition, batch).await?;
     let mut tallies = Tallies::new();
-    for Decoded { event, body, .. } in batch {
-        let Ok(Body::Execution(said)) = body else {
-            continue;
-        };
-        let id = event.text.aggregate_id;
-        let execution = folded.entry(id).or_insert_with(|| Folded {
-            tenant_id: event.text.tenant_id,
-            position: event.position,
-            sequence: 0,
-            recorded_at: event.recorded_at,
-            ended_at: None,
-            state: Execution::default(),
-        });
-        if event.text.sequence != execution.sequence + 1 {
-            let reason = format!("execution {id} is at sequence {}", execution.sequence);
-            return Err(Fault::poison(event.position, reason));
+    fold(&mut rows, batch, |id, said, Folded { tenant_id, last, state, .. }| {
+        if state.status.is_final() {
+            ended.entry(id).or_insert(last.at);
         }
-        execution.sequence = event.text.sequence;
-        execution.state.apply((**said).clone());
-        if execution.ended_at.is_none() && execution.state.status.is_final() {
-            execution.ended_at = Some(event.recorded_at);
-        }
-        if let Some(counts) = Counts::after(said, &execution.state) {
-            let (tenant, at) = (TenantId(execution.tenant_id), event.recorded_at);
-            count(&mut tallies, tenant, &execution.state, at, counts)
-                .map_err(|error| Fault::poison(event.position, error))?;
-        }
-    }
-    write(connection, partition, &folded).await?;
+        let Some(counts) = Counts::after(said, state) else { return Ok(()) };
+        count(&mut tallies, TenantId(*tenant_id), state, last.at, counts)
+            .map_err(|error| Fault::poison(last.position, error))
+    })?;
+    write(connection, partition, &rows, &ended).await?;
     usage::add(connection, partition, &tallies).await
 }
 
@@ -66,11 +39,11 @@ async fn load(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
-) -> Result<BTreeMap<Uuid, Folded>, Fault> {
-    let begun: Vec<Uuid> =
-        batch.iter().filter(|e| e.event.text.sequence > 1).map(|e| e.event.text.aggregate_id).collect();
+) -> Result<(Rows<Execution>, Ended), Fault> {
+    let (mut folded, mut ended) = (Rows::new(), Ended::new());
+    let begun = begun(batch);
     if begun.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok((folded, ended));
     }
     let rows = sqlx::query!(
         r#"SELECT execution_id, tenant_id, position, sequence, recorded_at, ended_at, state::text AS "state!"
@@ -80,23 +53,13 @@ async fn load(
     )
     .fetch_all(connection)
     .await?;
-    let mut folded = BTreeMap::new();
     for row in rows {
-        let state = serde_json::from_str(&row.state).map_err(|error| {
-            let first = batch.iter().find(|e| e.event.text.aggregate_id == row.execution_id);
-            Fault::poison(first.map_or(0, |e| e.event.position), format!("the state kept before it: {error}"))
-        })?;
-        let execution = Folded {
-            tenant_id: row.tenant_id,
-            position: row.position,
-            sequence: row.sequence,
-            recorded_at: row.recorded_at,
-            ended_at: row.ended_at,
-            state,
-        };
-        folded.insert(row.execution_id, execution);
+        let state = state(batch, row.execution_id, &row.state)?;
+        let first = Mark { position: row.position, at: row.recorded_at };
+        folded.insert(row.execution_id, Folded::kept(row.tenant_id, row.sequence, first, state));
+        ended.extend(row.ended_at.map(|at| (row.execution_id, at)));
     }
-    Ok(folded)
+    Ok((folded, ended))
 }
 
 #[derive(Default)]
@@ -119,14 +82,14 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(folded: &'a BTreeMap<Uuid, Folded>) -> Result<Self, Fault> {
+    fn of(rows: &'a Rows<Execution>, ended: &Ended) -> Result<Self, Fault> {
         let mut columns = Self::default();
-        for (id, execution) in folded {
-            let Folded { tenant_id, position, sequence, recorded_at, ended_at, state, .. } = execution;
-            let body = &state.body;
+        for (id, row) in rows {
+            let Folded { tenant_id, sequence, first, state, .. } = row;
+            let (body, ended_at) = (&state.body, ended.get(id).copied());
             columns.tenant_id.push(*tenant_id);
             columns.id.push(*id);
-            columns.position.push(*position);
+            columns.position.push(first.position);
             columns.sequence.push(*sequence);
             columns.status.push(state.status.as_str());
             columns.wallet_id.push(WalletId::of(TenantId(*tenant_id), &body.wallet).0);
@@ -135,12 +98,10 @@ impl<'a> Columns<'a> {
             columns.model.push(body.model.as_str());
             columns.provider.push(provider(state));
             columns.cost.push(state.settled.as_ref().map(|settled| settled.cost.to_string()));
-            columns.recorded_at.push(*recorded_at);
-            columns.ended_at.push(*ended_at);
+            columns.recorded_at.push(first.at);
+            columns.ended_at.push(ended_at);
             columns.expires_at.push(Some(body.expires_at).filter(|_| ended_at.is_none()));
-            columns
-                .state
-                .push(serde_json::to_string(state).map_err(|error| Fault::poison(*position, error))?);
+            columns.state.push(written(row)?);
         }
         Ok(columns)
     }
@@ -149,9 +110,10 @@ impl<'a> Columns<'a> {
 async fn write(
     connection: &mut PgConnection,
     partition: Partition,
-    folded: &BTreeMap<Uuid, Folded>,
+    rows: &Rows<Execution>,
+    ended: &Ended,
 ) -> Result<(), Fault> {
-    let columns = Columns::of(folded)?;
+    let columns = Columns::of(rows, ended)?;
     sqlx::query!(
         "INSERT INTO executions (partition, tenant_id, execution_id, position, sequence, status, wallet_id,
              application_id, user_ref, model, provider, cost, recorded_at, ended_at, expires_at, state)

@@ -1,50 +1,21 @@
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use cqrs_es::Aggregate;
 use domain::transaction::TransactionStatus;
 use domain::{Partition, Transaction};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::decoded::{Body, Decoded};
-
-/// A transaction as its row says it.
-struct Folded {
-    tenant_id: Uuid,
-    position: i64,
-    sequence: i64,
-    recorded_at: DateTime<Utc>,
-    state: Transaction,
-}
+use super::fold::{Folded, Mark, Rows, begun, fold, state, written};
+use crate::decoded::Decoded;
 
 pub(super) async fn apply(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
 ) -> Result<(), Fault> {
-    let mut folded = load(connection, partition, batch).await?;
-    for Decoded { event, body, .. } in batch {
-        let Ok(Body::Transaction(said)) = body else {
-            continue;
-        };
-        let id = event.text.aggregate_id;
-        let transaction = folded.entry(id).or_insert_with(|| Folded {
-            tenant_id: event.text.tenant_id,
-            position: event.position,
-            sequence: 0,
-            recorded_at: event.recorded_at,
-            state: Transaction::default(),
-        });
-        if event.text.sequence != transaction.sequence + 1 {
-            let reason = format!("transaction {id} is at sequence {}", transaction.sequence);
-            return Err(Fault::poison(event.position, reason));
-        }
-        transaction.sequence = event.text.sequence;
-        transaction.state.apply(said.clone());
-    }
-    write(connection, partition, &folded).await
+    let mut rows = load(connection, partition, batch).await?;
+    fold(&mut rows, batch, |_, _, _| Ok(()))?;
+    write(connection, partition, &rows).await
 }
 
 /// The transactions that began before this batch.
@@ -52,11 +23,10 @@ async fn load(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
-) -> Result<BTreeMap<Uuid, Folded>, Fault> {
-    let begun: Vec<Uuid> =
-        batch.iter().filter(|e| e.event.text.sequence > 1).map(|e| e.event.text.aggregate_id).collect();
+) -> Result<Rows<Transaction>, Fault> {
+    let begun = begun(batch);
     if begun.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Rows::new());
     }
     let rows = sqlx::query!(
         r#"SELECT transaction_id, tenant_id, position, sequence, recorded_at, state::text AS "state!"
@@ -66,20 +36,11 @@ async fn load(
     )
     .fetch_all(connection)
     .await?;
-    let mut folded = BTreeMap::new();
+    let mut folded = Rows::new();
     for row in rows {
-        let state = serde_json::from_str(&row.state).map_err(|error| {
-            let first = batch.iter().find(|e| e.event.text.aggregate_id == row.transaction_id);
-            Fault::poison(first.map_or(0, |e| e.event.position), format!("the state kept before it: {error}"))
-        })?;
-        let transaction = Folded {
-            tenant_id: row.tenant_id,
-            position: row.position,
-            sequence: row.sequence,
-            recorded_at: row.recorded_at,
-            state,
-        };
-        folded.insert(row.transaction_id, transaction);
+        let state = state(batch, row.transaction_id, &row.state)?;
+        let first = Mark { position: row.position, at: row.recorded_at };
+        folded.insert(row.transaction_id, Folded::kept(row.tenant_id, row.sequence, first, state));
     }
     Ok(folded)
 }
@@ -99,24 +60,23 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(folded: &BTreeMap<Uuid, Folded>) -> Result<Self, Fault> {
+    fn of(rows: &Rows<Transaction>) -> Result<Self, Fault> {
         let mut columns = Self::default();
-        for (id, Folded { tenant_id, position, sequence, recorded_at, state }) in folded {
+        for (id, row) in rows {
+            let Folded { tenant_id, sequence, first, state, .. } = row;
             let body = &state.body;
             let pending = state.status == TransactionStatus::Pending;
             let metadata = (!body.metadata.is_empty()).then(|| body.metadata.as_map().clone());
             columns.tenant_id.push(*tenant_id);
             columns.id.push(*id);
-            columns.position.push(*position);
+            columns.position.push(first.position);
             columns.sequence.push(*sequence);
             columns.status.push(state.status.as_str());
-            columns.recorded_at.push(*recorded_at);
-            columns.effective_at.push(body.effective_at.unwrap_or(*recorded_at));
+            columns.recorded_at.push(first.at);
+            columns.effective_at.push(body.effective_at.unwrap_or(first.at));
             columns.expires_at.push(body.expires_at.filter(|_| pending));
             columns.metadata.push(metadata.map(serde_json::Value::Object));
-            columns
-                .state
-                .push(serde_json::to_string(state).map_err(|error| Fault::poison(*position, error))?);
+            columns.state.push(written(row)?);
         }
         Ok(columns)
     }
@@ -125,9 +85,9 @@ impl Columns {
 async fn write(
     connection: &mut PgConnection,
     partition: Partition,
-    folded: &BTreeMap<Uuid, Folded>,
+    rows: &Rows<Transaction>,
 ) -> Result<(), Fault> {
-    let columns = Columns::of(folded)?;
+    let columns = Columns::of(rows)?;
     sqlx::query!(
         "INSERT INTO transactions (partition, tenant_id, transaction_id, position, sequence, status, recorded_at,
              effective_at, expires_at, metadata, state)

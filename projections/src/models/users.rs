@@ -1,49 +1,24 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use cqrs_es::Aggregate;
 use domain::{NameError, Partition, Sealed, User, WebAddress};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::decoded::{Body, Decoded};
+use super::fold::{Folded, Mark, Rows, begun, fold, unreadable};
+use crate::decoded::Decoded;
 use crate::names::user_status;
-
-/// A user as the row says it.
-struct Folded {
-    tenant_id: Uuid,
-    sequence: i64,
-    created_at: DateTime<Utc>,
-    state: User,
-}
 
 pub(super) async fn apply(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
 ) -> Result<(), Fault> {
-    let mut folded = load(connection, partition, batch).await?;
-    for Decoded { event, body, .. } in batch {
-        let Ok(Body::User(said)) = body else {
-            continue;
-        };
-        let id = event.text.aggregate_id;
-        let user = folded.entry(id).or_insert_with(|| Folded {
-            tenant_id: event.text.tenant_id,
-            sequence: 0,
-            created_at: event.recorded_at,
-            state: User::default(),
-        });
-        if event.text.sequence != user.sequence + 1 {
-            let reason = format!("user {id} is at sequence {}", user.sequence);
-            return Err(Fault::poison(event.position, reason));
-        }
-        user.sequence = event.text.sequence;
-        user.state.apply(said.clone());
-    }
-    write(connection, partition, &folded).await
+    let mut rows = load(connection, partition, batch).await?;
+    fold(&mut rows, batch, |_, _, _| Ok(()))?;
+    write(connection, partition, &rows).await
 }
 
 struct Row {
@@ -73,7 +48,7 @@ enum Unreadable {
     Status(String),
 }
 
-impl TryFrom<Row> for Folded {
+impl TryFrom<Row> for Folded<User> {
     type Error = Unreadable;
 
     fn try_from(row: Row) -> Result<Self, Unreadable> {
@@ -93,7 +68,8 @@ impl TryFrom<Row> for Folded {
             last_sign_in: row.last_sign_in,
             issuers: Arc::new(issuers.collect::<Result<BTreeSet<_>, _>>()?),
         };
-        Ok(Self { tenant_id: row.tenant_id, sequence: row.sequence, created_at: row.created_at, state })
+        let created = Mark { position: 0, at: row.created_at };
+        Ok(Self::kept(row.tenant_id, row.sequence, created, state))
     }
 }
 
@@ -102,11 +78,10 @@ async fn load(
     connection: &mut PgConnection,
     partition: Partition,
     batch: &[&Decoded],
-) -> Result<BTreeMap<Uuid, Folded>, Fault> {
-    let known: Vec<Uuid> =
-        batch.iter().filter(|e| e.event.text.sequence > 1).map(|e| e.event.text.aggregate_id).collect();
+) -> Result<Rows<User>, Fault> {
+    let known = begun(batch);
     if known.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Rows::new());
     }
     let rows = sqlx::query_as!(
         Row,
@@ -118,13 +93,10 @@ async fn load(
     )
     .fetch_all(connection)
     .await?;
-    let mut folded = BTreeMap::new();
+    let mut folded = Rows::new();
     for row in rows {
         let id = row.user_id;
-        let user = Folded::try_from(row).map_err(|error| {
-            let first = batch.iter().find(|e| e.event.text.aggregate_id == id);
-            Fault::poison(first.map_or(0, |e| e.event.position), format!("the row kept before it: {error}"))
-        })?;
+        let user = row.try_into().map_err(|error: Unreadable| unreadable(batch, id, error))?;
         folded.insert(id, user);
     }
     Ok(folded)
@@ -151,9 +123,9 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(folded: &'a BTreeMap<Uuid, Folded>) -> Self {
+    fn of(rows: &'a Rows<User>) -> Self {
         let mut columns = Self::default();
-        for (id, Folded { tenant_id, sequence, created_at, state }) in folded {
+        for (id, Folded { tenant_id, sequence, first, state, .. }) in rows {
             columns.tenant_id.push(*tenant_id);
             columns.id.push(*id);
             columns.email.push(Some(state.email.as_str()).filter(|text| !text.is_empty()));
@@ -168,21 +140,17 @@ impl<'a> Columns<'a> {
             columns.last_sign_in.push(state.last_sign_in);
             columns.issuers.push(state.issuers.iter().map(WebAddress::as_str).collect());
             columns.sequence.push(*sequence);
-            columns.created_at.push(*created_at);
+            columns.created_at.push(first.at);
         }
         columns
     }
 }
 
-async fn write(
-    connection: &mut PgConnection,
-    partition: Partition,
-    folded: &BTreeMap<Uuid, Folded>,
-) -> Result<(), Fault> {
-    if folded.is_empty() {
+async fn write(connection: &mut PgConnection, partition: Partition, rows: &Rows<User>) -> Result<(), Fault> {
+    if rows.is_empty() {
         return Ok(());
     }
-    let columns = Columns::of(folded);
+    let columns = Columns::of(rows);
     sqlx::query!(
         "INSERT INTO users (partition, tenant_id, user_id, email, name, avatar, locale, preferences, status, verified,
              superadmin, second_factor, last_sign_in, issuers, sequence, created_at)

@@ -3,12 +3,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use domain::{Execution, Partition, TenantId, WalletId, event};
+use domain::{Execution, Partition, TenantId, WalletId};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::fold::Tracked;
+use super::streams;
 use super::views::written;
 use super::{Difference, VerifyError, same};
 use crate::decoded::Decoded;
@@ -27,7 +28,13 @@ pub(super) async fn check(
     if ids.is_empty() {
         return Ok(0);
     }
-    let folded = fold(connection, partition, &ids, checkpoint).await?;
+    let mut ended: HashMap<Uuid, DateTime<Utc>> = HashMap::new();
+    let folded = streams::fold(connection, partition, &ids, checkpoint, |id, call: &Execution, at| {
+        if call.status.is_final() {
+            ended.entry(id).or_insert(at);
+        }
+    })
+    .await?;
     let begun: HashMap<Uuid, i64> = ours()
         .filter(|e| e.text.sequence == 1 && e.position <= checkpoint)
         .map(|e| (e.text.aggregate_id, e.position))
@@ -49,7 +56,7 @@ pub(super) async fn check(
             let (expected, found) = ("a row".to_owned(), "none".to_owned());
             return Err(Difference { place, expected, found }.into());
         };
-        compare(&row, execution, *first)?;
+        compare(&row, execution, (*first, ended.get(id).copied()))?;
     }
     Ok(i64::try_from(begun.len()).unwrap_or(i64::MAX))
 }
@@ -72,17 +79,14 @@ struct Row {
     state: Value,
 }
 
-/// An execution, and when it ended.
-#[derive(Default)]
-struct Ended {
-    call: Tracked<Execution>,
-    at: Option<DateTime<Utc>>,
-}
-
-/// Compares a row with the fold of an execution that began at `first`.
-fn compare(row: &Row, ended: &Ended, first: i64) -> Result<(), Difference> {
+/// Compares a row with the fold of an execution that began at the position `first`.
+fn compare(
+    row: &Row,
+    call: &Tracked<Execution>,
+    (first, ended_at): (i64, Option<DateTime<Utc>>),
+) -> Result<(), Difference> {
     let place = || format!("the row of execution {}", row.execution_id);
-    let (call, state) = (&ended.call, &ended.call.state);
+    let state = &call.state;
     same(place, &written(place, state)?, &row.state)?;
     same(place, &(call.tenant_id, call.sequence, first), &(row.tenant_id, row.sequence, row.position))?;
     let body = &state.body;
@@ -94,55 +98,8 @@ fn compare(row: &Row, ended: &Ended, first: i64) -> Result<(), Difference> {
     let cost = state.settled.as_ref().map(|settled| settled.cost.to_string());
     same(place, &(state.status.as_str(), provider(state)), &(row.status.as_str(), row.provider.as_deref()))?;
     same(place, &cost, &row.cost)?;
-    let expires_at = Some(body.expires_at).filter(|_| ended.at.is_none());
-    same(place, &(call.began, ended.at, expires_at), &(row.recorded_at, row.ended_at, row.expires_at))
-}
-
-/// The streams with their sequences checked, folded as far as the read model got.
-async fn fold(
-    connection: &mut PgConnection,
-    partition: Partition,
-    ids: &[Uuid],
-    checkpoint: i64,
-) -> Result<HashMap<Uuid, Ended>, VerifyError> {
-    let events = sqlx::query!(
-        r#"SELECT e.tenant_id, e.aggregate_id, e.position, e.sequence, e.event_type, e.event_version,
-               e.payload::text AS "payload!", e.recorded_at
-           FROM UNNEST($2::uuid[]) AS wanted (id)
-           JOIN journal.events e ON e.aggregate_id = wanted.id AND e.partition = $1
-           ORDER BY e.aggregate_id, e.sequence"#,
-        partition.0,
-        ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut folded: HashMap<Uuid, Ended> = HashMap::with_capacity(ids.len());
-    let mut sequences: HashMap<Uuid, i64> = HashMap::with_capacity(ids.len());
-    for row in events {
-        let place = || format!("p{partition}:{}, stream {}", row.position, row.aggregate_id);
-        let sequence = sequences.entry(row.aggregate_id).or_default();
-        same(place, &(*sequence + 1), &row.sequence)?;
-        *sequence = row.sequence;
-        if row.position > checkpoint {
-            continue;
-        }
-        let said = event::decode(&row.event_type, row.event_version, &row.payload).map_err(|error| {
-            let expected = "an event that can be read".to_owned();
-            Difference { place: place(), expected, found: error.to_string() }
-        })?;
-        let ended = folded.entry(row.aggregate_id).or_default();
-        let call = &mut ended.call;
-        if call.sequence == 0 {
-            call.tenant_id = row.tenant_id;
-            call.began = row.recorded_at;
-        }
-        call.sequence = row.sequence;
-        call.state.apply(said);
-        if ended.at.is_none() && call.state.status.is_final() {
-            ended.at = Some(row.recorded_at);
-        }
-    }
-    Ok(folded)
+    let expires_at = Some(body.expires_at).filter(|_| ended_at.is_none());
+    same(place, &(call.began, ended_at, expires_at), &(row.recorded_at, row.ended_at, row.expires_at))
 }
 
 /// Checks that there is no row without an execution.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::transaction::TransactionStatus;
-use domain::{Partition, Transaction, event};
+use domain::{Partition, Transaction};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::fold::Tracked;
+use super::streams;
 use super::{Difference, VerifyError, same};
 use crate::decoded::Decoded;
 
@@ -26,7 +27,7 @@ pub(super) async fn check(
     if ids.is_empty() {
         return Ok(0);
     }
-    let folded = fold(connection, partition, &ids, checkpoint).await?;
+    let folded = streams::fold(connection, partition, &ids, checkpoint, |_, _, _| ()).await?;
     let begun: Vec<Uuid> = ours()
         .filter(|e| e.text.sequence == 1 && e.position <= checkpoint)
         .map(|e| e.text.aggregate_id)
@@ -92,49 +93,6 @@ fn compare(row: &Row, transaction: &Tracked<Transaction>, first: i64) -> Result<
     let metadata = &state.body.metadata;
     let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.as_map().clone()));
     same(place, &metadata, &row.metadata)
-}
-
-/// The streams with their sequences checked, folded as far as the read model got.
-async fn fold(
-    connection: &mut PgConnection,
-    partition: Partition,
-    ids: &[Uuid],
-    checkpoint: i64,
-) -> Result<HashMap<Uuid, Tracked<Transaction>>, VerifyError> {
-    let events = sqlx::query!(
-        r#"SELECT e.tenant_id, e.aggregate_id, e.position, e.sequence, e.event_type, e.event_version,
-               e.payload::text AS "payload!", e.recorded_at
-           FROM UNNEST($2::uuid[]) AS wanted (id)
-           JOIN journal.events e ON e.aggregate_id = wanted.id AND e.partition = $1
-           ORDER BY e.aggregate_id, e.sequence"#,
-        partition.0,
-        ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut folded: HashMap<Uuid, Tracked<Transaction>> = HashMap::with_capacity(ids.len());
-    let mut sequences: HashMap<Uuid, i64> = HashMap::with_capacity(ids.len());
-    for row in events {
-        let place = || format!("p{partition}:{}, stream {}", row.position, row.aggregate_id);
-        let sequence = sequences.entry(row.aggregate_id).or_default();
-        same(place, &(*sequence + 1), &row.sequence)?;
-        *sequence = row.sequence;
-        if row.position > checkpoint {
-            continue;
-        }
-        let said = event::decode(&row.event_type, row.event_version, &row.payload).map_err(|error| {
-            let expected = "an event that can be read".to_owned();
-            Difference { place: place(), expected, found: error.to_string() }
-        })?;
-        let tracked = folded.entry(row.aggregate_id).or_default();
-        if tracked.sequence == 0 {
-            tracked.tenant_id = row.tenant_id;
-            tracked.began = row.recorded_at;
-        }
-        tracked.sequence = row.sequence;
-        tracked.state.apply(said);
-    }
-    Ok(folded)
 }
 
 /// Checks that there is no row without a transaction.

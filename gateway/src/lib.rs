@@ -44,4 +44,5 @@ pub use options::{Departure, Options};
 pub use refusal::Refusal;
 pub use reply::{Broken, Chunks, Reply, ReplyBody};
 pub use retry::RetryOptions;
+pub use running::{Others, Running};
 pub use upstream::UpstreamOptions;

@@ -15,6 +15,7 @@ use crate::call;
 use crate::client::Client;
 use crate::offer::{NoOffer, Offers};
 use crate::options::Options;
+use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::retry::Chance;
@@ -44,6 +45,8 @@ pub struct Call {
     pub stream: bool,
     /// The body, as it came.
     pub body: bytes::Bytes,
+    /// The query of the address, which passes.
+    pub query: Query,
     /// The headers, of which those that concern the provider pass.
     pub headers: Vec<(String, String)>,
     /// The `Idempotency-Key`.

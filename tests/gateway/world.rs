@@ -16,8 +16,8 @@ use domain::{
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gateway::{
-    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Others, Reply, ReplyBody, RetryOptions,
-    Secret, Supplier,
+    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Others, Query, Reply, ReplyBody,
+    RetryOptions, Secret, Supplier,
 };
 use identity::KeptResponses;
 use identity::vault::{MasterKeys, MasterSource, Vault};
@@ -166,6 +166,7 @@ impl World {
             model: "m".into(),
             stream: true,
             body: body.to_owned().into(),
+            query: Query::default(),
             headers: Vec::new(),
             key: None,
         }

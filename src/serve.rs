@@ -4,6 +4,7 @@ mod app;
 mod gateway;
 mod greeting;
 mod health;
+mod instances;
 mod people;
 mod pools;
 mod sweep;

@@ -14,6 +14,8 @@ mod support;
 mod doors;
 #[path = "calls/faults.rs"]
 mod faults;
+#[path = "calls/instances.rs"]
+mod instances;
 #[path = "calls/kills.rs"]
 mod kills;
 #[expect(dead_code, reason = "other tests use more of it")]

@@ -229,6 +229,7 @@ fn trip(shared: &Arc<Shared>, call: &Call, asked: Asked, choices: Vec<Choice>) -
     Trip {
         shared: Arc::clone(shared),
         asked,
+        query: call.query.clone(),
         headers: call.headers.clone(),
         choices,
         hold: None,

@@ -15,10 +15,11 @@ use crate::call;
 use crate::client::Client;
 use crate::offer::{NoOffer, Offers};
 use crate::options::Options;
+use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::retry::Chance;
-use crate::running::Running;
+use crate::running::{Others, Running};
 use crate::seat::Seats;
 use crate::trip::Circuit;
 use crate::upstream::Upstreams;
@@ -44,6 +45,8 @@ pub struct Call {
     pub stream: bool,
     /// The body, as it came.
     pub body: bytes::Bytes,
+    /// The query of the address, which passes.
+    pub query: Query,
     /// The headers, of which those that concern the provider pass.
     pub headers: Vec<(String, String)>,
     /// The `Idempotency-Key`.
@@ -66,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Upstreams,
     pub(crate) breakers: Breakers<Circuit>,
     pub(crate) running: Running,
+    others: Arc<dyn Others>,
     seats: Seats,
     /// Calls and settlements; who waits for it waits for all of them.
     pub(crate) tasks: TaskTracker,
@@ -76,8 +80,8 @@ pub(crate) struct Shared {
 }
 
 impl Gateway {
-    /// A gateway that records executions by `pipeline`, asks `offers` what can be called, and keeps the answers to calls
-    /// with a key in `kept`.
+    /// A gateway that records executions by `pipeline`, asks `offers` what can be called, keeps the answers to calls with a
+    /// key in `kept`, and has `others` end calls that they make.
     pub fn new(
         options: Options,
         pipeline: Pipeline,
@@ -85,6 +89,7 @@ impl Gateway {
         kept: KeptResponses,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
+        others: Arc<dyn Others>,
     ) -> Self {
         Self(Arc::new(Shared {
             upstreams: Upstreams::new(options.upstream.clone()),
@@ -98,6 +103,7 @@ impl Gateway {
             clock,
             ids,
             running: Running::default(),
+            others,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -135,6 +141,17 @@ impl Gateway {
     /// billed.
     pub fn cancel(&self, tenant: TenantId, id: ExecutionId) -> bool {
         self.0.running.cancel(tenant, id)
+    }
+
+    /// Has the program that makes a call end it, as [`Gateway::cancel`] does here; false when none that can be reached
+    /// makes it. Takes about a second then.
+    pub async fn cancel_elsewhere(&self, tenant: TenantId, id: ExecutionId) -> bool {
+        self.0.others.cancel(tenant, id).await
+    }
+
+    /// The calls that run here, for whoever is to end some of them and must not keep the gateway alive.
+    pub fn running(&self) -> Running {
+        self.0.running.clone()
     }
 
     /// The models that a tenant can call, by alias.

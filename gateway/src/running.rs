@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{ExecutionId, TenantId};
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::record::Record;
@@ -17,11 +18,18 @@ pub(crate) struct Run {
     pub(crate) record: Option<Arc<Record>>,
 }
 
-/// The calls that run in this program.
+/// The calls that run in this program. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Running(Arc<Mutex<Runs>>);
+pub struct Running(Arc<Mutex<Runs>>);
 
 type Runs = HashMap<(TenantId, ExecutionId), Arc<Run>>;
+
+/// The other programs on the same ledger, each with a gateway of its own.
+pub trait Others: Send + Sync {
+    /// Asks them to end a call, and says whether one of them did. False is no proof that none makes it: one may be out of
+    /// reach.
+    fn cancel(&self, tenant: TenantId, id: ExecutionId) -> BoxFuture<'_, bool>;
+}
 
 /// Takes its call out of the running ones when it is dropped, and closes its record.
 #[derive(Debug)]
@@ -50,8 +58,8 @@ impl Running {
         Ok(Place { running: self.clone(), tenant, ids: vec![id], run })
     }
 
-    /// Cancels a call; false when it does not run here.
-    pub(crate) fn cancel(&self, tenant: TenantId, id: ExecutionId) -> bool {
+    /// Ends a call; false when it does not run here.
+    pub fn cancel(&self, tenant: TenantId, id: ExecutionId) -> bool {
         self.all().get(&(tenant, id)).map(|run| run.cancel.cancel()).is_some()
     }
 }

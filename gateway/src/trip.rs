@@ -32,6 +32,7 @@ use self::cover::Uncovered;
 use crate::dialect::{self, Asked};
 use crate::gateway::Shared;
 use crate::hold::Hold;
+use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::upstream::{Late, Trouble};
 
@@ -39,6 +40,7 @@ use crate::upstream::{Late, Trouble};
 pub(crate) struct Trip {
     pub(crate) shared: Arc<Shared>,
     pub(crate) asked: Asked,
+    pub(crate) query: Query,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) choices: Vec<Choice>,
     pub(crate) hold: Option<Hold>,
@@ -265,6 +267,17 @@ impl Trip {
     /// The operation that the provider was asked for which was tried last.
     pub(crate) fn spoken(&self) -> Option<Operation> {
         self.last.and_then(|last| self.choices.get(last)).map(|choice| choice.spoken)
+    }
+
+    /// Where a provider is asked. The query goes with the client's own words, and not with their translation.
+    fn address(&self, choice: &Choice) -> String {
+        let (provider, model) = (&choice.stop.supplier.provider, &choice.stop.model);
+        let base = provider.base_url.as_str();
+        let address = dialect::address(choice.spoken, base, model.as_str(), self.asked.stream);
+        match choice.translated {
+            Some(_) => address,
+            None => self.query.behind(address, provider.dialect),
+        }
     }
 
     /// The body for a provider.

@@ -7,6 +7,7 @@ use api::credential::{Signer, Verifier};
 use api::walls::Walls;
 use api::{Admission, App, Directory, Limits};
 
+use super::instances::Instances;
 use super::wiring::Ledger;
 use super::{health, walls};
 use crate::cli::Failure;
@@ -33,6 +34,7 @@ impl Ledger {
         }
         self.follow(self.identities.upkeep());
         self.forget_answers(config);
+        self.follow(Instances::new(self.nats.clone(), &self.journal).answer(self.gateway.running()));
         let (partitions, tasks) = (self.journal.partition_count(), (&self.followers, self.following.clone()));
         let access_log = self.identities.access_log(config, partitions, tasks).await?;
         let body = config.api.body_limit_bytes.get();

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use gateway::{BreakerOptions, Departure, Gateway, Options, RetryOptions, UpstreamOptions};
 use identity::KeptResponses;
 
+use super::instances::Instances;
 use super::people::Identities;
 use super::wiring::Ledger;
 use crate::config::{ClientGone, Config};
@@ -17,8 +18,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Puts the gateway together.
 pub(super) fn gateway(config: &Config, identities: &Identities, ledger: Makings) -> Gateway {
     let kept = identities.kept_responses(kept_for(config));
-    let Makings { pipeline, catalogues, clock, ids } = ledger;
-    Gateway::new(options(config), pipeline, catalogues, kept, clock, ids)
+    let Makings { pipeline, catalogues, clock, ids, instances } = ledger;
+    Gateway::new(options(config), pipeline, catalogues, kept, clock, ids, Arc::new(instances))
 }
 
 /// What it is put together from, besides what is kept.
@@ -27,6 +28,7 @@ pub(super) struct Makings {
     pub catalogues: Arc<api::Catalogues>,
     pub clock: Arc<dyn domain::Clock>,
     pub ids: Arc<dyn domain::Ids>,
+    pub instances: Instances,
 }
 
 fn kept_for(config: &Config) -> TimeDelta {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gateway;
+use super::instances::Instances;
 use super::people::{Identities, Makings};
 use super::pools::Pools;
 use super::{Demo, greeting, sweep};
@@ -102,6 +103,7 @@ impl Ledger {
             catalogues: Arc::clone(&catalogues),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
+            instances: Instances::new(nats.clone(), &journal),
         };
         let gateway = gateway::gateway(config, &identities, makings);
         Ok(Self {

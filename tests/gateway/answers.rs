@@ -3,7 +3,7 @@
 use domain::catalogue::Dialect;
 use domain::execution::{AttemptOutcome, ExecutionStatus, Operation};
 use domain::{Usage, UsageSource};
-use gateway::{Options, ReplyBody};
+use gateway::{Call, Options, Query, ReplyBody};
 use std::time::Duration;
 
 use crate::provider::{
@@ -51,6 +51,21 @@ async fn a_stream_passes_as_the_client_asked_for_it_and_is_paid_to_the_token() {
     let (execution, settled) = world.settled().await;
     assert_eq!(settled.cost, amount("0.70"));
     assert!(execution.attempts[0].first_token_ms.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_query_of_a_call_goes_to_providers_of_its_shape_and_the_clients_key_to_none() {
+    let failing = Provider::new([whole(500, "{}")]).await;
+    let other = Provider::new([whole(200, &answer("hello", &used(3, 2)))]).await;
+    let first = Offered { dialect: Dialect::Anthropic, ..openai("a", &failing.address) };
+    let world = World::new(&[first, openai("b", &other.address)]).await;
+    let body = r#"{"model":"m","max_tokens":10,"messages":[{"role":"user","content":"hi"}]}"#;
+    let call = world.call(Operation::AnthropicMessages, body);
+    let reply = world.gateway.call(Call { query: Query::of("key=cf_1&beta=true"), ..call }).await;
+    assert_eq!(read(reply).await.0, 200);
+    let (own, translated) = (failing.asked().pop().unwrap(), other.asked().pop().unwrap());
+    assert!(own.starts_with("POST /v1/messages?beta=true HTTP/1.1\r\n"), "{own}");
+    assert!(translated.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{translated}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

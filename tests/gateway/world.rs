@@ -16,8 +16,8 @@ use domain::{
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gateway::{
-    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Reply, ReplyBody, RetryOptions, Secret,
-    Supplier,
+    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Others, Query, Reply, ReplyBody,
+    RetryOptions, Secret, Supplier,
 };
 use identity::KeptResponses;
 use identity::vault::{MasterKeys, MasterSource, Vault};
@@ -166,6 +166,7 @@ impl World {
             model: "m".into(),
             stream: true,
             body: body.to_owned().into(),
+            query: Query::default(),
             headers: Vec::new(),
             key: None,
         }
@@ -237,12 +238,21 @@ impl World {
     }
 }
 
+/// There is no other program on these ledgers.
+struct Alone;
+
+impl Others for Alone {
+    fn cancel(&self, _: TenantId, _: ExecutionId) -> BoxFuture<'_, bool> {
+        Box::pin(async { false })
+    }
+}
+
 async fn made(ledger: &Ledger, vault: &Vault, offer: &Written, options: Options) -> Gateway {
     let clock: Arc<dyn Clock> = Arc::clone(&ledger.clock) as Arc<dyn Clock>;
     let pool = ledger.database.pool(Role::Identity, 4).await;
     let kept = KeptResponses::new(pool, vault.clone(), Arc::clone(&clock), TimeDelta::hours(24));
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
-    Gateway::new(options, ledger.pipeline(), Arc::new(offer.clone()), kept, clock, ids)
+    Gateway::new(options, ledger.pipeline(), Arc::new(offer.clone()), kept, clock, ids, Arc::new(Alone))
 }
 
 /// Status and text of an answer, read to its end.

@@ -74,4 +74,9 @@ impl Writer {
     pub fn cancel(&self, id: ExecutionId) -> bool {
         self.app.gateway.cancel(self.tenant(), id)
     }
+
+    /// Has another instance end a call; whether one that makes it could be reached.
+    pub async fn cancel_elsewhere(&self, id: ExecutionId) -> bool {
+        self.app.gateway.cancel_elsewhere(self.tenant(), id).await
+    }
 }

@@ -189,7 +189,7 @@ codes! {
     ANSWER_NOT_KEPT "answer_not_kept" CONFLICT "The answer to the idempotency key is not kept"
     KEY_EXHAUSTED "key_exhausted" CONFLICT "The call with the idempotency key came to nothing too often"
     EXECUTION_RUNNING "execution_running" CONFLICT "A call with the idempotency key is running"
-    EXECUTION_ELSEWHERE "execution_elsewhere" CONFLICT "The call is not made by this instance"
+    EXECUTION_ELSEWHERE "execution_elsewhere" CONFLICT "No instance that can be reached makes the call"
     // What the amounts and postings do not allow.
     UNKNOWN_ASSET "unknown_asset" UNPROCESSABLE_ENTITY "The asset is not registered"
     ASSET_MISMATCH "asset_mismatch" UNPROCESSABLE_ENTITY "The wallet holds another asset"

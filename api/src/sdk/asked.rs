@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{UserRef, WalletPath};
-use gateway::{Call, Refusal};
+use gateway::{Call, Query, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
@@ -66,6 +66,7 @@ impl Asked {
             model: address.model,
             stream: address.stream,
             body: Bytes::from(body),
+            query: Query::of(request.query_string()),
             headers: passed(request),
             key,
         };

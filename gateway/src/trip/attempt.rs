@@ -9,7 +9,7 @@ use domain::execution::AttemptOutcome;
 use tokio::time::Instant;
 
 use super::{Bill, Flying, Trip};
-use crate::dialect::{self, Meter, Reported, Sign};
+use crate::dialect::{Meter, Reported, Sign};
 use crate::sse::Event;
 use crate::upstream::{self, Head, Late, Outgoing, Source, Trouble};
 
@@ -58,12 +58,7 @@ impl Trip {
         let first_by = if stream { by.min(since + millis(limits.first_token_ms)) } else { by };
         let outgoing = Outgoing {
             supplier: &choice.stop.supplier,
-            address: dialect::address(
-                choice.spoken,
-                provider.base_url.as_str(),
-                choice.stop.model.as_str(),
-                stream,
-            ),
+            address: self.address(choice),
             headers: &self.headers,
             body: self.body(choice),
             stream,

@@ -4,7 +4,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{ModelName, UserRef, WalletPath};
-use gateway::{Call, ReplyBody};
+use gateway::{Call, Query, ReplyBody};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -83,6 +83,7 @@ pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
         model: body.model.0.to_string(),
         stream: false,
         body: Bytes::from(Value::Object(input).to_string()),
+        query: Query::default(),
         headers: Vec::new(),
         key: writer.key().map(str::to_owned),
     };

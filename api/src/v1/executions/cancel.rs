@@ -17,12 +17,9 @@ use crate::resource::ExecutionBody;
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn cancel(Write { writer, .. }: Write<Nothing>, ExecutionAt(id): ExecutionAt) -> Answer {
-    let here = writer.cancel(id);
     let execution = known(&writer, id).await?;
-    if !here {
-        is_running(&execution)?;
-    }
-    if !here && !writer.cancel_elsewhere(id).await {
+    is_running(&execution)?;
+    if !writer.cancel(id) && !writer.cancel_elsewhere(id).await {
         // That it came to its end meanwhile may be why nobody makes it.
         is_running(&known(&writer, id).await?)?;
         let detail = "no instance that could be reached makes the call: if it was cut off, it ends by itself when its \

@@ -130,10 +130,10 @@ mod tests {
 
     use super::*;
     use crate::reply::Broken;
-    use crate::seat::Seats;
+    use crate::seat::Seat;
 
     fn seated(answer: oneshot::Sender<Reply>) -> Client {
-        Client::new(answer, Seats::new(1).take().unwrap())
+        Client::new(answer, Seat::alone())
     }
 
     fn soon() -> Instant {

@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::retry::Chance;
 use crate::running::{Others, Running};
-use crate::seat::Seats;
+use crate::seat::{Full, Seats};
 use crate::trip::Circuit;
 use crate::upstream::Upstreams;
 
@@ -95,7 +95,7 @@ impl Gateway {
             upstreams: Upstreams::new(options.upstream.clone()),
             breakers: Breakers::new(options.breaker.clone()),
             chance: Chance::new(Arc::clone(&ids)),
-            seats: Seats::new(options.calls),
+            seats: Seats::new(options.calls, options.calls_per_tenant),
             options,
             pipeline,
             offers,
@@ -117,8 +117,9 @@ impl Gateway {
         if self.0.closing.is_cancelled() {
             return shutting_down().reply(operation);
         }
-        let Some(seat) = self.0.seats.take() else {
-            return too_many_calls().reply(operation);
+        let seat = match self.0.seats.take(call.tenant) {
+            Ok(seat) => seat,
+            Err(full) => return too_many_calls(full).reply(operation),
         };
         let (answer, answered) = oneshot::channel();
         self.0.tasks.spawn(call::run(Arc::clone(&self.0), call, Client::new(answer, seat)));
@@ -128,13 +129,13 @@ impl Gateway {
         }
     }
 
-    /// Whether there is room for another call. [`Gateway::call`] says so too; to be asked before a body is read, so that what
+    /// Whether there is room for another call of a tenant. [`Gateway::call`] says so too; to be asked before a body is read, so that what
     /// is refused has cost nothing.
     ///
     /// # Errors
-    /// What a call would be refused with now: `too_many_calls`.
-    pub fn has_room(&self) -> Result<(), Refusal> {
-        if self.0.seats.are_taken() { Err(too_many_calls()) } else { Ok(()) }
+    /// What a call would be refused with now: `too_many_calls` or `too_many_calls_of_tenant`.
+    pub fn has_room(&self, tenant: TenantId) -> Result<(), Refusal> {
+        self.0.seats.room(tenant).map_err(too_many_calls)
     }
 
     /// Ends a call that runs in this program; false when it does not. Its client gets an error, and what was used is
@@ -191,10 +192,15 @@ fn shutting_down() -> Refusal {
 }
 
 /// Counts the refusal, because no call is there that would.
-fn too_many_calls() -> Refusal {
+fn too_many_calls(full: Full) -> Refusal {
     let wait = std::time::Duration::from_secs(1);
-    let refusal =
-        Refusal::new(503, "too_many_calls", "too many calls are running; nothing was done").after(wait);
+    let (status, code, message) = match full {
+        Full::All => (503, "too_many_calls", "too many calls are running; nothing was done"),
+        Full::Tenant => {
+            (429, "too_many_calls_of_tenant", "too many calls of the tenant are running; nothing was done")
+        }
+    };
+    let refusal = Refusal::new(status, code, message).after(wait);
     metrics::counter!("counterfoil_gateway_refused_total", "code" => refusal.code.clone()).increment(1);
     refusal
 }

@@ -21,6 +21,8 @@ pub enum Departure {
 pub struct Options {
     /// How many calls there can be at once. A stream counts until it is at its end.
     pub calls: usize,
+    /// How many of them a tenant can have.
+    pub calls_per_tenant: usize,
     /// How long a call may take in all, retries and slow readers included.
     pub total: Duration,
     /// How long after that its execution expires, if its end could not be recorded.
@@ -51,6 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             calls: 2_000,
+            calls_per_tenant: 1_000,
             total: Duration::from_secs(600),
             grace: Duration::from_secs(300),
             tranche: 1_024,

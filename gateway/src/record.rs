@@ -227,11 +227,6 @@ pub(crate) fn gone() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seat::Seats;
-
-    fn seat() -> Seat {
-        Seats::new(1).take().unwrap()
-    }
 
     fn begun(stream: bool) -> Begun {
         Begun { status: 200, headers: vec![("content-type".into(), "text/event-stream".into())], stream }
@@ -256,7 +251,7 @@ mod tests {
         let record = Arc::new(Record::new(100));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"a"));
-        let joined = Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap();
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap();
         let hearing = tokio::spawn(all(joined));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"b"));
@@ -265,7 +260,7 @@ mod tests {
         assert_eq!(hearing.await.unwrap(), ["a", "b"]);
         let kept = record.sealable().unwrap();
         assert_eq!(
-            all(Record::opened(&kept, seat()).unwrap()).await,
+            all(Record::opened(&kept, Seat::alone()).unwrap()).await,
             ["a", "b"],
             "chunk by chunk, as it was"
         );
@@ -276,7 +271,7 @@ mod tests {
         let record = Arc::new(Record::new(100));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"a"));
-        let joined = Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap();
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap();
         let ReplyBody::Stream(mut chunks) = joined.body else { panic!("it is a stream") };
         record.finish();
         assert_eq!(chunks.recv().await, Some(Ok(Bytes::from_static(b"a"))));
@@ -287,13 +282,13 @@ mod tests {
     #[tokio::test]
     async fn a_failure_that_came_to_nothing_is_told_to_who_waits_and_not_to_who_comes_later() {
         let record = Arc::new(Record::new(100));
-        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, seat()));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()));
         tokio::task::yield_now().await;
         record.forget();
         record.begin(begun(false));
         record.push(&Bytes::from_static(b"{}"));
         record.complete();
-        let late = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, seat()));
+        let late = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()));
         tokio::task::yield_now().await;
         record.finish();
         assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);
@@ -304,7 +299,7 @@ mod tests {
     #[tokio::test]
     async fn a_whole_answer_is_waited_for() {
         let record = Arc::new(Record::new(100));
-        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, seat()));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()));
         tokio::task::yield_now().await;
         record.begin(begun(false));
         record.push(&Bytes::from_static(b"{}"));
@@ -320,12 +315,12 @@ mod tests {
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"abc"));
         let hearing =
-            tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap()));
+            tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap()));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"d"));
         let heard = hearing.await.unwrap();
         assert!(String::from_utf8_lossy(heard.last().unwrap()).contains("answer_not_kept"), "{heard:?}");
         assert_eq!(record.sealable(), None);
-        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat, seat()).await.unwrap().status, 409);
+        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap().status, 409);
     }
 }

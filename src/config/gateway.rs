@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub struct Gateway {
     pub body_limit_bytes: NonZeroUsize,
     pub calls: NonZeroUsize,
+    pub calls_per_tenant: NonZeroUsize,
     pub total_ms: NonZeroU64,
     pub grace_ms: NonZeroU64,
     pub tranche_tokens: NonZeroU64,

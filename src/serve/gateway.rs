@@ -41,6 +41,7 @@ fn options(config: &Config) -> Options {
     let milliseconds = |number: std::num::NonZeroU64| Duration::from_millis(number.get());
     Options {
         calls: given.calls.get(),
+        calls_per_tenant: given.calls_per_tenant.get(),
         total: milliseconds(given.total_ms),
         grace: milliseconds(given.grace_ms),
         tranche: given.tranche_tokens.get(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use commands::Command;
 use domain::catalogue::{CatalogueCommand, Enforcement, Governed, Mode, Policy};
 use domain::execution::{ExecutionStatus, FailureReason, Operation};
-use domain::{AssetCode, ExecutionId, WalletPath};
+use domain::{AssetCode, ExecutionId, TenantId, WalletPath};
 use gateway::{Options, Reply, ReplyBody};
 use sqlx::{Postgres, Transaction};
 
@@ -29,7 +29,7 @@ async fn next(reply: &mut Reply) -> Option<String> {
 
 async fn has_room(world: &World) {
     let room = async {
-        while world.gateway.has_room().is_err() {
+        while world.gateway.has_room(world.ledger.tenant).is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -40,7 +40,7 @@ async fn has_room(world: &World) {
 async fn calls_beyond_the_limit_are_refused_before_anything_is_done_and_a_stream_counts_to_its_end() {
     let provider = Provider::new([waiting(), whole(200, &answer("x", &used(1, 1)))]).await;
     let world = World::with(&[openai("p", &provider.address)], Options { calls: 1, ..quick() }).await;
-    assert!(world.gateway.has_room().is_ok());
+    assert!(world.gateway.has_room(world.ledger.tenant).is_ok());
     let mut first = world.gateway.call(world.streamed()).await;
     assert!(next(&mut first).await.is_some());
     // Its client goes; it is drained, and counts.
@@ -54,13 +54,30 @@ async fn calls_beyond_the_limit_are_refused_before_anything_is_done_and_a_stream
         assert_eq!((refused.status, header(&refused, "retry-after")), (503, Some("1")), "{operation:?}");
         let (_, text) = read(refused).await;
         assert!(text.contains(code), "{text}");
-        assert_eq!(world.gateway.has_room().unwrap_err().code, "too_many_calls");
+        assert_eq!(world.gateway.has_room(world.ledger.tenant).unwrap_err().code, "too_many_calls");
     }
     assert_eq!((provider.asked().len(), world.executions().await.len()), (1, 1));
     provider.go();
     has_room(&world).await;
     assert_eq!(world.settled().await.0.status, ExecutionStatus::Completed);
     assert_eq!(read(world.gateway.call(world.chat()).await).await.0, 200);
+    has_room(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_has_its_share_of_the_calls_is_told_so_and_keeps_no_other_out() {
+    let provider = Provider::new([waiting()]).await;
+    let options = Options { calls: 3, calls_per_tenant: 1, ..quick() };
+    let world = World::with(&[openai("p", &provider.address)], options).await;
+    let mut first = world.gateway.call(world.streamed()).await;
+    assert!(next(&mut first).await.is_some());
+    let refused = world.gateway.call(world.chat()).await;
+    assert_eq!((refused.status, header(&refused, "retry-after")), (429, Some("1")));
+    assert!(read(refused).await.1.contains(r#""code":"too_many_calls_of_tenant""#));
+    assert!(world.gateway.has_room(TenantId::PLATFORM).is_ok(), "there is room for others");
+    assert_eq!((provider.asked().len(), world.executions().await.len()), (1, 1));
+    provider.go();
+    assert!(read(first).await.1.ends_with(DONE));
     has_room(&world).await;
 }
 

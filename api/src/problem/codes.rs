@@ -221,6 +221,7 @@ codes! {
     ALLOWANCE_IN_DEBT "allowance_in_debt" PAYMENT_REQUIRED "The wallet owes something, and may use nothing until that is paid"
     ALLOWANCE_EXHAUSTED "allowance_exhausted" PAYMENT_REQUIRED "The wallet has too little for the call"
     CALL_REFUSED "call_refused" UNPROCESSABLE_ENTITY "The provider refused the request"
+    TOO_MANY_CALLS_OF_TENANT "too_many_calls_of_tenant" TOO_MANY_REQUESTS "Too many calls of the tenant are running"
     PROVIDER_RATE_LIMITED "provider_rate_limited" TOO_MANY_REQUESTS "The provider is at its limit"
     PROVIDER_FAILED "provider_failed" BAD_GATEWAY "The provider failed"
     PROVIDER_TIMEOUT "provider_timeout" GATEWAY_TIMEOUT "The provider did not answer in time"

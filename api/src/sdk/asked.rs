@@ -5,7 +5,7 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use bytes::Bytes;
 use domain::execution::Operation;
-use domain::{UserRef, WalletPath};
+use domain::{TenantId, UserRef, WalletPath};
 use gateway::{Call, Query, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -52,7 +52,7 @@ impl Asked {
     ) -> Result<Self, Problem> {
         let app = extract::state(request)?;
         let caller = Caller::identify(&app, request).await?;
-        room(&app)?;
+        room(&app, caller.tenant)?;
         let key = read::key(request)?;
         let (wallet, user) = wallet_and_user(&app, request, &caller, None, None).await?;
         let (body, admitted) = read::body(&app, request, payload, caller.tenant).await?;
@@ -75,9 +75,12 @@ impl Asked {
 }
 
 /// Refuses a call that the gateway would refuse, before its body is read.
-fn room(app: &App) -> Result<(), Problem> {
-    let full = |refusal: Refusal| Problem::new(code::TOO_MANY_CALLS, refusal.message).retry(1);
-    app.gateway.has_room().map_err(full)
+fn room(app: &App, tenant: TenantId) -> Result<(), Problem> {
+    let full = |refusal: Refusal| {
+        let code = if refusal.status == 503 { code::TOO_MANY_CALLS } else { code::TOO_MANY_CALLS_OF_TENANT };
+        Problem::new(code, refusal.message).retry(1)
+    };
+    app.gateway.has_room(tenant).map_err(full)
 }
 
 /// The application that asks, where it is one.

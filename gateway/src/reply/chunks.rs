@@ -84,6 +84,7 @@ impl Chunker {
 mod tests {
     use std::time::Duration;
 
+    use domain::TenantId;
     use tokio::time::timeout;
 
     use super::*;
@@ -92,7 +93,7 @@ mod tests {
     const MOMENT: Duration = Duration::from_secs(1);
 
     fn opened() -> (Chunker, Chunks) {
-        chunks(Seats::new(1).take().unwrap())
+        chunks(Seat::alone())
     }
 
     #[tokio::test]
@@ -131,14 +132,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_seat_is_taken_until_all_was_put_on_its_way() {
-        let seats = Seats::new(1);
-        let (chunker, mut reading) = chunks(seats.take().unwrap());
+        let (seats, tenant) = (Seats::new(1, 1), TenantId::PLATFORM);
+        let (chunker, mut reading) = chunks(seats.take(tenant).unwrap());
         assert!(chunker.send(Bytes::from_static(b"a")).await);
-        assert!(seats.are_taken());
+        assert!(seats.room(tenant).is_err());
         chunker.finish();
-        assert!(!seats.are_taken(), "whoever reads the rest of it late keeps nobody out");
+        assert!(seats.room(tenant).is_ok(), "whoever reads the rest of it late keeps nobody out");
         assert_eq!(reading.recv().await, Some(Ok(Bytes::from_static(b"a"))));
-        drop(chunks(seats.take().unwrap()).0);
-        assert!(!seats.are_taken());
+        drop(chunks(seats.take(tenant).unwrap()).0);
+        assert!(seats.room(tenant).is_ok());
     }
 }

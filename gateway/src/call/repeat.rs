@@ -55,8 +55,12 @@ pub(super) enum Requested {
 }
 
 /// Requests an execution. One that was requested before under the key and came to nothing is made anew, under an id that
-/// follows from its own, so that of those who do that at the same time one does. Nothing that was paid, or of which a part
+/// follows from its own, so that of those who do that at the same time one does. Nothing that was paid, or failed after a part
 /// was given, has one after it.
+///
+/// One that expired before anybody said what it came to has one as well: its program died, and what it told is known to
+/// nobody. If its end is told later all the same, it is paid as an execution of its own, beside the one that was made anew; that
+/// one stays the answer to the key.
 pub(super) async fn request(
     shared: &Arc<Shared>,
     call: &Call,
@@ -82,7 +86,13 @@ pub(super) async fn request(
                 return Ok(Requested::Before(reply));
             }
         };
-        if !came_to_nothing(&earlier) {
+        if earlier.status == ExecutionStatus::Expired {
+            // It may have been answered, and only its end not recorded.
+            if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
+                return Ok(Requested::Before(reply));
+            }
+        }
+        if !leads_on(&account, &earlier).await? {
             return ended(shared, call, &account, fingerprint, &seat).await.map(Requested::Before);
         }
         account.id = account.id.again();
@@ -91,14 +101,18 @@ pub(super) async fn request(
     Err(Refusal::new(409, "key_exhausted", message))
 }
 
-/// Whether an execution came to nothing.
-fn came_to_nothing(execution: &Execution) -> bool {
-    let end = match (execution.status, execution.reason) {
-        (ExecutionStatus::Failed, Some(reason)) => End::Failed(reason),
-        _ => return false,
-    };
+/// Whether an execution that has ended came to nothing, so that the call is made anew, or was.
+async fn leads_on(account: &Account, execution: &Execution) -> Result<bool, Refusal> {
     let settled = execution.settled.as_deref();
-    settled.is_some_and(|settled| is_passing(end, &settled.usage, &execution.attempts))
+    match (execution.status, execution.reason, settled) {
+        (ExecutionStatus::Failed, Some(reason), Some(settled)) => {
+            Ok(is_passing(End::Failed(reason), &settled.usage, &execution.attempts))
+        }
+        (ExecutionStatus::Expired, _, None) => Ok(true),
+        // Paid late: only where the call had been made anew before.
+        (ExecutionStatus::Expired, _, Some(_)) => account.made_anew().await,
+        _ => Ok(false),
+    }
 }
 
 /// Whether a call may be made anew under its key: it failed, not by what was asked, before a part of an answer came, and

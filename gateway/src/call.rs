@@ -60,6 +60,7 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
             frame: None,
             call: &call,
             notice: None,
+            run: None,
         }
         .free(client)
         .await;
@@ -171,14 +172,14 @@ async fn make(
     let signals = signals(shared, place.run.cancel.clone());
     let life = Life {
         trip,
-        account: Some(account.clone()),
+        account: Some(account),
         signals,
         frame: Some(frame),
         call,
         notice: Some(notice),
+        run: Some(Arc::clone(&place.run)),
     };
     life.live(client).await;
-    repeat::keep(shared, call, account.id, &place.run).await;
     Ok(())
 }
 

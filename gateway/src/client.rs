@@ -85,16 +85,19 @@ impl Client {
         self.hand_on(chunk, by).await
     }
 
-    /// Sends the last part of the stream, as [`Self::send`] does the others. Who has not read all before it by then is not
-    /// told that this was the end.
-    pub(crate) async fn finish(&mut self, last: Bytes, by: Instant) {
+    /// The last part of the stream is there. Who joined has it now, and does not wait for a slow one.
+    pub(crate) fn complete(&self, last: &Bytes) {
         if let Some(record) = &self.record {
-            // Who joined does not wait for a slow one.
             if !last.is_empty() {
-                record.push(&last);
+                record.push(last);
             }
             record.complete();
         }
+    }
+
+    /// Sends the last part of the stream, as [`Self::send`] does the others. Who has not read all before it by then is not
+    /// told that this was the end.
+    pub(crate) async fn finish(&mut self, last: Bytes, by: Instant) {
         self.hand_on(last, by).await;
         if let Some(stream) = self.stream.take() {
             stream.finish();

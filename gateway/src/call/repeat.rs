@@ -174,13 +174,21 @@ async fn ended(
     }
 }
 
-/// Keeps the answer of a call with a key.
-pub(super) async fn keep(shared: &Arc<Shared>, call: &Call, id: ExecutionId, run: &Run) {
+/// Keeps the answer of a call with a key, and waits until that is done, within bounds: after them it goes on by itself.
+pub(super) async fn keep(account: &Account, run: &Run) {
     let Some(answer) = run.record.as_ref().and_then(|record| record.sealable()) else {
         return;
     };
-    if let Err(error) = shared.kept.keep(call.tenant, id.0, run.fingerprint, &answer).await {
-        // It is billed all the same; whoever repeats it is told that the answer is gone.
-        tracing::error!(%error, execution = %id, "an answer is not kept");
+    let (account, fingerprint) = (account.clone(), run.fingerprint);
+    let (tasks, longest) = (account.shared.tasks.clone(), account.shared.options.settle);
+    let keeping = tasks.spawn(async move {
+        let Account { shared, tenant, id, .. } = account;
+        if let Err(error) = shared.kept.keep(tenant, id.0, fingerprint, &answer).await {
+            // It is billed all the same; whoever repeats it is told that the answer is gone.
+            tracing::error!(%error, execution = %id, "an answer is not kept");
+        }
+    });
+    if tokio::time::timeout(longest, keeping).await.is_err() {
+        tracing::warn!("keeping an answer takes long");
     }
 }

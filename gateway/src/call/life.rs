@@ -26,7 +26,7 @@ use crate::translate::{self, Frame};
 use crate::trip::{Opened, Stranded, Streaming, Trip};
 use crate::upstream::{Head, Trouble};
 
-/// For how long the end of an answer waits for a slow reader, even where the time of the call is over.
+/// For how long the end of an answer still waits for a slow reader while the program ends.
 const LAST: Duration = Duration::from_secs(10);
 /// For how long the rest of a connection is read, so that it can be used again.
 const REST: Duration = Duration::from_secs(1);
@@ -181,11 +181,11 @@ impl Life<'_> {
 
     /// Sends the end of a stream, and waits for a slow reader as it was waited for before; but not while the program ends.
     async fn last(&self, client: &mut Client, last: Bytes) {
-        let by = self.trip.deadline.max(Instant::now() + LAST);
         let ending = async {
             self.signals.ending.cancelled().await;
             tokio::time::sleep(LAST).await;
         };
+        let by = self.trip.deadline.max(client.reader().until());
         tokio::select! {
             biased;
             () = client.finish(last, by) => {}

@@ -9,13 +9,13 @@ use domain::{Execution, ExecutionId, Usage};
 use identity::kept::Kept;
 use tokio::time::Instant;
 
+use crate::client::Reader;
 use crate::gateway::{Call, Shared};
 use crate::ledger::{Account, key_reused};
 use crate::record::{Record, gone};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::running::{Place, Run};
-use crate::seat::Seat;
 
 /// How often a call can be made under one key.
 const TRIALS: usize = 100;
@@ -32,12 +32,12 @@ pub(super) async fn kept(
     call: &Call,
     id: ExecutionId,
     fingerprint: [u8; 32],
-    seat: Seat,
+    reader: &Reader,
 ) -> Result<Option<Reply>, Refusal> {
     match shared.kept.find(call.tenant, id.0, fingerprint).await {
         Ok(Kept::Nothing) => Ok(None),
         Ok(Kept::OtherRequest) => Err(key_reused()),
-        Ok(Kept::Answer(answer)) => Ok(Record::opened(&answer, seat)),
+        Ok(Kept::Answer(answer)) => Ok(Record::opened(&answer, reader)),
         Err(error) => {
             tracing::error!(%error, execution = %id, "a kept answer cannot be read");
             let refusal = Refusal::new(503, "unavailable", "the earlier answer cannot be read at the moment");
@@ -67,7 +67,7 @@ pub(super) async fn request(
     mut account: Account,
     mut request: NewCall,
     place: &mut Place,
-    seat: Seat,
+    reader: &Reader,
 ) -> Result<Requested, Refusal> {
     let fingerprint = place.run.fingerprint;
     let lasts = shared.options.total.saturating_add(shared.options.grace);
@@ -82,18 +82,18 @@ pub(super) async fn request(
             if execution.status.is_final() {
                 break execution;
             }
-            if let Some(reply) = running(shared, call, &account, fingerprint, &seat).await? {
+            if let Some(reply) = running(shared, call, &account, fingerprint, reader).await? {
                 return Ok(Requested::Before(reply));
             }
         };
         if earlier.status == ExecutionStatus::Expired {
             // It may have been answered, and only its end not recorded.
-            if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
+            if let Some(reply) = kept(shared, call, account.id, fingerprint, reader).await? {
                 return Ok(Requested::Before(reply));
             }
         }
         if !leads_on(&account, &earlier).await? {
-            return ended(shared, call, &account, fingerprint, &seat).await.map(Requested::Before);
+            return ended(shared, call, &account, fingerprint, reader).await.map(Requested::Before);
         }
         account.id = account.id.again();
     }
@@ -135,11 +135,11 @@ async fn running(
     call: &Call,
     account: &Account,
     fingerprint: [u8; 32],
-    seat: &Seat,
+    reader: &Reader,
 ) -> Result<Option<Reply>, Refusal> {
     let until = Instant::now() + RUNS;
     loop {
-        if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
+        if let Some(reply) = kept(shared, call, account.id, fingerprint, reader).await? {
             return Ok(Some(reply));
         }
         if account.has_ended().await {
@@ -160,11 +160,11 @@ async fn ended(
     call: &Call,
     account: &Account,
     fingerprint: [u8; 32],
-    seat: &Seat,
+    reader: &Reader,
 ) -> Result<Reply, Refusal> {
     let until = Instant::now() + ENDED;
     loop {
-        if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
+        if let Some(reply) = kept(shared, call, account.id, fingerprint, reader).await? {
             return Ok(reply);
         }
         if Instant::now() + PAUSE >= until {

@@ -60,6 +60,7 @@ async fn lead(shared: &Arc<Shared>, call: Call, client: &mut Client) -> Result<(
             frame: None,
             call: &call,
             notice: None,
+            run: None,
         }
         .free(client)
         .await;
@@ -95,7 +96,7 @@ async fn enter(
         let run = Run { cancel: CancellationToken::new(), fingerprint, record };
         let other = match shared.running.enter(call.tenant, id, run) {
             Ok(place) if call.key.is_none() => return Ok(Some(place)),
-            Ok(place) => match repeat::kept(shared, call, id, fingerprint, client.seat()).await? {
+            Ok(place) => match repeat::kept(shared, call, id, fingerprint, client.reader()).await? {
                 Some(reply) => {
                     client.whole(reply);
                     return Ok(None);
@@ -111,7 +112,7 @@ async fn enter(
             return Err(Refusal::new(500, "internal", "a new id is taken"));
         };
         drop(other);
-        if let Some(reply) = record.join(call.operation, client.seat()).await {
+        if let Some(reply) = record.join(call.operation, client.reader().clone()).await {
             client.whole(reply);
             return Ok(None);
         }
@@ -145,7 +146,7 @@ async fn make(
         requested_at: None,
         expires_at: shared.clock.now() + lasts,
     };
-    let requested = repeat::request(shared, call, account, request, place, client.seat()).await?;
+    let requested = repeat::request(shared, call, account, request, place, client.reader()).await?;
     let (account, execution) = match requested {
         Requested::Anew(account, execution) => (account, *execution),
         Requested::Before(reply) => {
@@ -171,14 +172,14 @@ async fn make(
     let signals = signals(shared, place.run.cancel.clone());
     let life = Life {
         trip,
-        account: Some(account.clone()),
+        account: Some(account),
         signals,
         frame: Some(frame),
         call,
         notice: Some(notice),
+        run: Some(Arc::clone(&place.run)),
     };
     life.live(client).await;
-    repeat::keep(shared, call, account.id, &place.run).await;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -11,23 +12,41 @@ use crate::record::{Begun, Record};
 use crate::reply::{Chunker, Reply, ReplyBody, chunks};
 use crate::seat::Seat;
 
+/// For how long the end of an answer waits for a slow reader, even where the time of the call is over.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Who reads an answer that is told after its call, or beside it: the seat that is taken for that, and for how long.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub(crate) seat: Seat,
+    /// When the time of the call is over.
+    pub(crate) by: Instant,
+}
+
+impl Reader {
+    /// Until when a reader has time whose answer has come to its end now.
+    pub(crate) fn until(&self) -> Instant {
+        self.by.max(Instant::now() + LAST)
+    }
+}
+
 /// Who waits for the answer: the client, as long as it is there, and the record of a call with a key.
 #[derive(Debug)]
 pub(crate) struct Client {
     answer: Option<oneshot::Sender<Reply>>,
     stream: Option<Chunker>,
     record: Option<Arc<Record>>,
-    seat: Seat,
+    reader: Reader,
 }
 
 impl Client {
-    pub(crate) fn new(answer: oneshot::Sender<Reply>, seat: Seat) -> Self {
-        Self { answer: Some(answer), stream: None, record: None, seat }
+    pub(crate) fn new(answer: oneshot::Sender<Reply>, reader: Reader) -> Self {
+        Self { answer: Some(answer), stream: None, record: None, reader }
     }
 
-    /// The seat of the call, for whoever goes on with the answer after the call.
-    pub(crate) fn seat(&self) -> Seat {
-        self.seat.clone()
+    /// The reader, for whoever goes on with the answer after the call.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     pub(crate) fn remember(&mut self, record: Option<Arc<Record>>) {
@@ -69,7 +88,7 @@ impl Client {
         if let Some(record) = &self.record {
             record.begin(Begun { status, headers: headers.clone(), stream: true });
         }
-        let (chunker, chunks) = chunks(self.seat.clone());
+        let (chunker, chunks) = chunks(self.reader.seat.clone());
         if let Some(answer) = self.answer.take() {
             let reply = Reply { status, headers, body: ReplyBody::Stream(chunks) };
             self.stream = answer.send(reply).is_ok().then_some(chunker);
@@ -85,16 +104,19 @@ impl Client {
         self.hand_on(chunk, by).await
     }
 
-    /// Sends the last part of the stream, as [`Self::send`] does the others. Who has not read all before it by then is not
-    /// told that this was the end.
-    pub(crate) async fn finish(&mut self, last: Bytes, by: Instant) {
+    /// The last part of the stream is there. Who joined has it now, and does not wait for a slow one.
+    pub(crate) fn complete(&self, last: &Bytes) {
         if let Some(record) = &self.record {
-            // Who joined does not wait for a slow one.
             if !last.is_empty() {
-                record.push(&last);
+                record.push(last);
             }
             record.complete();
         }
+    }
+
+    /// Sends the last part of the stream, as [`Self::send`] does the others. Who has not read all before it by then is not
+    /// told that this was the end.
+    pub(crate) async fn finish(&mut self, last: Bytes, by: Instant) {
         self.hand_on(last, by).await;
         if let Some(stream) = self.stream.take() {
             stream.finish();
@@ -103,8 +125,7 @@ impl Client {
 
     async fn hand_on(&mut self, chunk: Bytes, by: Instant) -> bool {
         if let Some(stream) = self.stream.as_ref().filter(|_| !chunk.is_empty()) {
-            let sent = tokio::time::timeout_at(by, stream.send(chunk)).await;
-            if !matches!(sent, Ok(true)) {
+            if !stream.send_by(chunk, by).await {
                 // Broken off: what it has read by then does not look whole.
                 self.stream = None;
             }
@@ -125,15 +146,20 @@ impl Client {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
+impl Reader {
+    /// The only one there is, who has a minute.
+    pub(crate) fn alone() -> Self {
+        Self { seat: Seat::alone(), by: Instant::now() + Duration::from_secs(60) }
+    }
+}
 
+#[cfg(test)]
+mod tests {
     use super::*;
     use crate::reply::Broken;
-    use crate::seat::Seat;
 
     fn seated(answer: oneshot::Sender<Reply>) -> Client {
-        Client::new(answer, Seat::alone())
+        Client::new(answer, Reader::alone())
     }
 
     fn soon() -> Instant {

@@ -7,12 +7,13 @@ use domain::execution::Operation;
 use domain::{ApplicationId, Clock, ExecutionId, Ids, ModelName, TenantId, UserRef, WalletPath};
 use identity::KeptResponses;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::breaker::Breakers;
 use crate::call;
-use crate::client::Client;
+use crate::client::{Client, Reader};
 use crate::offer::{NoOffer, Offers};
 use crate::options::Options;
 use crate::query::Query;
@@ -121,8 +122,9 @@ impl Gateway {
             Ok(seat) => seat,
             Err(full) => return too_many_calls(full).reply(operation),
         };
+        let reader = Reader { seat, by: Instant::now() + self.0.options.total };
         let (answer, answered) = oneshot::channel();
-        self.0.tasks.spawn(call::run(Arc::clone(&self.0), call, Client::new(answer, seat)));
+        self.0.tasks.spawn(call::run(Arc::clone(&self.0), call, Client::new(answer, reader)));
         match answered.await {
             Ok(reply) => reply,
             Err(_) => Refusal::new(500, "internal", "the call ended without an answer").reply(operation),

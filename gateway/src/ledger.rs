@@ -69,16 +69,30 @@ impl Account {
 
     /// Whether it has ended. The ledger is asked to let it expire: it says so if it has, and does it if its time is over.
     pub(crate) async fn has_ended(&self) -> bool {
-        let command = Command::ExpireExecution { id: self.id };
-        let context = Context::system("gateway");
-        let request = Request { tenant: self.tenant, command, context, key: None };
-        match self.shared.pipeline.submit(request).await {
+        match self.expire(self.id).await {
             Ok(_) => true,
             Err(Failure::Rejected(Rejection::Execution(rejection))) => {
                 matches!(rejection, ExecutionRejection::Ended(_))
             }
             Err(_) => false,
         }
+    }
+
+    /// Whether there is an execution that was made anew under its key.
+    pub(crate) async fn made_anew(&self) -> Result<bool, Refusal> {
+        match self.expire(self.id.again()).await {
+            Ok(_) => Ok(true),
+            Err(Failure::Rejected(Rejection::Execution(rejection))) => {
+                Ok(rejection != ExecutionRejection::NotFound)
+            }
+            Err(failure) => Err(refused(failure)),
+        }
+    }
+
+    async fn expire(&self, id: ExecutionId) -> Result<Outcome, Failure> {
+        let command = Command::ExpireExecution { id };
+        let context = Context::system("gateway");
+        self.shared.pipeline.submit(Request { tenant: self.tenant, command, context, key: None }).await
     }
 
     /// Records the end. It is a task of its own that nothing but the end of the program stops, and it is repeated until the

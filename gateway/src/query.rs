@@ -1,6 +1,7 @@
 //! What stands behind the `?` of an address.
 
 use domain::catalogue::Dialect;
+use domain::execution::Operation;
 use percent_encoding::percent_decode_str;
 
 /// The query of a client's request, without its credential: what passes to a provider of the same dialect.
@@ -16,6 +17,11 @@ impl Query {
         };
         let pairs: Vec<_> = text.split('&').filter(|pair| !pair.is_empty() && !is_key(pair)).collect();
         Self(pairs.join("&"))
+    }
+
+    /// What of it passes to some provider in a call of this shape.
+    pub(crate) fn passing(&self, operation: Operation) -> &str {
+        if operation.dialect() == Dialect::Gemini { "" } else { &self.0 }
     }
 
     /// Puts it behind the address of a provider. Not where that is Gemini's: there it chooses the form of the answer (`alt`,

@@ -8,9 +8,9 @@ use domain::execution::Operation;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::client::Reader;
 use crate::refusal::Refusal;
 use crate::reply::{Chunker, Reply, ReplyBody, chunks};
-use crate::seat::Seat;
 
 /// The beginning of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,8 +102,8 @@ impl Record {
         Some(text)
     }
 
-    /// An answer from the form in which it was kept. Whoever is told it has `seat` until it is at its end.
-    pub(crate) fn opened(text: &[u8], seat: Seat) -> Option<Reply> {
+    /// An answer from the form in which it was kept. Whoever is told it has the seat of `reader` until it is at its end.
+    pub(crate) fn opened(text: &[u8], reader: &Reader) -> Option<Reply> {
         let line = text.iter().position(|byte| *byte == b'\n')?;
         let (mut begun, lengths): (Begun, Vec<usize>) = serde_json::from_slice(text.get(..line)?).ok()?;
         // To come back with this key would change nothing.
@@ -119,21 +119,22 @@ impl Record {
         }
         record.complete();
         record.finish();
-        Arc::new(record).at_once(seat)
+        Arc::new(record).at_once(reader)
     }
 
     /// The answer of a record that is at its end.
-    fn at_once(self: Arc<Self>, seat: Seat) -> Option<Reply> {
+    fn at_once(self: Arc<Self>, reader: &Reader) -> Option<Reply> {
         let begun = self.told().begun.clone()?;
         let told = self.told().chunks.clone();
         Some(reply(begun, |stream| {
             if !stream {
                 return ReplyBody::Whole(told.concat().into());
             }
-            let (chunker, reading) = chunks(seat);
+            let (chunker, reading) = chunks(reader.seat.clone());
+            let by = reader.until();
             tokio::spawn(async move {
                 for chunk in told {
-                    if !chunker.send(chunk).await {
+                    if !chunker.send_by(chunk, by).await {
                         return;
                     }
                 }
@@ -144,9 +145,9 @@ impl Record {
     }
 
     /// Joins the call: the answer from its beginning, and the rest of it as it comes. Nothing when the call ends without an
-    /// answer that was remembered, or had come to nothing before it was asked for again. Whoever joins has `seat` until the
-    /// answer is at its end.
-    pub(crate) async fn join(self: Arc<Self>, operation: Operation, seat: Seat) -> Option<Reply> {
+    /// answer that was remembered, or had come to nothing before it was asked for again. Whoever joins has the seat of `reader`
+    /// until the answer is at its end.
+    pub(crate) async fn join(self: Arc<Self>, operation: Operation, reader: Reader) -> Option<Reply> {
         let mut changes = self.changed.subscribe();
         let over = {
             let told = self.told();
@@ -162,7 +163,7 @@ impl Record {
                 return Some(gone().reply(operation));
             }
             if let Some(begun) = begun.filter(|_| ready && !over) {
-                return Some(Arc::clone(&self).followed(begun, operation, seat));
+                return Some(Arc::clone(&self).followed(begun, operation, reader));
             }
             if self.told().done || changes.changed().await.is_err() {
                 return None;
@@ -170,33 +171,35 @@ impl Record {
         }
     }
 
-    fn followed(self: Arc<Self>, begun: Begun, operation: Operation, seat: Seat) -> Reply {
+    fn followed(self: Arc<Self>, begun: Begun, operation: Operation, reader: Reader) -> Reply {
         if !begun.stream {
             let chunks = self.told().chunks.clone();
             return reply(begun, |_| ReplyBody::Whole(chunks.concat().into()));
         }
-        let (chunker, reading) = chunks(seat);
-        tokio::spawn(self.follow(chunker, operation));
+        let (chunker, reading) = chunks(reader.seat.clone());
+        tokio::spawn(self.follow(chunker, operation, reader));
         reply(begun, |_| ReplyBody::Stream(reading))
     }
 
-    async fn follow(self: Arc<Self>, chunker: Chunker, operation: Operation) {
+    async fn follow(self: Arc<Self>, chunker: Chunker, operation: Operation, reader: Reader) {
         let mut changes = self.changed.subscribe();
         let mut next = 0;
+        let mut last_by = None;
         loop {
             let (chunk, complete, done, lost) = {
                 let told = self.told();
                 (told.chunks.get(next).cloned(), told.complete, told.done, self.is_lost(&told))
             };
+            let by = if complete { *last_by.get_or_insert_with(|| reader.until()) } else { reader.by };
             let sent = match chunk {
                 _ if lost => {
-                    chunker.send(gone().in_band(operation, 0)).await;
+                    chunker.send_by(gone().in_band(operation, 0), reader.until()).await;
                     chunker.finish();
                     return;
                 }
                 Some(chunk) => {
                     next += 1;
-                    chunker.send(chunk).await
+                    chunker.send_by(chunk, by).await
                 }
                 None if complete => {
                     chunker.finish();
@@ -226,7 +229,13 @@ pub(crate) fn gone() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use domain::TenantId;
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::seat::Seats;
 
     fn begun(stream: bool) -> Begun {
         Begun { status: 200, headers: vec![("content-type".into(), "text/event-stream".into())], stream }
@@ -251,7 +260,7 @@ mod tests {
         let record = Arc::new(Record::new(100));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"a"));
-        let joined = Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap();
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()).await.unwrap();
         let hearing = tokio::spawn(all(joined));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"b"));
@@ -260,10 +269,60 @@ mod tests {
         assert_eq!(hearing.await.unwrap(), ["a", "b"]);
         let kept = record.sealable().unwrap();
         assert_eq!(
-            all(Record::opened(&kept, Seat::alone()).unwrap()).await,
+            all(Record::opened(&kept, &Reader::alone()).unwrap()).await,
             ["a", "b"],
             "chunk by chunk, as it was"
         );
+    }
+
+    /// A stream of forty chunks.
+    fn long(whole: bool) -> Arc<Record> {
+        let record = Record::new(100);
+        record.begin(begun(true));
+        (0..40).for_each(|_| record.push(&Bytes::from_static(b"x")));
+        if whole {
+            record.complete();
+            record.finish();
+        }
+        Arc::new(record)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_what_is_told_again_keeps_a_seat_for_the_time_of_a_call_and_no_longer() {
+        let (seats, tenant) = (Seats::new(1, 1), TenantId::PLATFORM);
+        let kept = long(true).sealable().unwrap();
+        for joined in [None, Some(long(true)), Some(long(false))] {
+            let by = Instant::now() + Duration::from_secs(60);
+            let reader = Reader { seat: seats.take(tenant).unwrap(), by };
+            let reply = match joined {
+                Some(record) => record.join(Operation::OpenAiChat, reader.clone()).await,
+                None => Record::opened(&kept, &reader),
+            };
+            drop(reader);
+            let ReplyBody::Stream(mut chunks) = reply.unwrap().body else { panic!("it is a stream") };
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            assert!(seats.room(tenant).is_err());
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert!(seats.room(tenant).is_ok());
+            let mut read = Vec::new();
+            while let Some(chunk) = chunks.recv().await {
+                read.push(chunk);
+            }
+            assert_eq!(read.pop(), Some(Err(crate::reply::Broken)), "what is missing is not hidden");
+            assert!(read.len() < 40);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_what_is_told_again_late_but_in_time_has_all_of_it() {
+        let kept = long(true).sealable().unwrap();
+        // The time of the call is over, and the end has come only now.
+        let reader = Reader { by: Instant::now(), ..Reader::alone() };
+        let replies = [Record::opened(&kept, &reader), long(true).join(Operation::OpenAiChat, reader.clone()).await];
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        for reply in replies {
+            assert_eq!(all(reply.unwrap()).await.len(), 40);
+        }
     }
 
     #[tokio::test]
@@ -271,7 +330,7 @@ mod tests {
         let record = Arc::new(Record::new(100));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"a"));
-        let joined = Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap();
+        let joined = Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()).await.unwrap();
         let ReplyBody::Stream(mut chunks) = joined.body else { panic!("it is a stream") };
         record.finish();
         assert_eq!(chunks.recv().await, Some(Ok(Bytes::from_static(b"a"))));
@@ -282,13 +341,13 @@ mod tests {
     #[tokio::test]
     async fn a_failure_that_came_to_nothing_is_told_to_who_waits_and_not_to_who_comes_later() {
         let record = Arc::new(Record::new(100));
-        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()));
         tokio::task::yield_now().await;
         record.forget();
         record.begin(begun(false));
         record.push(&Bytes::from_static(b"{}"));
         record.complete();
-        let late = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()));
+        let late = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()));
         tokio::task::yield_now().await;
         record.finish();
         assert_eq!(all(joining.await.unwrap().unwrap()).await, ["{}"]);
@@ -299,7 +358,7 @@ mod tests {
     #[tokio::test]
     async fn a_whole_answer_is_waited_for() {
         let record = Arc::new(Record::new(100));
-        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()));
+        let joining = tokio::spawn(Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()));
         tokio::task::yield_now().await;
         record.begin(begun(false));
         record.push(&Bytes::from_static(b"{}"));
@@ -315,12 +374,12 @@ mod tests {
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"abc"));
         let hearing =
-            tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap()));
+            tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()).await.unwrap()));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"d"));
         let heard = hearing.await.unwrap();
         assert!(String::from_utf8_lossy(heard.last().unwrap()).contains("answer_not_kept"), "{heard:?}");
         assert_eq!(record.sealable(), None);
-        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat, Seat::alone()).await.unwrap().status, 409);
+        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()).await.unwrap().status, 409);
     }
 }

@@ -92,7 +92,7 @@ mod tests {
     use domain::execution::Operation;
 
     use super::*;
-    use crate::seat::Seat;
+    use crate::client::Reader;
 
     #[tokio::test]
     async fn a_call_that_ends_without_an_answer_lets_nobody_wait() {
@@ -107,7 +107,7 @@ mod tests {
         place.is_also(id.again());
         assert!(running.cancel(tenant, id.again()), "it can be ended by either");
         let other = running.enter(tenant, id, run()).unwrap_err();
-        let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat, Seat::alone()));
+        let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat, Reader::alone()));
         tokio::task::yield_now().await;
         drop(place);
         assert!(joining.await.unwrap().is_none());

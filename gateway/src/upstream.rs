@@ -201,6 +201,19 @@ fn headers(outgoing: &Outgoing<'_>) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
+/// Of a client's headers those that may choose something at a provider, with their names in small letters and in their order.
+/// Not those that say what is so without them.
+pub(crate) fn choosing(headers: &[(String, String)]) -> Vec<(String, &str)> {
+    let named = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()));
+    let chooses = |(name, value): &(String, &str)| {
+        let passes = PASSED_ON.iter().any(|(one, _)| one == name);
+        passes && !matches!((name.as_str(), *value), ("anthropic-version", ANTHROPIC_VERSION) | ("accept-language", "*"))
+    };
+    let mut chosen: Vec<_> = named.filter(chooses).collect();
+    chosen.sort_by(|(one, _), (other, _)| one.cmp(other));
+    chosen
+}
+
 fn passed_back(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |name: &&str| Some(((*name).to_owned(), headers.get(*name)?.to_str().ok()?.to_owned()));
     PASSED_BACK.iter().filter_map(text).collect()

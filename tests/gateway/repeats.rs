@@ -1,7 +1,9 @@
 //! Calls that are asked for again with the same key.
 
 use chrono::TimeDelta;
-use domain::execution::Operation;
+use commands::{Command, FinishedCall};
+use domain::execution::{End, ExecutionStatus, Operation};
+use domain::{ExecutionId, Usage, UsageSource};
 use gateway::Call;
 
 use crate::provider::{
@@ -186,6 +188,70 @@ async fn a_failure_that_was_paid_or_begun_is_told_again() {
         assert_eq!(read(gateway.call(keyed(world.streamed(), "k")).await).await, (200, first.clone()));
     }
     assert_eq!(provider.asked().len(), 1);
+}
+
+/// A call with the key `k` that a program began and whose end it does not record, and which has expired.
+async fn cut_off(world: &World, provider: &Provider) -> ExecutionId {
+    let (gateway, call) = (world.gateway.clone(), keyed(world.chat(), "k"));
+    tokio::spawn(async move { gateway.call(call).await });
+    while provider.asked().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    world.ledger.clock.advance(TimeDelta::hours(1));
+    *world.executions().await.first().unwrap()
+}
+
+/// Tells the end of a call that has expired.
+async fn end_late(world: &World, id: ExecutionId) {
+    let finished = FinishedCall {
+        attempts: Vec::new(),
+        end: End::Completed,
+        usage: Usage { input: 10, ..Usage::default() },
+        usage_source: UsageSource::Reported,
+        paid: world.execution(id).await.body.quoted.clone(),
+    };
+    let late = Command::FinishExecution { id, finished: Box::new(finished) };
+    world.ledger.run(late, None).await.unwrap();
+    assert!(world.execution(id).await.settled.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_cut_off_is_made_anew_under_its_key_when_it_has_expired() {
+    let body = answer("hello", &used(30, 20));
+    let provider = Provider::new([vec![Step::Stall], whole(200, &body)]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let first = cut_off(&world, &provider).await;
+    let other = world.another(quick()).await;
+    let anew = other.call(keyed(world.chat(), "k")).await;
+    assert_eq!(header(&anew, "counterfoil-replayed"), None);
+    let made = header(&anew, "counterfoil-execution").unwrap().to_owned();
+    assert_eq!(read(anew).await, (200, body.clone()));
+    assert_eq!(world.execution(first).await.status, ExecutionStatus::Expired);
+    assert_eq!(world.executions().await, [first, first.again()]);
+    // It is paid as well, and the key leads to the answer that was given.
+    end_late(&world, first).await;
+    for gateway in [other, world.another(quick()).await] {
+        let again = gateway.call(keyed(world.chat(), "k")).await;
+        assert_eq!(header(&again, "counterfoil-replayed"), Some("true"));
+        assert_eq!(header(&again, "counterfoil-execution"), Some(made.as_str()));
+        assert_eq!(read(again).await, (200, body.clone()));
+    }
+    assert_eq!((provider.asked().len(), world.executions().await.len()), (2, 2));
+    assert_eq!(world.ledger.wallet("@revenue").await.balance.posted, amount("0.80"));
+    assert!(world.ledger.wallet("w").await.balance.held.is_zero());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_cut_off_and_paid_later_is_not_made_anew() {
+    let provider = Provider::new([vec![Step::Stall], whole(200, &answer("hello", &used(1, 1)))]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let first = cut_off(&world, &provider).await;
+    world.ledger.run(Command::ExpireExecution { id: first }, None).await.unwrap();
+    end_late(&world, first).await;
+    let other = world.another(quick()).await;
+    let (status, text) = read(other.call(keyed(world.chat(), "k")).await).await;
+    assert!(status == 409 && text.contains("answer_not_kept"), "{status} {text}");
+    assert_eq!((provider.asked().len(), world.executions().await.len()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::execution::ExecutionStatus;
-use gateway::{BreakerOptions, Broken, Options, Reply, ReplyBody};
+use gateway::{BreakerOptions, Broken, Call, Options, Reply, ReplyBody};
 
 use crate::provider::{DONE, Provider, STOP, Script, Step, chunk, delta, end, head, usage};
 use crate::support::ledger::amount;
-use crate::world::{World, openai, quick};
+use crate::world::{World, openai, quick, read};
 
 /// A stream of so many words, with what follows them.
 fn words(count: usize, rest: &[Step]) -> Script {
@@ -54,6 +54,20 @@ async fn who_reads_slowly_within_the_time_of_the_call_has_all_of_it() {
     assert!(end.is_ok() && text.ends_with(DONE), "{text}");
     let (execution, settled) = world.settled().await;
     assert_eq!((execution.status, settled.cost), (ExecutionStatus::Completed, amount("0.70")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_another_program_with_the_key_does_not_wait_for_the_one_that_reads_slowly() {
+    let provider = Provider::new([words(15, &good())]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let keyed = || Call { key: Some("k".to_owned()), ..world.streamed() };
+    // Its end does not fit behind what waits for it already.
+    let slow = world.gateway.call(keyed()).await;
+    world.settled().await;
+    let (status, text) = read(world.another(quick()).await.call(keyed()).await).await;
+    assert!(status == 200 && text.ends_with(DONE), "{status} {text}");
+    assert_eq!(read(slow).await, (200, text), "who reads slowly has it as well");
+    assert_eq!(provider.asked().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

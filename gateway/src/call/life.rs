@@ -1,5 +1,6 @@
 //! From the first attempt to the settlement.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,11 +21,12 @@ use crate::ledger::Account;
 use crate::outlet::Outlet;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ReplyBody};
+use crate::running::Run;
 use crate::translate::{self, Frame};
 use crate::trip::{Opened, Stranded, Streaming, Trip};
 use crate::upstream::{Head, Trouble};
 
-/// For how long the end of an answer waits for a slow reader, even where the time of the call is over.
+/// For how long the end of an answer still waits for a slow reader while the program ends.
 const LAST: Duration = Duration::from_secs(10);
 /// For how long the rest of a connection is read, so that it can be used again.
 const REST: Duration = Duration::from_secs(1);
@@ -39,6 +41,8 @@ pub(super) struct Life<'a> {
     pub(super) call: &'a Call,
     /// What the client is told about it.
     pub(super) notice: Option<Notice>,
+    /// Where its answer is remembered, if it has a key.
+    pub(super) run: Option<Arc<Run>>,
 }
 
 impl Life<'_> {
@@ -51,10 +55,11 @@ impl Life<'_> {
         };
         match opened {
             Ok(Ok(Opened::Whole { head, body, meter })) => self.whole(client, head, body, &meter).await,
-            Ok(Ok(Opened::Stream(streaming))) => self.stream(client, *streaming).await,
+            Ok(Ok(Opened::Stream(streaming))) => return self.stream(client, *streaming).await,
             Ok(Err(stranded)) => self.stranded(client, stranded).await,
             Err(stopped) => self.stopped(client, stopped).await,
         }
+        self.keep().await;
     }
 
     /// The life of a call that costs nothing.
@@ -80,7 +85,7 @@ impl Life<'_> {
     }
 
     /// An answer that came whole.
-    async fn whole(mut self, client: &mut Client, head: Head, body: Bytes, meter: &Meter) {
+    async fn whole(&mut self, client: &mut Client, head: Head, body: Bytes, meter: &Meter) {
         let (usage, source) = meter.settled(self.trip.asked.input.billed());
         let Some((spoken, route)) = self.trip.present().map(|choice| (choice.spoken, choice.quoted())) else {
             return;
@@ -161,16 +166,26 @@ impl Life<'_> {
         };
         self.trip.landed(outcome, status, Some((usage, source)));
         self.settle(Outcome { end, usage, source, route }).await;
+        // All of it is there now, also for those who ask again: they do not wait for a slow reader.
+        client.complete(&last);
+        self.keep().await;
         self.last(client, last).await;
+    }
+
+    /// Keeps the answer for those who ask again with the key.
+    async fn keep(&self) {
+        if let (Some(account), Some(run)) = (&self.account, &self.run) {
+            repeat::keep(account, run).await;
+        }
     }
 
     /// Sends the end of a stream, and waits for a slow reader as it was waited for before; but not while the program ends.
     async fn last(&self, client: &mut Client, last: Bytes) {
-        let by = self.trip.deadline.max(Instant::now() + LAST);
         let ending = async {
             self.signals.ending.cancelled().await;
             tokio::time::sleep(LAST).await;
         };
+        let by = self.trip.deadline.max(client.reader().until());
         tokio::select! {
             biased;
             () = client.finish(last, by) => {}
@@ -179,7 +194,7 @@ impl Life<'_> {
     }
 
     /// No provider answered.
-    async fn stranded(mut self, client: &mut Client, stranded: Stranded) {
+    async fn stranded(&mut self, client: &mut Client, stranded: Stranded) {
         let (reason, reply) = self.failure(stranded);
         let mut outcome = Outcome::nothing(End::Failed(reason));
         if let Some((usage, source, quoted)) = self.trip.bill.last.take() {
@@ -192,7 +207,7 @@ impl Life<'_> {
     }
 
     /// It was ended from our side before a provider answered.
-    async fn stopped(mut self, client: &mut Client, stopped: Stopped) {
+    async fn stopped(&mut self, client: &mut Client, stopped: Stopped) {
         self.trip.give_up();
         let mut outcome = Outcome::nothing(ended(stopped));
         if let Some((usage, source, route)) = self.trip.stopped() {

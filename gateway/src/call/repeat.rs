@@ -9,13 +9,13 @@ use domain::{Execution, ExecutionId, Usage};
 use identity::kept::Kept;
 use tokio::time::Instant;
 
+use crate::client::Reader;
 use crate::gateway::{Call, Shared};
 use crate::ledger::{Account, key_reused};
 use crate::record::{Record, gone};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::running::{Place, Run};
-use crate::seat::Seat;
 
 /// How often a call can be made under one key.
 const TRIALS: usize = 100;
@@ -32,12 +32,12 @@ pub(super) async fn kept(
     call: &Call,
     id: ExecutionId,
     fingerprint: [u8; 32],
-    seat: Seat,
+    reader: &Reader,
 ) -> Result<Option<Reply>, Refusal> {
     match shared.kept.find(call.tenant, id.0, fingerprint).await {
         Ok(Kept::Nothing) => Ok(None),
         Ok(Kept::OtherRequest) => Err(key_reused()),
-        Ok(Kept::Answer(answer)) => Ok(Record::opened(&answer, seat)),
+        Ok(Kept::Answer(answer)) => Ok(Record::opened(&answer, reader)),
         Err(error) => {
             tracing::error!(%error, execution = %id, "a kept answer cannot be read");
             let refusal = Refusal::new(503, "unavailable", "the earlier answer cannot be read at the moment");
@@ -55,15 +55,19 @@ pub(super) enum Requested {
 }
 
 /// Requests an execution. One that was requested before under the key and came to nothing is made anew, under an id that
-/// follows from its own, so that of those who do that at the same time one does. Nothing that was paid, or of which a part
+/// follows from its own, so that of those who do that at the same time one does. Nothing that was paid, or failed after a part
 /// was given, has one after it.
+///
+/// One that expired before anybody said what it came to has one as well: its program died, and what it told is known to
+/// nobody. If its end is told later all the same, it is paid as an execution of its own, beside the one that was made anew; that
+/// one stays the answer to the key.
 pub(super) async fn request(
     shared: &Arc<Shared>,
     call: &Call,
     mut account: Account,
     mut request: NewCall,
     place: &mut Place,
-    seat: Seat,
+    reader: &Reader,
 ) -> Result<Requested, Refusal> {
     let fingerprint = place.run.fingerprint;
     let lasts = shared.options.total.saturating_add(shared.options.grace);
@@ -78,12 +82,18 @@ pub(super) async fn request(
             if execution.status.is_final() {
                 break execution;
             }
-            if let Some(reply) = running(shared, call, &account, fingerprint, &seat).await? {
+            if let Some(reply) = running(shared, call, &account, fingerprint, reader).await? {
                 return Ok(Requested::Before(reply));
             }
         };
-        if !came_to_nothing(&earlier) {
-            return ended(shared, call, &account, fingerprint, &seat).await.map(Requested::Before);
+        if earlier.status == ExecutionStatus::Expired {
+            // It may have been answered, and only its end not recorded.
+            if let Some(reply) = kept(shared, call, account.id, fingerprint, reader).await? {
+                return Ok(Requested::Before(reply));
+            }
+        }
+        if !leads_on(&account, &earlier).await? {
+            return ended(shared, call, &account, fingerprint, reader).await.map(Requested::Before);
         }
         account.id = account.id.again();
     }
@@ -91,14 +101,18 @@ pub(super) async fn request(
     Err(Refusal::new(409, "key_exhausted", message))
 }
 
-/// Whether an execution came to nothing.
-fn came_to_nothing(execution: &Execution) -> bool {
-    let end = match (execution.status, execution.reason) {
-        (ExecutionStatus::Failed, Some(reason)) => End::Failed(reason),
-        _ => return false,
-    };
+/// Whether an execution that has ended came to nothing, so that the call is made anew, or was.
+async fn leads_on(account: &Account, execution: &Execution) -> Result<bool, Refusal> {
     let settled = execution.settled.as_deref();
-    settled.is_some_and(|settled| is_passing(end, &settled.usage, &execution.attempts))
+    match (execution.status, execution.reason, settled) {
+        (ExecutionStatus::Failed, Some(reason), Some(settled)) => {
+            Ok(is_passing(End::Failed(reason), &settled.usage, &execution.attempts))
+        }
+        (ExecutionStatus::Expired, _, None) => Ok(true),
+        // Paid late: only where the call had been made anew before.
+        (ExecutionStatus::Expired, _, Some(_)) => account.made_anew().await,
+        _ => Ok(false),
+    }
 }
 
 /// Whether a call may be made anew under its key: it failed, not by what was asked, before a part of an answer came, and
@@ -121,11 +135,11 @@ async fn running(
     call: &Call,
     account: &Account,
     fingerprint: [u8; 32],
-    seat: &Seat,
+    reader: &Reader,
 ) -> Result<Option<Reply>, Refusal> {
     let until = Instant::now() + RUNS;
     loop {
-        if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
+        if let Some(reply) = kept(shared, call, account.id, fingerprint, reader).await? {
             return Ok(Some(reply));
         }
         if account.has_ended().await {
@@ -146,11 +160,11 @@ async fn ended(
     call: &Call,
     account: &Account,
     fingerprint: [u8; 32],
-    seat: &Seat,
+    reader: &Reader,
 ) -> Result<Reply, Refusal> {
     let until = Instant::now() + ENDED;
     loop {
-        if let Some(reply) = kept(shared, call, account.id, fingerprint, seat.clone()).await? {
+        if let Some(reply) = kept(shared, call, account.id, fingerprint, reader).await? {
             return Ok(reply);
         }
         if Instant::now() + PAUSE >= until {
@@ -160,13 +174,21 @@ async fn ended(
     }
 }
 
-/// Keeps the answer of a call with a key.
-pub(super) async fn keep(shared: &Arc<Shared>, call: &Call, id: ExecutionId, run: &Run) {
+/// Keeps the answer of a call with a key, and waits until that is done, within bounds: after them it goes on by itself.
+pub(super) async fn keep(account: &Account, run: &Run) {
     let Some(answer) = run.record.as_ref().and_then(|record| record.sealable()) else {
         return;
     };
-    if let Err(error) = shared.kept.keep(call.tenant, id.0, run.fingerprint, &answer).await {
-        // It is billed all the same; whoever repeats it is told that the answer is gone.
-        tracing::error!(%error, execution = %id, "an answer is not kept");
+    let (account, fingerprint) = (account.clone(), run.fingerprint);
+    let (tasks, longest) = (account.shared.tasks.clone(), account.shared.options.settle);
+    let keeping = tasks.spawn(async move {
+        let Account { shared, tenant, id, .. } = account;
+        if let Err(error) = shared.kept.keep(tenant, id.0, fingerprint, &answer).await {
+            // It is billed all the same; whoever repeats it is told that the answer is gone.
+            tracing::error!(%error, execution = %id, "an answer is not kept");
+        }
+    });
+    if tokio::time::timeout(longest, keeping).await.is_err() {
+        tracing::warn!("keeping an answer takes long");
     }
 }

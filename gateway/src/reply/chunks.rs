@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::seat::Seat;
 
@@ -67,6 +68,11 @@ impl Chunker {
             Ok(room) => self.waiting.send((chunk, room)).await.is_ok(),
             Err(_) => false,
         }
+    }
+
+    /// The same, and waits until `by` at the longest: false then, too.
+    pub(crate) async fn send_by(&self, chunk: Bytes, by: Instant) -> bool {
+        tokio::time::timeout_at(by, self.send(chunk)).await.unwrap_or(false)
     }
 
     /// Comes when nobody reads any more.

@@ -119,6 +119,26 @@ fn what_is_asked_is_read_from_each_shape() {
 }
 
 #[test]
+fn a_flag_is_true_or_false_or_nothing() {
+    use Operation::{AnthropicMessages, OpenAiChat, OpenAiResponses};
+    for operation in [OpenAiChat, OpenAiResponses, AnthropicMessages] {
+        for (value, expected) in [("true", true), ("false", false), ("null", false)] {
+            let body = format!(r#"{{"model":"m","stream":{value},"background":null}}"#);
+            assert_eq!(asked(operation, &body).stream, expected, "{operation:?}: {value}");
+        }
+        for value in ["\"true\"", "1", "0", "[]", "{}", "\"\"", "[true]"] {
+            let body = format!(r#"{{"model":"m","stream":{value}}}"#);
+            let refused = read(operation, "", false, body.into_bytes().into()).unwrap_err();
+            assert_eq!((refused.status, refused.code.as_ref()), (400, "invalid_parameter"), "{value}");
+            assert!(refused.message.contains("`stream`"), "{}", refused.message);
+        }
+    }
+    let body = Bytes::from_static(br#"{"model":"m","background":"true"}"#);
+    let refused = read(OpenAiResponses, "", false, body).unwrap_err();
+    assert_eq!((refused.status, refused.code.as_ref()), (400, "invalid_parameter"));
+}
+
+#[test]
 fn a_body_passes_byte_for_byte_but_for_the_model_and_the_usage_that_is_asked_for() {
     let body = r#"{ "temperature":1.0, "model" :"fast","x_unknown":{"a":[1e5,"\u00e9"]},"stream": true, "messages":[]}"#;
     let sent = forwarded(Operation::OpenAiChat, &asked(Operation::OpenAiChat, body), "gpt-9");

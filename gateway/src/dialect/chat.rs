@@ -19,7 +19,8 @@ pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
         options.and_then(|options| options.get("include_usage")?.as_bool()).unwrap_or_default();
     let (newer, older) = (count(body, "max_completion_tokens")?, count(body, "max_tokens")?);
     asked.answers = count(body, "n")?.unwrap_or(1).max(1);
-    asked.most_output = newer.or(older).map(|most| most.saturating_mul(asked.answers));
+    // Which of the two counts is the provider's affair.
+    asked.most_output = newer.max(older).map(|most| most.saturating_mul(asked.answers));
     Ok(())
 }
 

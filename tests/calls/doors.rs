@@ -235,6 +235,40 @@ async fn what_has_no_price_or_no_money_never_reaches_a_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn unpriced_is_what_was_answered_without_a_price_whatever_was_asked_first() {
+    let Some(world) = World::start(&[]).await else { return };
+    world.fund("payer", "1").await;
+    let policy = json!({"mode": "lifetime", "amount": "1", "asset": "USD", "enforcement": "warn"});
+    world.put("/v1/policies/wallet/payer", policy).await;
+    let (good, bad) = ("gpt-fake", "gpt-fake--500");
+    world.price("fake-openai", bad).await;
+    world.provider("openai", "unpriced", &format!("{}/openai/v1", world.providers.base)).await;
+    let cases = [
+        // What is asked first fails in the first two.
+        ("priced-first", ("fake-openai", bad), ("unpriced", good), true, 0),
+        ("unpriced-first", ("unpriced", bad), ("fake-openai", good), false, 4 * INPUT + 12 * OUTPUT),
+        ("priced-and-fails", ("fake-openai", bad), ("fake-openai", bad), false, 0),
+        ("unpriced-and-fails", ("unpriced", bad), ("unpriced", bad), true, 0),
+    ];
+    world.price("fake-openai", good).await;
+    for (number, (alias, first, second, unpriced, cost)) in cases.into_iter().enumerate() {
+        let route =
+            |(provider, model), priority| json!({"provider": provider, "model": model, "priority": priority});
+        let mut routes = vec![route(first, 0)];
+        if second != first {
+            routes.push(route(second, 1));
+        }
+        let made = world.put(&format!("/v1/models/{alias}"), json!({"routes": routes})).await;
+        world.owner.after(&made, "/v1/models").await;
+        world.call("payer", Shape::Chat, alias, ASK, false).await;
+        let executions = world.executions("payer", number + 1).await;
+        let last = executions.last().unwrap();
+        assert_eq!((last["model"].as_str(), &last["unpriced"]), (Some(alias), &json!(unpriced)), "{last}");
+        assert_eq!(units(last["cost"].as_str().unwrap()), cost, "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repetition_with_the_same_key_is_answered_alike_and_billed_once() {
     let Some(world) = World::start(&[]).await else { return };
     let model = world.fault(Shape::Chat, "").await;

@@ -9,6 +9,9 @@ BASE = os.environ["SDK_BASE"]
 KEY = os.environ["SDK_KEY"]
 # Whether the fake provider is called itself: nothing is metered there, and nothing mended.
 DIRECT = os.environ.get("SDK_DIRECT") == "1"
+# A key with which too much is asked, and how often a key may ask at once.
+HASTY = os.environ.get("SDK_HASTY_KEY", "")
+BURST = int(os.environ.get("SDK_BURST", "0"))
 # A wallet without money.
 EMPTY = {"Counterfoil-Wallet": "sdk:empty"}
 ANSWER = " ".join(f"w{number}" for number in range(1, 13))

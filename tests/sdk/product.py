@@ -15,6 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "debug" / "counterfoil"
 SCALE = 9
 FUNDS = Decimal(1000)
+# How often a key may ask at once.
+BURST = 120
 # Dollars per million tokens. What a model has no rate for costs as much as input, and reasoning as much as output.
 RATES = {"input": "3", "output": "15", "cache_read": "0.3", "cache_write": "3.75", "cache_write_long": "6"}
 DIALECTS = {
@@ -36,7 +38,9 @@ class Product:
         self.base = f"http://{address}"
         environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "NATS_URL")}
         environment |= {"COUNTERFOIL_LOG__FILTER": "error", "COUNTERFOIL_GATEWAY__ATTEMPTS": "2",
-                        "COUNTERFOIL_GATEWAY__BREAKER_FAILURES": "1000"}
+                        "COUNTERFOIL_GATEWAY__BREAKER_FAILURES": "1000",
+                        # More than an SDK's script asks with its key, and few enough to be met with another.
+                        "COUNTERFOIL_LIMITS__KEY_PER_SECOND": "1", "COUNTERFOIL_LIMITS__KEY_BURST": str(BURST)}
         self.environment = environment
         self.up = subprocess.Popen([PROGRAM, "up", "--listen", address, "--data-dir", self.directory], env=environment,
                                    stdout=subprocess.PIPE, text=True)
@@ -93,9 +97,10 @@ class Product:
         self.ask("POST", "/v1/transactions", {
             "postings": [{"from": "@world", "to": wallet, "amount": str(FUNDS), "asset": "USD"}]})
         application = self.ask("POST", "/v1/applications", {"name": name, "metadata": {"wallet": wallet}})
-        key = self.ask("POST", f"/v1/applications/{application['id']}/keys", {"scopes": ["execute"]})
-        self.ask("GET", f"/v1/applications/{application['id']}/keys?after={self.position}&wait_ms=10000")
-        return {"SDK_BASE": self.base, "SDK_KEY": key["key"]}
+        keys = f"/v1/applications/{application['id']}/keys"
+        key, hasty = (self.ask("POST", keys, {"scopes": ["execute"]})["key"] for _ in range(2))
+        self.ask("GET", f"{keys}?after={self.position}&wait_ms=10000")
+        return {"SDK_BASE": self.base, "SDK_KEY": key, "SDK_HASTY_KEY": hasty, "SDK_BURST": str(BURST)}
 
     def executions(self, wallet):
         found, more = [], ""

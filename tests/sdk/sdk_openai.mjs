@@ -122,4 +122,21 @@ async function brokenStreams() {
   used(`${MODEL}--clean-cut`, null, "failed");
 }
 
-await run([plain, streaming, useTools, responses, embeddings, models, errors, rateLimited, emptyWallet, brokenStreams]);
+async function brokenResponses() {
+  const whole = async (model) => all(await client.responses.create({ model, input: "count to twelve please", stream: true }));
+  for (const [fault, code] of [["error-event", "provider_error"], ["clean-cut", "stream_cut"]]) {
+    const model = `${MODEL}--${fault}`;
+    // A stream that just ends looks whole to the SDK; OpenAI's own event of an error does not.
+    if (DIRECT && fault === "clean-cut") {
+      same((await whole(model)).at(-1).type, "response.output_text.delta");
+      continue;
+    }
+    const error = await raised(undefined, () => whole(model));
+    if (DIRECT) continue;
+    same(error.code, code);
+    used(model, null, "failed");
+  }
+}
+
+await run([plain, streaming, useTools, responses, embeddings, models, errors, rateLimited, emptyWallet, brokenStreams,
+  brokenResponses]);

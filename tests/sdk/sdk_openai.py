@@ -4,7 +4,8 @@ import asyncio
 import json
 
 import openai
-from case import ANSWER, BASE, DIRECT, EMPTY, KEY, PARIS, counted, counting_client, raised, run, same, used
+from case import (ANSWER, BASE, BURST, DIRECT, EMPTY, HASTY, KEY, PARIS, counted, counting_client, raised, run, same,
+                  used)
 
 MODEL = "gpt-fake"
 URL = BASE + "/openai/v1"
@@ -161,6 +162,17 @@ def rate_limited():
         used(f"{MODEL}--429-retry", "failed")
 
 
+def too_often():
+    if DIRECT:
+        return
+    hasty = openai.OpenAI(api_key=HASTY, base_url=URL, max_retries=0)
+    error = raised(openai.RateLimitError, lambda: [hasty.models.list() for _ in range(3 * BURST)])
+    same((error.status_code, error.code, error.type, error.response.headers["retry-after"]),
+         (429, "rate_limited", "rate_limit_error", "1"))
+    # The SDK's own retries wait for so long, and get through.
+    assert MODEL in [model.id for model in hasty.with_options(max_retries=5).models.list()]
+
+
 def empty_wallet():
     if DIRECT:
         return
@@ -184,5 +196,20 @@ def broken_streams():
         used(f"{MODEL}--clean-cut", "failed")
 
 
+def broken_responses():
+    def whole(model):
+        return list(client.responses.create(model=model, input="count to twelve please", stream=True))
+
+    if DIRECT:
+        # OpenAI's own event of an error is told by the SDK like any other; a stream that just ends looks whole to it.
+        same(whole(f"{MODEL}--error-event")[-1].type, "error")
+        same(whole(f"{MODEL}--clean-cut")[-1].type, "response.output_text.delta")
+        return
+    for fault, code in (("error-event", "provider_error"), ("clean-cut", "stream_cut")):
+        same(raised(openai.APIError, lambda: whole(f"{MODEL}--{fault}")).code, code)
+        used(f"{MODEL}--{fault}", "failed")
+
+
 run([plain, limited, streaming, streaming_with_usage, streaming_async, tools, tools_streaming, images, responses,
-     responses_streaming, embeddings, models, errors, rate_limited, empty_wallet, broken_streams])
+     responses_streaming, embeddings, models, errors, rate_limited, too_often, empty_wallet, broken_streams,
+     broken_responses])

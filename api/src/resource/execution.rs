@@ -113,7 +113,8 @@ pub struct ExecutionBody {
     /// What happens where the wallet has not enough: `monitor`, `warn` or `hard`.
     #[schema(example = "hard")]
     pub enforcement: &'static str,
-    /// Whether the model had no price, so that the call cost nothing.
+    /// Whether the model has no price at the provider that answered, so that the call cost nothing. While it is running: at
+    /// the one that is asked first.
     pub unpriced: bool,
     /// What it was thought to use at the most, with all extensions.
     pub estimate: UsageBody,
@@ -176,7 +177,7 @@ impl ExecutionBody {
             model: body.model.to_string(),
             operation: body.operation.as_str(),
             enforcement: body.enforcement.as_str(),
-            unpriced: body.quoted.is_none(),
+            unpriced: unpriced(execution),
             estimate: UsageBody::from(execution.estimate),
             estimate_basis: body.basis.map(domain::execution::Basis::as_str),
             held: held.map_or_else(|| "0".to_owned(), |held| held.to_string()),
@@ -196,6 +197,17 @@ impl ExecutionBody {
             expires_at: body.expires_at,
         }
     }
+}
+
+/// Whether a call has no price: as it was paid, else where it was tried last, else as it was quoted.
+fn unpriced(execution: &Execution) -> bool {
+    let quoted = execution.body.quoted.is_some();
+    let Some(settled) = execution.settled.as_deref() else {
+        return !quoted;
+    };
+    // What is paid for by nobody is without a price too.
+    let tried = || execution.attempts.last().map_or(quoted, |last| last.price_version.is_some());
+    settled.price_version.is_none() && !tried()
 }
 
 /// What tries cost beyond what is paid for.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::count::count;
+use super::count::{count, flag};
 use super::meter::{object, text_of};
 use super::usage::{CHAT, openai};
 use super::{Asked, Malformed, Meter, Reported, Sign};
@@ -13,13 +13,14 @@ use crate::sse::Event;
 
 pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
     let body = &asked.body;
-    asked.stream = body.read("stream").unwrap_or_default();
+    asked.stream = flag(body, "stream")?;
     let options = body.read::<Value>("stream_options");
     asked.usage_asked =
         options.and_then(|options| options.get("include_usage")?.as_bool()).unwrap_or_default();
     let (newer, older) = (count(body, "max_completion_tokens")?, count(body, "max_tokens")?);
     asked.answers = count(body, "n")?.unwrap_or(1).max(1);
-    asked.most_output = newer.or(older).map(|most| most.saturating_mul(asked.answers));
+    // Which of the two counts is the provider's affair.
+    asked.most_output = newer.max(older).map(|most| most.saturating_mul(asked.answers));
     Ok(())
 }
 

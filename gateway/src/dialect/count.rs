@@ -1,4 +1,4 @@
-//! Counts that a client writes: bounds of the output, and how many answers it wants.
+//! Counts that a client writes: bounds of the output, and how many answers it wants. And flags, which are true or false.
 
 use crate::json::Object;
 use crate::refusal::Refusal;
@@ -19,6 +19,19 @@ pub(super) fn count_in_proto(body: &Object, name: &str) -> Result<Option<u64>, R
     };
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     read(bare, name).map(Some)
+}
+
+/// A member that is true or false, false where it is missing or null. What is neither is refused: a provider might read it
+/// otherwise, and stream an answer that is read here as a whole one.
+pub(super) fn flag(body: &Object, name: &str) -> Result<bool, Refusal> {
+    match body.get(name) {
+        None | Some("null" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => {
+            let message = format!("`{name}` has to be true or false");
+            Err(Refusal::invalid("invalid_parameter", message))
+        }
+    }
 }
 
 fn read(text: &str, name: &str) -> Result<u64, Refusal> {

@@ -7,7 +7,7 @@ use super::count::count_in_proto;
 use super::meter::{object, text_of};
 use super::usage::gemini;
 use super::{Asked, Malformed, Meter, Reported, Sign};
-use crate::json::Object;
+use crate::json::{NotAnObject, Object};
 use crate::refusal::Refusal;
 use crate::sse::Event;
 
@@ -16,11 +16,26 @@ pub(crate) const FILTERS: [&str; 7] =
     ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"];
 
 pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
-    let written = asked.body.get("generationConfig").or_else(|| asked.body.get("generation_config"));
-    let config = written.and_then(|text| Object::parse(Bytes::copy_from_slice(text.as_bytes())).ok());
-    let number = |one: &str, other: &str| match &config {
-        Some(config) => Ok(count_in_proto(config, one)?.or(count_in_proto(config, other)?)),
-        None => Ok(None),
+    // Each name may be written in two ways. Which one counts where both are there is the provider's affair, so it is the
+    // larger one here.
+    let mut configs = Vec::new();
+    for written in
+        ["generationConfig", "generation_config"].into_iter().filter_map(|name| asked.body.get(name))
+    {
+        match Object::parse(Bytes::copy_from_slice(written.as_bytes())) {
+            Ok(config) => configs.push(config),
+            Err(twice @ NotAnObject::Twice(_)) => {
+                return Err(Refusal::invalid("duplicate_member", twice.to_string()));
+            }
+            // Null, or what the provider will refuse.
+            Err(NotAnObject::Malformed(_)) => {}
+        }
+    }
+    let number = |one: &str, other: &str| {
+        configs.iter().try_fold(None, |largest: Option<u64>, config| {
+            let more = count_in_proto(config, one)?.max(count_in_proto(config, other)?);
+            Ok::<_, Refusal>(largest.max(more))
+        })
     };
     asked.answers = number("candidateCount", "candidate_count")?.unwrap_or(1).max(1);
     let most = number("maxOutputTokens", "max_output_tokens")?;

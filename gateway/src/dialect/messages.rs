@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::count::count;
+use super::count::{count, flag};
 use super::meter::{object, text_of};
 use super::usage::anthropic;
 use super::{Asked, Malformed, Meter, Reported, Sign};
@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::sse::Event;
 
 pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
-    asked.stream = asked.body.read("stream").unwrap_or_default();
+    asked.stream = flag(&asked.body, "stream")?;
     asked.most_output = count(&asked.body, "max_tokens")?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::count::count;
+use super::count::{count, flag};
 use super::meter::{object, text_of};
 use super::usage::{RESPONSES, openai};
 use super::{Asked, Malformed, Meter, Reported, Sign};
@@ -10,11 +10,11 @@ use crate::refusal::Refusal;
 use crate::sse::Event;
 
 pub(super) fn read(asked: &mut Asked) -> Result<(), Refusal> {
-    if asked.body.read("background").unwrap_or_default() {
+    if flag(&asked.body, "background")? {
         let message = "a response in the background cannot be metered; leave `background` out".to_owned();
         return Err(Refusal::invalid("unsupported_feature", message));
     }
-    asked.stream = asked.body.read("stream").unwrap_or_default();
+    asked.stream = flag(&asked.body, "stream")?;
     asked.most_output = count(&asked.body, "max_output_tokens")?;
     for name in ["previous_response_id", "conversation", "prompt"] {
         if asked.body.get(name).is_some_and(|value| value != "null") {

@@ -119,6 +119,47 @@ fn what_is_asked_is_read_from_each_shape() {
 }
 
 #[test]
+fn a_flag_is_true_or_false_or_nothing() {
+    use Operation::{AnthropicMessages, OpenAiChat, OpenAiResponses};
+    for operation in [OpenAiChat, OpenAiResponses, AnthropicMessages] {
+        for (value, expected) in [("true", true), ("false", false), ("null", false)] {
+            let body = format!(r#"{{"model":"m","stream":{value},"background":null}}"#);
+            assert_eq!(asked(operation, &body).stream, expected, "{operation:?}: {value}");
+        }
+        for value in ["\"true\"", "1", "0", "[]", "{}", "\"\"", "[true]"] {
+            let body = format!(r#"{{"model":"m","stream":{value}}}"#);
+            let refused = read(operation, "", false, body.into_bytes().into()).unwrap_err();
+            assert_eq!((refused.status, refused.code.as_ref()), (400, "invalid_parameter"), "{value}");
+            assert!(refused.message.contains("`stream`"), "{}", refused.message);
+        }
+    }
+    let body = Bytes::from_static(br#"{"model":"m","background":"true"}"#);
+    let refused = read(OpenAiResponses, "", false, body).unwrap_err();
+    assert_eq!((refused.status, refused.code.as_ref()), (400, "invalid_parameter"));
+}
+
+#[test]
+fn of_two_bounds_the_larger_one_is_held_for() {
+    let bound = |operation, body: &str| asked(operation, body).most_output;
+    for (newer, older) in [(10, 500), (500, 10)] {
+        let body = format!(r#"{{"model":"m","max_completion_tokens":{newer},"max_tokens":{older}}}"#);
+        assert_eq!(bound(Operation::OpenAiChat, &body), Some(500), "{body}");
+        let body =
+            format!(r#"{{"generationConfig":{{"maxOutputTokens":{newer},"max_output_tokens":{older}}}}}"#);
+        assert_eq!(bound(Operation::GeminiGenerate, &body), Some(500), "{body}");
+        let body = format!(
+            r#"{{"generationConfig":{{"maxOutputTokens":{newer},"candidateCount":2}},"generation_config":{{"max_output_tokens":{older},"candidate_count":3}}}}"#
+        );
+        let both = asked(Operation::GeminiGenerate, &body);
+        assert_eq!((both.answers, both.most_output), (3, Some(1_500)), "{body}");
+    }
+    let body = r#"{"generationConfig":null,"generation_config":{"maxOutputTokens":7}}"#;
+    assert_eq!(bound(Operation::GeminiGenerate, body), Some(7));
+    let twice = Bytes::from_static(br#"{"generationConfig":{"maxOutputTokens":7,"maxOutputTokens":900}}"#);
+    assert_eq!(read(Operation::GeminiGenerate, "m", true, twice).unwrap_err().code, "duplicate_member");
+}
+
+#[test]
 fn a_body_passes_byte_for_byte_but_for_the_model_and_the_usage_that_is_asked_for() {
     let body = r#"{ "temperature":1.0, "model" :"fast","x_unknown":{"a":[1e5,"\u00e9"]},"stream": true, "messages":[]}"#;
     let sent = forwarded(Operation::OpenAiChat, &asked(Operation::OpenAiChat, body), "gpt-9");

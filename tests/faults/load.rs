@@ -98,6 +98,11 @@ impl Load {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many calls are like this.
+    pub fn count(&self, like: impl Fn(&Call) -> bool) -> usize {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|call| like(call)).count()
+    }
+
     /// A command of ours, with a key, asked for until it is answered; the position it reached.
     pub async fn probe(&self, http: &Client, tenant: usize, key: String) -> journal::Position {
         let new = NewTransaction {

@@ -334,6 +334,7 @@ async fn read(request: reqwest::RequestBuilder) -> Sent {
         (code, _) if matches!(code.as_str(), "unavailable" | "timeout") => Sent::Nothing(code),
         (code, index) => {
             assert!(status != 503 || retry, "{code} does not say when to come again");
+            assert!(code != "overloaded" || status == 503, "{code} with {status}");
             Sent::Refused { code, index }
         }
     }

@@ -1,6 +1,7 @@
 //! Load beyond capacity: refused before any work is done, in bounded memory, and forgotten a moment after.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Partition;
@@ -28,6 +29,8 @@ const SETTINGS: &[(&str, &str)] = &[
 /// How many connections work in calm times, and how many more come in the flood.
 const CALM: u64 = 8;
 const FLOOD: u64 = 120;
+/// Callers at the same time that are many more than the queue takes, while everything works.
+const CROWD: u64 = 300;
 /// What the server may grow by in the flood, in KiB: what its queue, its bodies and its connections may take.
 const GROWTH: u64 = 32 * 1024;
 
@@ -138,6 +141,11 @@ async fn load_beyond_capacity_is_refused_before_any_work_and_forgotten_a_moment_
     println!("{refused} calls refused");
     assert_flat(small, large);
 
+    judge(world, &load, refused).await;
+}
+
+/// Asks once more for what was not answered, and lets the checker decide.
+async fn judge(world: World, load: &Arc<Load>, refused: usize) {
     load.resolve(&client()).await;
     let pool =
         journal::connect(world.database_url().parse().unwrap(), Role::Owner, "views", 1).await.unwrap();
@@ -147,4 +155,42 @@ async fn load_beyond_capacity_is_refused_before_any_work_and_forgotten_a_moment_
     assert!(summary.refused >= refused);
     pool.close().await;
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_callers_than_there_is_room_for_are_refused_while_the_others_are_served() {
+    let _alone = crate::ALONE.lock().await;
+    let seed = Seed::new(crate::first_seed());
+    let world = World::start(Arrangement::Apart, SETTINGS).await;
+    let load = Load::prepare(&world, Partition(1)).await;
+    let stop = CancellationToken::new();
+    let mut calm = load.start(&seed, CALM, &stop);
+    let usual = usual_speed(&load).await;
+    let (small, made) = (memory(world.program.pid()), load.count(|call| call.made().is_some()));
+
+    let flooding = CancellationToken::new();
+    let mut crowd = load.start(&seed.fork(99), CROWD, &flooding);
+    let mut large = 0;
+    for _ in 0..100 {
+        large = large.max(memory(world.program.pid()));
+        sleep(Duration::from_millis(50)).await;
+    }
+    let refused = load.count(overloaded);
+    let served = load.count(|call| call.made().is_some()) - made;
+    flooding.cancel();
+    while let Some(ended) = crowd.join_next().await {
+        ended.unwrap();
+    }
+    println!(
+        "{CROWD} more callers for 5 s: {refused} calls refused for want of room, {served} commands acknowledged"
+    );
+    assert!(refused > 300, "only {refused} calls were refused for want of room");
+    assert!(served > 50, "only {served} commands were acknowledged beside {refused} that were refused");
+    assert_fast_again(&load, usual).await;
+    assert_flat(small, large.max(memory(world.program.pid())));
+    stop.cancel();
+    while let Some(ended) = calm.join_next().await {
+        ended.unwrap();
+    }
+    judge(world, &load, refused).await;
 }

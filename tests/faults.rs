@@ -113,3 +113,18 @@ async fn nothing_is_lost_when_everything_runs_in_one_process() {
     let plan = each_kind_once(Arrangement::Whole, &mut seed);
     println!("{}", assert_nothing_is_lost(Arrangement::Whole, &seed, plan).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_one_stands_still_for_longer_than_the_time_outs() {
+    let _alone = ALONE.lock().await;
+    if number("FAULT_KILLS").is_some() {
+        println!("skipped: part of the short form");
+        return;
+    }
+    let first = first_seed();
+    println!(
+        "FAULT_SEED={first}: PostgreSQL, nats-server, its connections and the program stand still for 12 s each"
+    );
+    let plan = fault::OUTLASTING.iter().map(|fault| vec![*fault]).collect();
+    println!("{}", assert_nothing_is_lost(Arrangement::Apart, &Seed::new(first), plan).await);
+}

@@ -52,14 +52,24 @@ pub enum Fault {
     KillProgramAndNats,
     KillServers,
     KillEverything,
+    /// SIGSTOP for [`LONGEST`].
+    StopPostgresLong,
+    /// The same; its supervisor starts it again before that is over.
+    StopNatsLong,
+    /// No byte passes to or from nats-server for [`LONGEST`]; then all connections are cut.
+    StallNatsLong,
+    StopProgramLong,
 }
 
 use Fault::{
     ClockBack, CutNats, CutPostgres, DiskFull, HalfAnswer, KillBackend, KillEverything, KillNats,
     KillPostgres, KillPostgresInCommit, KillProgram, KillProgramAndNats, KillProgramAndPostgres,
-    KillProgramInCommit, KillServers, LoseAnswer, QuitPostgres, StallNats, StallPostgres, StopNats,
-    StopPostgres, StopProgram, WipeNats,
+    KillProgramInCommit, KillServers, LoseAnswer, QuitPostgres, StallNats, StallNatsLong, StallPostgres,
+    StopNats, StopNatsLong, StopPostgres, StopPostgresLong, StopProgram, StopProgramLong, WipeNats,
 };
+
+/// Those that outlast the time-outs, in the order in which they are tried.
+pub const OUTLASTING: &[Fault] = &[StopPostgresLong, StopNatsLong, StallNatsLong, StopProgramLong];
 
 const APART: &[Fault] = &[
     KillProgram,
@@ -106,6 +116,9 @@ const WHOLE: &[Fault] = &[
 
 /// Longer than the patience that the tests give the pipeline.
 const LONG: Duration = Duration::from_millis(1_300);
+/// Longer than whatever the program waits for an answer of its servers: ten seconds at the most, for a connection of a
+/// pool, for an acknowledgement of JetStream, and for two heartbeats of a consumer.
+const LONGEST: Duration = Duration::from_secs(12);
 
 impl Fault {
     /// What can be done to such a world.
@@ -171,6 +184,10 @@ impl Fault {
             KillProgramAndNats => kill_all(&[world.nats_pid(), world.program.pid()]),
             KillServers => kill_all(&[world.postgres_pid(), world.nats_pid()]),
             KillEverything => kill_all(&[world.program.pid(), world.postgres_pid(), world.nats_pid()]),
+            StopPostgresLong => stop(&world.postgres_pids(), LONGEST).await,
+            StopNatsLong => stop(&[world.nats_pid()], LONGEST).await,
+            StallNatsLong => stall(world.nats.as_ref(), LONGEST).await,
+            StopProgramLong => stop(&[world.program.pid()], LONGEST).await,
         }
     }
 }

@@ -117,7 +117,7 @@ const WHOLE: &[Fault] = &[
 /// Longer than the patience that the tests give the pipeline.
 const LONG: Duration = Duration::from_millis(1_300);
 /// Longer than whatever the program waits for an answer of its servers: ten seconds at the most, for a connection of a
-/// pool, for an acknowledgement of JetStream, and for two heartbeats of a consumer.
+/// pool and for an acknowledgement of JetStream.
 const LONGEST: Duration = Duration::from_secs(12);
 
 impl Fault {

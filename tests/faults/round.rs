@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use domain::Partition;
-use journal::{Journal, Recorded, Role};
+use journal::{Journal, Position, Recorded, Role};
 use reqwest::Client;
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::checker::{self, Summary};
@@ -146,9 +146,8 @@ impl Scene {
         let stop = CancellationToken::new();
         let mut workers = self.load.start(seed, WORKERS, &stop);
         sleep(Duration::from_millis(400)).await;
-        self.torment(faults, seed).await;
-        let last = Instant::now();
-        let recovered = timeout(recovery(), self.recovered(number)).await;
+        let last = self.torment(faults, seed).await;
+        let recovered = timeout_at(last + recovery(), self.recovered(number, last)).await;
         stop.cancel();
         if recovered.is_err() {
             return Err(format!("not recovered within {:?}: {}", recovery(), self.state().await));
@@ -163,8 +162,9 @@ impl Scene {
         Ok((self.judge().await?, took))
     }
 
-    /// One fault after the other, sometimes two at a time.
-    async fn torment(&self, faults: &[Fault], seed: &mut Seed) {
+    /// One fault after the other, sometimes two at a time. Returns when the last one was over.
+    async fn torment(&self, faults: &[Fault], seed: &mut Seed) -> Instant {
+        let mut over = Instant::now();
         let mut faults = faults.iter();
         while let Some(fault) = faults.next() {
             let mut second = seed.fork(7);
@@ -178,14 +178,15 @@ impl Scene {
             } else {
                 fault.inject(&self.world, seed).await;
             }
+            over = Instant::now();
             sleep(Duration::from_millis(seed.between(20, 500))).await;
         }
+        over
     }
 
-    /// Until everything works: ready, a command of each tenant acknowledged, its effect in every view and in the
-    /// stream.
-    async fn recovered(&self, round: usize) {
-        let began = Instant::now();
+    /// Until everything works: ready, a command of each tenant acknowledged, its effect in every read model and in the
+    /// stream. `began` is when the last fault was over.
+    async fn recovered(&self, round: usize, began: Instant) {
         let mut steps = Vec::new();
         for tenant in 0..self.load.tenants.len() {
             let position = self.load.probe(&self.http, tenant, format!("probe-{round}")).await;
@@ -197,6 +198,9 @@ impl Scene {
                 while self.get(&url, &own.token).await.is_none() {
                     sleep(Duration::from_millis(20)).await;
                 }
+            }
+            while !self.in_every_read_model(position).await {
+                sleep(Duration::from_millis(10)).await;
             }
             steps.push(("the views of", tenant, began.elapsed()));
             while self.seen.at(position.partition) < position.position
@@ -213,6 +217,13 @@ impl Scene {
         if began.elapsed() > recovery() / 3 {
             println!("  slow: {steps:?}");
         }
+    }
+
+    /// Whether all read models, also those that no request of ours asks, have got to this position.
+    async fn in_every_read_model(&self, position: Position) -> bool {
+        let Ok(all) = projections::status(&self.pool, &self.journal, None).await else { return false };
+        let mut own = all.iter().filter(|status| status.partition == position.partition);
+        own.all(|status| status.position >= position.position)
     }
 
     /// What is not as it should be, for a message.

@@ -32,8 +32,11 @@ use cqrs_es::Aggregate;
 use domain::{Amount, Event, Scale, event};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-/// Seeds that failed are kept beside this file, printed, and tried first from then on.
+/// Seeds that failed are kept beside this file, printed, and tried first from then on. `PROPTEST_CASES` asks for more
+/// cases than each property tries by itself, never for fewer.
 fn config(cases: u32) -> Config {
+    let more = std::env::var("PROPTEST_CASES").map_or(0, |cases| cases.parse().unwrap());
+    let cases = cases.max(more);
     let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/properties.regressions");
     Config {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(seeds))),

@@ -1,6 +1,7 @@
 //! The recording client: several connections that move money over HTTP as fast as they are answered, and keep every
 //! answer.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::world::World;
 
 /// The user wallets of each tenant. The first one is hot: it is in most transactions, and often empty.
 pub const WALLETS: [&str; 5] = ["hot", "a", "b", "c", "d"];
+/// How the key of a request for several commands begins.
+const BULK: &str = "bulk-";
 /// How long a caller waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -98,6 +101,11 @@ impl Load {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many calls are like this.
+    pub fn count(&self, like: impl Fn(&Call) -> bool) -> usize {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|call| like(call)).count()
+    }
+
     /// A command of ours, with a key, asked for until it is answered; the position it reached.
     pub async fn probe(&self, http: &Client, tenant: usize, key: String) -> journal::Position {
         let new = NewTransaction {
@@ -120,25 +128,33 @@ impl Load {
         }
     }
 
-    /// Repeats every keyed call without an answer until there is one. How many were open.
+    /// Repeats every keyed call without an answer until there is one; where it was part of a request for several, that
+    /// request. How many were open.
     pub async fn resolve(&self, http: &Client) -> usize {
-        let open: Vec<usize> = {
+        let open: Vec<Range<usize>> = {
             let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-            let unanswered = |call: &Call| matches!(call.last(), Answer::Nothing(_)) && call.key.is_some();
-            (0..calls.len()).filter(|index| unanswered(&calls[*index])).collect()
+            let together = |one: &Call, next: &Call| in_one_request(one, next);
+            let mut first = 0;
+            let requests = calls.chunk_by(together).map(|calls| {
+                first += calls.len();
+                (first - calls.len()..first, calls)
+            });
+            requests.filter(|(_, calls)| calls.iter().any(is_open)).map(|(range, _)| range).collect()
         };
-        for index in &open {
-            let mut call = self.calls.lock().unwrap_or_else(PoisonError::into_inner)[*index].clone();
-            if call.key.as_ref().is_some_and(|key| key.starts_with("bulk-")) {
-                // An item alone would be another request than its batch; what became of it is in the journal.
-                continue;
+        let mut count = 0;
+        for range in open {
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner)[range.clone()].to_vec();
+            count += calls.iter().filter(|call| is_open(call)).count();
+            while calls.iter().any(is_open) {
+                if is_bulk(&calls[0]) {
+                    self.attempt_bulk(http, &mut calls).await;
+                } else {
+                    self.attempt(http, &mut calls[0]).await;
+                }
             }
-            while matches!(call.last(), Answer::Nothing(_)) {
-                self.attempt(http, &mut call).await;
-            }
-            self.calls.lock().unwrap_or_else(PoisonError::into_inner)[*index] = call;
+            self.calls.lock().unwrap_or_else(PoisonError::into_inner)[range].clone_from_slice(&calls);
         }
-        open.len()
+        count
     }
 
     async fn work(&self, mut seed: Seed, worker: u64, stop: &CancellationToken) {
@@ -149,7 +165,7 @@ impl Load {
             let unique = seed.next();
             let tenant = usize::try_from(seed.between(0, self.tenants.len() as u64)).unwrap();
             if seed.chance(6) {
-                self.bulk(&http, &mut seed, tenant, format!("bulk-{worker}-{number}-{unique:x}")).await;
+                self.bulk(&http, &mut seed, tenant, format!("{BULK}{worker}-{number}-{unique:x}")).await;
                 continue;
             }
             let op = self.choose(&mut seed, tenant);
@@ -245,7 +261,6 @@ impl Load {
     async fn bulk(&self, http: &Client, seed: &mut Seed, tenant: usize, key: String) {
         let count = seed.between(2, 6);
         let all: Vec<NewTransaction> = (0..count).map(|_| new_transaction(seed)).collect();
-        let body = padded(&batch(&all, false), all.iter().map(|new| new.padding).sum());
         let mut calls: Vec<Call> = (0..)
             .zip(all)
             .map(|(index, new)| {
@@ -254,28 +269,36 @@ impl Load {
             })
             .collect();
         for _ in 0..40 {
-            let path = "/v1/transactions/batch";
-            let (attempt, answer) =
-                self.send(http, &self.tenants[tenant], path, body.clone(), Some(&key)).await;
-            let answers: Vec<Answer> = match answer {
-                Sent::Made { body, .. } => body["results"].as_array().unwrap().iter().map(item).collect(),
-                Sent::Refused { code, index } => {
-                    calls.iter().map(|_| Answer::Refused { code: code.clone(), index }).collect()
-                }
-                Sent::Nothing(why) => calls.iter().map(|_| Answer::Nothing(why.clone())).collect(),
-            };
-            assert_eq!(answers.len(), calls.len(), "one result for each");
-            let mut open = false;
-            for (call, answer) in calls.iter_mut().zip(answers) {
-                open |= matches!(answer, Answer::Nothing(_));
-                call.attempts.push(Attempt { answer, ..attempt.clone() });
-            }
-            if !open {
+            self.attempt_bulk(http, &mut calls).await;
+            if !calls.iter().any(is_open) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(seed.between(20, 300))).await;
         }
         self.remember(calls);
+    }
+
+    /// One attempt at all calls of one request, recorded with each.
+    async fn attempt_bulk(&self, http: &Client, calls: &mut [Call]) {
+        let of = |call: &Call| match &call.op {
+            Op::Transact(new) => new.clone(),
+            _ => unreachable!("it is made of transactions"),
+        };
+        let all: Vec<NewTransaction> = calls.iter().map(of).collect();
+        let body = padded(&batch(&all, false), all.iter().map(|new| new.padding).sum());
+        let (tenant, key) = (&self.tenants[calls[0].tenant], calls[0].key.as_deref());
+        let (attempt, answer) = self.send(http, tenant, "/v1/transactions/batch", body, key).await;
+        let answers: Vec<Answer> = match answer {
+            Sent::Made { body, .. } => body["results"].as_array().unwrap().iter().map(item).collect(),
+            Sent::Refused { code, index } => {
+                calls.iter().map(|_| Answer::Refused { code: code.clone(), index }).collect()
+            }
+            Sent::Nothing(why) => calls.iter().map(|_| Answer::Nothing(why.clone())).collect(),
+        };
+        assert_eq!(answers.len(), calls.len(), "one result for each");
+        for (call, answer) in calls.iter_mut().zip(answers) {
+            call.attempts.push(Attempt { answer, ..attempt.clone() });
+        }
     }
 
     async fn send(
@@ -298,6 +321,22 @@ impl Load {
         let answer = Answer::Nothing(String::new());
         (Attempt { request_id, invoked, returned, returned_at: SystemClock.now(), answer }, sent)
     }
+}
+
+/// Whether it can be asked for again, and has to be.
+fn is_open(call: &Call) -> bool {
+    call.key.is_some() && matches!(call.last(), Answer::Nothing(_))
+}
+
+fn is_bulk(call: &Call) -> bool {
+    call.key.as_ref().is_some_and(|key| key.starts_with(BULK))
+}
+
+/// Whether both were items of one request: such calls are remembered together, and have its key.
+fn in_one_request(one: &Call, next: &Call) -> bool {
+    let (Some(one), Some(next)) = (&one.key, &next.key) else { return false };
+    let whole = |key: &str| key.split('/').next() == one.split('/').next();
+    one.starts_with(BULK) && next.contains('/') && whole(next)
 }
 
 /// What came back.
@@ -329,6 +368,7 @@ async fn read(request: reqwest::RequestBuilder) -> Sent {
         (code, _) if matches!(code.as_str(), "unavailable" | "timeout") => Sent::Nothing(code),
         (code, index) => {
             assert!(status != 503 || retry, "{code} does not say when to come again");
+            assert!(code != "overloaded" || status == 503, "{code} with {status}");
             Sent::Refused { code, index }
         }
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ struct State {
     /// Cancelled to cut all connections; replaced by a new one then.
     living: Mutex<CancellationToken>,
     trap: Mutex<Option<Trap>>,
+    /// How many connections there are.
+    open: AtomicUsize,
 }
 
 /// Listens until it is dropped.
@@ -60,16 +62,19 @@ impl Proxy {
             stalled: watch::channel(false).0,
             living: Mutex::default(),
             trap: Mutex::default(),
+            open: AtomicUsize::default(),
         });
         let end = CancellationToken::new();
         tokio::spawn(accept(listener, Arc::clone(&state), end.clone()));
         Self { port, state, end }
     }
 
-    /// Cuts every connection there is.
-    pub fn cut(&self) {
+    /// Cuts every connection there is; whether there was one.
+    pub fn cut(&self) -> bool {
+        let open = self.state.open.load(Ordering::SeqCst);
         let mut living = self.state.living.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *living).cancel();
+        open > 0
     }
 
     /// Lets nothing through, new connections included, but keeps them open.
@@ -109,10 +114,12 @@ async fn accept(listener: TcpListener, state: Arc<State>, end: CancellationToken
         let living = state.living.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let state = Arc::clone(&state);
         tokio::spawn(async move {
+            state.open.fetch_add(1, Ordering::SeqCst);
             tokio::select! {
                 () = living.cancelled() => {}
                 _ = connect(near, &state) => {}
             }
+            state.open.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }

@@ -102,7 +102,9 @@ async fn over_http(seen: &Seen, base: &str, index: usize, tenant: &Tenant) {
 async fn in_stream(seen: &Seen, url: &str, partition: Partition) {
     let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
     let client = counterfoil::servers::connect_nats(url, options).await.unwrap();
-    let context = async_nats::jetstream::new(client);
+    let mut context = async_nats::jetstream::new(client);
+    // A request that a dying server took is not what a recovery is to wait for.
+    context.set_timeout(Duration::from_secs(2));
     loop {
         // Whatever fails, the stream is asked again from the beginning.
         let _ = session(seen, &context, partition).await;

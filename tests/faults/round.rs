@@ -1,16 +1,17 @@
 //! Rounds: load with faults, then recovery without anyone's hand, then the judgement.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use domain::Partition;
-use journal::{Journal, Recorded, Role};
+use journal::{Journal, Position, Recorded, Role};
 use reqwest::Client;
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::checker::{self, Summary};
@@ -41,10 +42,37 @@ const SETTINGS: &[(&str, &str)] = &[
     ("COUNTERFOIL_SWEEP__INTERVAL_MS", "200"),
 ];
 
+/// How often each kind of fault took effect, and how often it came to nothing.
+#[derive(Debug, Default, Clone)]
+pub struct Tally(BTreeMap<Fault, (usize, usize)>);
+
+impl Tally {
+    fn note(&mut self, fault: Fault, took_effect: bool) {
+        let (done, vain) = self.0.entry(fault).or_default();
+        *(if took_effect { done } else { vain }) += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        for (fault, (done, vain)) in other.0 {
+            let own = self.0.entry(fault).or_default();
+            *own = (own.0 + done, own.1 + vain);
+        }
+    }
+
+    /// How many faults took effect.
+    pub fn done(&self) -> usize {
+        self.0.values().map(|(done, _)| done).sum()
+    }
+
+    fn vain(&self) -> usize {
+        self.0.values().map(|(_, vain)| vain).sum()
+    }
+}
+
 /// What some worlds came to.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub struct Totals {
-    pub faults: usize,
+    pub faults: Tally,
     pub rounds: usize,
     pub summary: Summary,
     pub slowest: Duration,
@@ -61,7 +89,7 @@ impl Totals {
         own.open += more.open;
         own.open_done += more.open_done;
         own.resolved += more.resolved;
-        self.faults += other.faults;
+        self.faults.add(other.faults);
         self.rounds += other.rounds;
         self.holes += other.holes;
         self.slowest = self.slowest.max(other.slowest);
@@ -73,11 +101,22 @@ impl fmt::Display for Totals {
         let Summary { events, acknowledged, refused, open, open_done, resolved } = self.summary;
         write!(
             f,
-            "{} faults in {} rounds: {events} events; {acknowledged} commands acknowledged ({resolved} when asked \
+            "{} faults that took effect in {} rounds, {} tried in vain: {events} events; {acknowledged} commands acknowledged ({resolved} when asked \
              again), {refused} refused, {open} never answered ({open_done} of them done); slowest recovery {:?}; \
              {} holes seen in the stream and filled",
-            self.faults, self.rounds, self.slowest, self.holes
-        )
+            self.faults.done(),
+            self.rounds,
+            self.faults.vain(),
+            self.slowest,
+            self.holes
+        )?;
+        for (fault, (done, vain)) in &self.faults.0 {
+            write!(f, "\n  {fault:?}: {done}")?;
+            if *vain > 0 {
+                write!(f, ", in vain {vain}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,7 +147,7 @@ pub async fn assert_nothing_is_lost(arrangement: Arrangement, seed: &Seed, plan:
     for (number, faults) in plan.iter().enumerate() {
         let mut seed = seed.fork(1_000 + number as u64);
         let done = scene.round(number, faults, &mut seed).await;
-        let (summary, took) = match done {
+        let (summary, took, tally) = match done {
             Ok(done) => done,
             Err(why) => {
                 reading.cancel();
@@ -119,12 +158,13 @@ pub async fn assert_nothing_is_lost(arrangement: Arrangement, seed: &Seed, plan:
                 );
             }
         };
-        totals.faults += faults.len();
+        let count = tally.done();
+        totals.faults.add(tally);
         totals.rounds += 1;
         totals.summary = summary;
         totals.slowest = totals.slowest.max(took);
         println!(
-            "  round {number}: {} faults, recovered in {took:?}, {} events",
+            "  round {number}: {count} of {} faults, recovered in {took:?}, {} events",
             faults.len(),
             summary.events
         );
@@ -142,13 +182,12 @@ impl Scene {
         number: usize,
         faults: &[Fault],
         seed: &mut Seed,
-    ) -> Result<(Summary, Duration), String> {
+    ) -> Result<(Summary, Duration, Tally), String> {
         let stop = CancellationToken::new();
         let mut workers = self.load.start(seed, WORKERS, &stop);
         sleep(Duration::from_millis(400)).await;
-        self.torment(faults, seed).await;
-        let last = Instant::now();
-        let recovered = timeout(recovery(), self.recovered(number)).await;
+        let (last, tally) = self.torment(faults, seed).await;
+        let recovered = timeout_at(last + recovery(), self.recovered(number, last)).await;
         stop.cancel();
         if recovered.is_err() {
             return Err(format!("not recovered within {:?}: {}", recovery(), self.state().await));
@@ -160,32 +199,36 @@ impl Scene {
         let resolving = timeout(recovery(), self.load.resolve(&self.http)).await;
         resolving.map_err(|_| "calls are not answered".to_owned())?;
         timeout(recovery(), self.caught_up()).await.map_err(|_| "readers do not catch up".to_owned())?;
-        Ok((self.judge().await?, took))
+        Ok((self.judge().await?, took, tally))
     }
 
-    /// One fault after the other, sometimes two at a time.
-    async fn torment(&self, faults: &[Fault], seed: &mut Seed) {
+    /// One fault after the other, sometimes two at a time. Returns when the last one was over, and what took effect.
+    async fn torment(&self, faults: &[Fault], seed: &mut Seed) -> (Instant, Tally) {
+        let (mut over, mut tally) = (Instant::now(), Tally::default());
         let mut faults = faults.iter();
         while let Some(fault) = faults.next() {
             let mut second = seed.fork(7);
             if seed.chance(20)
                 && let Some(other) = faults.next()
             {
-                tokio::join!(fault.inject(&self.world, seed), async {
+                let (first, second) = tokio::join!(fault.inject(&self.world, seed), async {
                     sleep(Duration::from_millis(second.between(0, 100))).await;
-                    other.inject(&self.world, &mut second).await;
+                    other.inject(&self.world, &mut second).await
                 });
+                tally.note(*fault, first);
+                tally.note(*other, second);
             } else {
-                fault.inject(&self.world, seed).await;
+                tally.note(*fault, fault.inject(&self.world, seed).await);
             }
+            over = Instant::now();
             sleep(Duration::from_millis(seed.between(20, 500))).await;
         }
+        (over, tally)
     }
 
-    /// Until everything works: ready, a command of each tenant acknowledged, its effect in every view and in the
-    /// stream.
-    async fn recovered(&self, round: usize) {
-        let began = Instant::now();
+    /// Until everything works: ready, a command of each tenant acknowledged, its effect in every read model and in the
+    /// stream. `began` is when the last fault was over.
+    async fn recovered(&self, round: usize, began: Instant) {
         let mut steps = Vec::new();
         for tenant in 0..self.load.tenants.len() {
             let position = self.load.probe(&self.http, tenant, format!("probe-{round}")).await;
@@ -197,6 +240,9 @@ impl Scene {
                 while self.get(&url, &own.token).await.is_none() {
                     sleep(Duration::from_millis(20)).await;
                 }
+            }
+            while !self.in_every_read_model(position).await {
+                sleep(Duration::from_millis(10)).await;
             }
             steps.push(("the views of", tenant, began.elapsed()));
             while self.seen.at(position.partition) < position.position
@@ -213,6 +259,13 @@ impl Scene {
         if began.elapsed() > recovery() / 3 {
             println!("  slow: {steps:?}");
         }
+    }
+
+    /// Whether all read models, also those that no request of ours asks, have got to this position.
+    async fn in_every_read_model(&self, position: Position) -> bool {
+        let Ok(all) = projections::status(&self.pool, &self.journal, None).await else { return false };
+        let mut own = all.iter().filter(|status| status.partition == position.partition);
+        own.all(|status| status.position >= position.position)
     }
 
     /// What is not as it should be, for a message.

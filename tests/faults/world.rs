@@ -119,11 +119,9 @@ impl Clock for Earlier {
     }
 }
 
-pub fn signal(pid: u32, signal: Signal) {
-    if pid > 1 {
-        // It may have ended by itself meanwhile.
-        let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
-    }
+/// Whether there was such a process: it may have ended by itself meanwhile.
+pub fn signal(pid: u32, signal: Signal) -> bool {
+    pid > 1 && kill(Pid::from_raw(pid.cast_signed()), signal).is_ok()
 }
 
 impl World {
@@ -234,9 +232,12 @@ impl World {
     }
 
     /// Leaves no room on the servers' file system, or gives it back: a limit set to what is used already is a full
-    /// disk, and costs no memory.
-    pub fn disk(&self, full: bool) {
-        let Some(guardian) = self.guardian.as_ref().filter(|guardian| guardian.own_disk) else { return };
+    /// disk, and costs no memory. Whether it took nothing more, or is given back; false where the disk is not theirs
+    /// alone.
+    pub fn disk(&self, full: bool) -> bool {
+        let Some(guardian) = self.guardian.as_ref().filter(|guardian| guardian.own_disk) else {
+            return false;
+        };
         let place = self.directory.join("disk");
         let remount = |size: &str| {
             Command::new("nsenter")
@@ -250,7 +251,7 @@ impl World {
         };
         if !full {
             assert!(remount(DISK), "the disk cannot be given back");
-            return;
+            return true;
         }
         // A limit below what was written since it was measured is not taken; the next one may be.
         let filled = (0..20).any(|_| {
@@ -259,14 +260,19 @@ impl World {
             remount(&format!("{used}k"))
         });
         assert!(filled, "the disk cannot be filled");
+        let probe = guardian.mount(&self.directory).join("one-block-more");
+        let taken = fs::write(&probe, [0; 64 * 1024]);
+        let _ = fs::remove_file(&probe);
+        taken.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
     }
 
     /// Sets the program's clock forward by so many seconds; back where negative.
-    pub fn shift_clock(&self, seconds: i64) {
-        if let Some(clock) = &self.clock {
-            let mut file = OpenOptions::new().write(true).open(clock).unwrap();
-            file.write_all(&seconds.to_ne_bytes()).unwrap();
-        }
+    /// False where it cannot be shifted.
+    pub fn shift_clock(&self, seconds: i64) -> bool {
+        let Some(clock) = &self.clock else { return false };
+        let mut file = OpenOptions::new().write(true).open(clock).unwrap();
+        file.write_all(&seconds.to_ne_bytes()).unwrap();
+        true
     }
 
     /// A token of `counterfoil token`'s key, as old as the clock may be stepped back.

@@ -14,8 +14,12 @@ use crate::seat::Seat;
 
 /// For how long the end of an answer waits for a slow reader, even where the time of the call is over.
 const LAST: Duration = Duration::from_secs(10);
+/// The longest answer that is handed to the HTTP layer at once, in bytes.
+const LONG: usize = 256 << 10;
+/// How much of a longer one is, at a time.
+const PIECE: usize = 64 << 10;
 
-/// Who reads an answer that is told after its call, or beside it: the seat that is taken for that, and for how long.
+/// Who reads an answer, also after its call or beside it: the seat that is taken for that, and for how long.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     pub(crate) seat: Seat,
@@ -79,7 +83,7 @@ impl Client {
         }
         if let Some(answer) = self.answer.take() {
             // A client that is gone does not need it.
-            let _ = answer.send(reply);
+            let _ = answer.send(handed_out(reply, &self.reader));
         }
     }
 
@@ -145,6 +149,34 @@ impl Client {
     }
 }
 
+/// An answer whose body, where it is long, is handed out in pieces: it takes the seat until it has been read.
+fn handed_out(reply: Reply, reader: &Reader) -> Reply {
+    let Reply { status, headers, body } = reply;
+    let body = match body {
+        ReplyBody::Whole(rest) if rest.len() > LONG => {
+            let length = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+            let (chunker, reading) = chunks(reader.seat.clone());
+            tokio::spawn(hand_out(rest, chunker, reader.until()));
+            ReplyBody::Pieces(length, reading)
+        }
+        body => body,
+    };
+    Reply { status, headers, body }
+}
+
+async fn hand_out(mut rest: Bytes, chunker: Chunker, by: Instant) {
+    while !rest.is_empty() {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        if !chunker.send_by(piece, by).await {
+            return;
+        }
+    }
+    // The pieces are parts of one: as long as one of them waits, all of it is in memory.
+    if chunker.read_by(by).await {
+        chunker.finish();
+    }
+}
+
 #[cfg(test)]
 impl Reader {
     /// The only one there is, who has a minute.
@@ -155,8 +187,11 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use domain::TenantId;
+
     use super::*;
     use crate::reply::Broken;
+    use crate::seat::Seats;
 
     fn seated(answer: oneshot::Sender<Reply>) -> Client {
         Client::new(answer, Reader::alone())
@@ -189,6 +224,41 @@ mod tests {
         }
         assert_eq!(read.pop(), Some(Err(Broken)), "and what is missing is not hidden");
         assert_eq!(read.len(), 16);
+    }
+
+    /// What the HTTP layer gets of a whole answer.
+    async fn given(body: Bytes, reader: Reader) -> ReplyBody {
+        let (answer, answered) = oneshot::channel();
+        Client::new(answer, reader).whole(Reply::json(200, body));
+        answered.await.unwrap().body
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_answer_has_its_seat_until_it_is_read_and_not_for_ever() {
+        let (seats, tenant) = (Seats::new(1, 1), TenantId::PLATFORM);
+        let by = |seconds| Instant::now() + Duration::from_secs(seconds);
+        for length in [LONG + 1, 3 << 20] {
+            let body: Bytes = (0..length).map(|index| (index % 251).to_le_bytes()[0]).collect();
+            let reader = Reader { seat: seats.take(tenant).unwrap(), by: by(60) };
+            let given_in_time = given(body.clone(), reader).await;
+            assert!(matches!(given_in_time, ReplyBody::Pieces(told, _) if told == u64::try_from(length).unwrap()));
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            assert!(seats.room(tenant).is_err(), "{length}");
+            assert_eq!(given_in_time.read().await, Ok(body.clone()), "byte for byte");
+            assert!(seats.room(tenant).is_ok(), "{length}");
+
+            let reader = Reader { seat: seats.take(tenant).unwrap(), by: by(60) };
+            let unread = given(body.clone(), reader).await;
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            assert!(seats.room(tenant).is_ok(), "{length}");
+            assert_eq!(unread.read().await, Err(Broken), "what is missing is not hidden");
+
+            drop(given(body, Reader { seat: seats.take(tenant).unwrap(), by: by(60) }).await);
+            tokio::task::yield_now().await;
+            assert!(seats.room(tenant).is_ok(), "who has gone takes none");
+        }
+        let short = given(Bytes::from(vec![0; LONG]), Reader::alone()).await;
+        assert!(matches!(short, ReplyBody::Whole(_)));
     }
 
     #[tokio::test(start_paused = true)]

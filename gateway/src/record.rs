@@ -245,7 +245,7 @@ mod tests {
         assert!(reply.headers.contains(&("counterfoil-replayed".into(), "true".into())));
         match reply.body {
             ReplyBody::Whole(body) => vec![body],
-            ReplyBody::Stream(mut chunks) => {
+            ReplyBody::Pieces(_, mut chunks) | ReplyBody::Stream(mut chunks) => {
                 let mut all = Vec::new();
                 while let Some(chunk) = chunks.recv().await {
                     all.push(chunk.unwrap());

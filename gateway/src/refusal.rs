@@ -158,7 +158,7 @@ mod tests {
     fn text(reply: Reply) -> String {
         match reply.body {
             ReplyBody::Whole(body) => String::from_utf8(body.to_vec()).unwrap(),
-            ReplyBody::Stream(_) => panic!("a refusal is whole"),
+            ReplyBody::Pieces(..) | ReplyBody::Stream(_) => panic!("a refusal is whole"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod chunks;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 pub use self::chunks::{Broken, Chunks};
 pub(crate) use self::chunks::{Chunker, chunks};
@@ -23,8 +23,29 @@ pub struct Reply {
 pub enum ReplyBody {
     /// All of it.
     Whole(Bytes),
+    /// All of it, so many bytes, handed out as it is read: who has not read it when the time of the call is over has it broken
+    /// off.
+    Pieces(u64, Chunks),
     /// A stream. Little of it waits: who reads slowly slows the provider, and who reads too slowly has it broken off.
     Stream(Chunks),
+}
+
+impl ReplyBody {
+    /// All of it, for whoever needs it at once.
+    ///
+    /// # Errors
+    /// [`Broken`] where it does not come to its end.
+    pub async fn read(self) -> Result<Bytes, Broken> {
+        let mut chunks = match self {
+            Self::Whole(body) => return Ok(body),
+            Self::Pieces(_, chunks) | Self::Stream(chunks) => chunks,
+        };
+        let mut all = BytesMut::new();
+        while let Some(chunk) = chunks.recv().await {
+            all.extend_from_slice(&chunk?);
+        }
+        Ok(all.freeze())
+    }
 }
 
 impl Reply {

@@ -1,8 +1,10 @@
 //! How many calls there can be at once, in all and of each tenant.
 //!
 //! What a call may take of the memory is bounded for each; so their number is what bounds all of it. A call has its seat until
-//! its answer is at its end, whether somebody still reads it or not, and whoever is told an earlier answer has one as well. No
-//! tenant has all of them: the others would be refused for as long as its answers take.
+//! its answer is at its end, whether somebody still reads it or not, and whoever is told an earlier answer has one as well. A
+//! whole answer that is long has it until it was read. Behind that no seat counts what waits for somebody who does not read: of a
+//! stream its last MiB at the most, of a whole answer 256 KiB. No tenant has all of the seats: the others would be refused for as
+//! long as its answers take.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

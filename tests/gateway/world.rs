@@ -16,8 +16,7 @@ use domain::{
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gateway::{
-    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Others, Query, Reply, ReplyBody,
-    RetryOptions, Secret, Supplier,
+    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Others, Query, Reply, RetryOptions, Secret, Supplier,
 };
 use identity::KeptResponses;
 use identity::vault::{MasterKeys, MasterSource, Vault};
@@ -258,17 +257,8 @@ async fn made(ledger: &Ledger, vault: &Vault, offer: &Written, options: Options)
 /// Status and text of an answer, read to its end.
 pub async fn read(reply: Reply) -> (u16, String) {
     let status = reply.status;
-    let bytes = match reply.body {
-        ReplyBody::Whole(body) => body.to_vec(),
-        ReplyBody::Stream(mut chunks) => {
-            let mut all = Vec::new();
-            while let Some(chunk) = chunks.recv().await {
-                all.extend_from_slice(&chunk.unwrap());
-            }
-            all
-        }
-    };
-    (status, String::from_utf8(bytes).unwrap())
+    let bytes = reply.body.read().await.unwrap();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
 }
 
 /// A header of an answer.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue};
+use bytes::Bytes;
 use domain::execution::Operation;
-use futures_util::stream;
-use gateway::{Refusal, Reply, ReplyBody};
+use futures_util::stream::{self, Stream};
+use gateway::{Broken, Chunks, Refusal, Reply, ReplyBody};
 
 use crate::problem::Problem;
 
@@ -24,15 +26,18 @@ pub fn response(reply: Reply) -> HttpResponse {
     }
     match reply.body {
         ReplyBody::Whole(body) => response.body(body),
+        ReplyBody::Pieces(length, parts) => response.body(SizedStream::new(length, read(parts))),
         ReplyBody::Stream(parts) => {
             // Compression would gather what is to go out at once.
             response.insert_header((CONTENT_ENCODING, "identity"));
-            response.streaming(stream::unfold(parts, |mut parts| async move {
-                // What breaks off breaks the connection: an end of the body would look like the end of the answer.
-                parts.recv().await.map(|part| (part, parts))
-            }))
+            response.streaming(read(parts))
         }
     }
+}
+
+/// What breaks off breaks the connection: an end of the body would look like the end of the answer.
+fn read(parts: Chunks) -> impl Stream<Item = Result<Bytes, Broken>> {
+    stream::unfold(parts, |mut parts| async move { parts.recv().await.map(|part| (part, parts)) })
 }
 
 /// A problem in the shape of whoever asks.

@@ -75,6 +75,12 @@ impl Chunker {
         tokio::time::timeout_at(by, self.send(chunk)).await.unwrap_or(false)
     }
 
+    /// Waits until all that was sent has been read, and until `by` at the longest. False where it was not.
+    pub(crate) async fn read_by(&self, by: Instant) -> bool {
+        let read = tokio::time::timeout_at(by, self.room.acquire_many(ROOM)).await;
+        matches!(read, Ok(Ok(_))) && !self.waiting.is_closed()
+    }
+
     /// Comes when nobody reads any more.
     pub(crate) async fn closed(&self) {
         self.waiting.closed().await;

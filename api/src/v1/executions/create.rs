@@ -4,7 +4,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use domain::execution::Operation;
 use domain::{ModelName, UserRef, WalletPath};
-use gateway::{Call, Query, ReplyBody};
+use gateway::{Call, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -88,9 +88,7 @@ pub async fn create(Write { body, writer }: Write<NewExecution>) -> Answer {
         key: writer.key().map(str::to_owned),
     };
     let reply = writer.call(call).await;
-    let ReplyBody::Whole(bytes) = reply.body else {
-        return Err(Problem::internal("an answer that was to be whole is a stream"));
-    };
+    let bytes = reply.body.read().await.map_err(Problem::internal)?;
     let said: Value = serde_json::from_slice(&bytes).map_err(Problem::internal)?;
     if !(200..300).contains(&reply.status) {
         let problem = refused(reply.status, &reply.headers, &said);

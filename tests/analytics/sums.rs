@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use commands::{Command, TransactionRequest};
 use domain::execution::ExecutionStatus;
 use domain::{Amount, AssetCode, Scale};
 use projections::{
     Dimension, Granularity, Group, Kind, Percentiles, Reader, UsageFilter, UsageQuestion, Window,
 };
 
-use crate::support::ledger::Ledger;
+use crate::support::ledger::{Ledger, posting};
 use crate::truth::{Call, calls};
 use crate::world::{
     PROVIDERS, Running, WALLETS, ZONE, application, assert_verified, caught_up, model, provider, tenant,
@@ -322,5 +323,76 @@ async fn what_is_said_of_a_call_after_it_expired_counts_and_the_call_counts_once
             .unwrap();
     let paid = ledger.wallet("@revenue").await.balance.posted.to_string();
     assert_eq!(sums, ("2".to_owned(), paid));
+    running.stop().await;
+}
+
+/// Twenty-one calls, every third in euros.
+async fn calls_in_two_assets(ledger: &Ledger) {
+    let euros = AssetCode::new("EUR").unwrap();
+    let register = Command::RegisterAsset { code: euros.clone(), scale: Scale::new(3).unwrap() };
+    crate::world::done(ledger, register).await;
+    let funds = TransactionRequest {
+        postings: vec![posting("@bank", "euros:1", "40.000", "EUR")],
+        open_wallets: true,
+        ..TransactionRequest::default()
+    };
+    ledger.submit(funds).await.unwrap();
+    for number in 0..21 {
+        let in_euros = number % 3 == 2;
+        let mut quoted = crate::world::quoted(PROVIDERS[usize::from(number % 2 == 0)], "fast", 3);
+        let mut call = crate::world::call(ledger, if in_euros { "euros:1" } else { "customers:3" });
+        if in_euros {
+            quoted.price.asset = euros.clone();
+        }
+        (call.user, call.quotes) = (Some(user(number % 2)), vec![quoted.clone()]);
+        let id = domain::ExecutionId(uuid::Uuid::from_u128(u128::from(number) + 1));
+        crate::world::done(ledger, Command::Execute { id, call: Box::new(call) }).await;
+        let usage = domain::Usage { input: 50_001 * (number + 1), ..domain::Usage::default() };
+        let finished = Box::new(crate::world::finished(Some(quoted), usage));
+        crate::world::done(ledger, Command::FinishExecution { id, finished }).await;
+        ledger.clock.advance(TimeDelta::hours(5));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_in_two_assets_are_summed_apart_and_each_sum_is_its_revenue() {
+    let ledger = tenant().await;
+    let running = Running::start(&ledger).await;
+    calls_in_two_assets(&ledger).await;
+    caught_up(&ledger).await;
+    assert_verified(&ledger).await;
+    let calls = calls(&ledger).await;
+    for (asset, scale, revenue) in [("USD", 2, "@revenue"), ("EUR", 3, "@revenue:EUR")] {
+        let code = AssetCode::new(asset).unwrap();
+        let revenue = ledger.wallet(revenue).await;
+        assert_eq!(revenue.asset, code);
+        let own: Vec<&Call> = calls.iter().filter(|call| call.body.asset == code).collect();
+        for granularity in [Granularity::Total, Granularity::Day] {
+            let window = window(&calls, granularity);
+            for group_by in groupings() {
+                // Among all, and where only this asset is asked for.
+                for asked in [None, Some(code.clone())] {
+                    let filter = UsageFilter { asset: asked, ..UsageFilter::default() };
+                    let question = UsageQuestion { window, group_by: group_by.clone(), filter };
+                    let answer = running.reader.tenant(ledger.tenant).usage(&question, 100_000).await;
+                    let rows = answer.unwrap().value.rows;
+                    assert_eq!(rows.iter().any(|row| row.asset != asset), question.filter.asset.is_none());
+                    let found: BTreeMap<_, Sums> = rows
+                        .into_iter()
+                        .filter(|row| row.asset == asset)
+                        .map(|row| {
+                            let cost: Amount = row.consumption.cost.parse().unwrap();
+                            let cost = cost.at_scale(Scale::new(scale).unwrap()).unwrap().minor();
+                            let sums = (row.consumption.calls, row.consumption.usage.buckets(), cost);
+                            ((row.start, row.group), sums)
+                        })
+                        .collect();
+                    assert_eq!(found, expected(&own, &window, &question.group_by), "{asset}: {question:?}");
+                    let cost: i128 = found.values().map(|(_, _, cost)| cost).sum();
+                    assert_eq!(cost, revenue.balance.posted.minor(), "{asset}: {question:?}");
+                }
+            }
+        }
+    }
     running.stop().await;
 }

@@ -259,13 +259,15 @@ fn children_of_supervisor(pid: u32) -> bool {
 
 /// Whether the disk took nothing more.
 async fn fill(world: &World, duration: Duration) -> bool {
-    let full = world.disk(true);
+    if !world.disk(true) {
+        world.disk(false);
+        return false;
+    }
     let switch = async {
         let mut connection = PgConnection::connect(&world.database_url()).await?;
         sqlx::query("SELECT pg_switch_wal()").execute(&mut connection).await
     };
     let _ = timeout(Duration::from_millis(500), switch).await;
     sleep(duration).await;
-    world.disk(false);
-    full
+    world.disk(false)
 }

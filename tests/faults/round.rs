@@ -215,15 +215,29 @@ impl Scene {
                     sleep(Duration::from_millis(second.between(0, 100))).await;
                     other.inject(&self.world, &mut second).await
                 });
-                tally.note(*fault, first);
-                tally.note(*other, second);
+                self.insist(*fault, first, seed, &mut tally).await;
+                self.insist(*other, second, seed, &mut tally).await;
             } else {
-                tally.note(*fault, fault.inject(&self.world, seed).await);
+                let done = fault.inject(&self.world, seed).await;
+                self.insist(*fault, done, seed, &mut tally).await;
             }
             over = Instant::now();
             sleep(Duration::from_millis(seed.between(20, 500))).await;
         }
         (over, tally)
+    }
+
+    /// Notes a fault, and tries it up to three times more where it came to nothing: what it needs may be there by then.
+    async fn insist(&self, fault: Fault, mut done: bool, seed: &mut Seed, tally: &mut Tally) {
+        tally.note(fault, done);
+        for _ in 0..3 {
+            if done {
+                break;
+            }
+            sleep(Duration::from_millis(400)).await;
+            done = fault.inject(&self.world, seed).await;
+            tally.note(fault, done);
+        }
     }
 
     /// Until everything works: ready, a command of each tenant acknowledged, its effect in every read model and in the

@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
+#![expect(clippy::print_stdout, reason = "a test of kills says what each kill met")]
 
 mod support;
 

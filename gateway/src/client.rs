@@ -128,11 +128,11 @@ impl Client {
     }
 
     async fn hand_on(&mut self, chunk: Bytes, by: Instant) -> bool {
-        if let Some(stream) = self.stream.as_ref().filter(|_| !chunk.is_empty()) {
-            if !stream.send_by(chunk, by).await {
-                // Broken off: what it has read by then does not look whole.
-                self.stream = None;
-            }
+        if let Some(stream) = self.stream.as_ref().filter(|_| !chunk.is_empty())
+            && !stream.send_by(chunk, by).await
+        {
+            // Broken off: what it has read by then does not look whole.
+            self.stream = None;
         }
         self.is_there()
     }
@@ -241,7 +241,9 @@ mod tests {
             let body: Bytes = (0..length).map(|index| (index % 251).to_le_bytes()[0]).collect();
             let reader = Reader { seat: seats.take(tenant).unwrap(), by: by(60) };
             let given_in_time = given(body.clone(), reader).await;
-            assert!(matches!(given_in_time, ReplyBody::Pieces(told, _) if told == u64::try_from(length).unwrap()));
+            assert!(
+                matches!(given_in_time, ReplyBody::Pieces(told, _) if told == u64::try_from(length).unwrap())
+            );
             tokio::time::sleep(Duration::from_secs(59)).await;
             assert!(seats.room(tenant).is_err(), "{length}");
             assert_eq!(given_in_time.read().await, Ok(body.clone()), "byte for byte");

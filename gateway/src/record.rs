@@ -318,7 +318,8 @@ mod tests {
         let kept = long(true).sealable().unwrap();
         // The time of the call is over, and the end has come only now.
         let reader = Reader { by: Instant::now(), ..Reader::alone() };
-        let replies = [Record::opened(&kept, &reader), long(true).join(Operation::OpenAiChat, reader.clone()).await];
+        let replies =
+            [Record::opened(&kept, &reader), long(true).join(Operation::OpenAiChat, reader.clone()).await];
         tokio::time::sleep(Duration::from_secs(9)).await;
         for reply in replies {
             assert_eq!(all(reply.unwrap()).await.len(), 40);
@@ -373,13 +374,18 @@ mod tests {
         let record = Arc::new(Record::new(3));
         record.begin(begun(true));
         record.push(&Bytes::from_static(b"abc"));
-        let hearing =
-            tokio::spawn(all(Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()).await.unwrap()));
+        let hearing = tokio::spawn(all(Arc::clone(&record)
+            .join(Operation::OpenAiChat, Reader::alone())
+            .await
+            .unwrap()));
         tokio::task::yield_now().await;
         record.push(&Bytes::from_static(b"d"));
         let heard = hearing.await.unwrap();
         assert!(String::from_utf8_lossy(heard.last().unwrap()).contains("answer_not_kept"), "{heard:?}");
         assert_eq!(record.sealable(), None);
-        assert_eq!(Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()).await.unwrap().status, 409);
+        assert_eq!(
+            Arc::clone(&record).join(Operation::OpenAiChat, Reader::alone()).await.unwrap().status,
+            409
+        );
     }
 }

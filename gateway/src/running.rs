@@ -107,7 +107,8 @@ mod tests {
         place.is_also(id.again());
         assert!(running.cancel(tenant, id.again()), "it can be ended by either");
         let other = running.enter(tenant, id, run()).unwrap_err();
-        let joining = tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat, Reader::alone()));
+        let joining =
+            tokio::spawn(other.record.clone().unwrap().join(Operation::OpenAiChat, Reader::alone()));
         tokio::task::yield_now().await;
         drop(place);
         assert!(joining.await.unwrap().is_none());

@@ -207,7 +207,11 @@ pub(crate) fn choosing(headers: &[(String, String)]) -> Vec<(String, &str)> {
     let named = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()));
     let chooses = |(name, value): &(String, &str)| {
         let passes = PASSED_ON.iter().any(|(one, _)| one == name);
-        passes && !matches!((name.as_str(), *value), ("anthropic-version", ANTHROPIC_VERSION) | ("accept-language", "*"))
+        passes
+            && !matches!(
+                (name.as_str(), *value),
+                ("anthropic-version", ANTHROPIC_VERSION) | ("accept-language", "*")
+            )
     };
     let mut chosen: Vec<_> = named.filter(chooses).collect();
     chosen.sort_by(|(one, _), (other, _)| one.cmp(other));

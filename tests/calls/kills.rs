@@ -11,6 +11,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::server::Client;
 use crate::world::{Shape, World, units};
@@ -48,6 +49,9 @@ struct Keyed {
     key: String,
     words: usize,
 }
+
+/// Calls with keys, and how many of them were answered with each status when they were made again.
+type Repeated = (Vec<Keyed>, BTreeMap<u16, usize>);
 
 /// The request of a call.
 fn request(client: &Client, model: &str, wallet: &str, words: usize) -> RequestBuilder {
@@ -166,7 +170,7 @@ async fn no_wallet_goes_beyond_its_grant_and_no_hold_stays_whatever_is_killed() 
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let mut granted = BTreeMap::new();
     let mut keyed = Vec::new();
-    let mut repeating: Option<tokio::task::JoinHandle<(Vec<Keyed>, BTreeMap<u16, usize>)>> = None;
+    let mut repeating: Option<JoinHandle<Repeated>> = None;
     for kill in 0..KILLS {
         let (load, calls) = begun(&world, &model, kill, &mut granted).await;
         tokio::time::sleep(Duration::from_millis(chance.random_range(0..5_000))).await;
@@ -219,7 +223,7 @@ async fn begun(
     model: &str,
     kill: usize,
     granted: &mut BTreeMap<String, &'static str>,
-) -> (Arc<Load>, Vec<tokio::task::JoinHandle<Vec<Keyed>>>) {
+) -> (Arc<Load>, Vec<JoinHandle<Vec<Keyed>>>) {
     let poor = (0..POOR).map(|number| (format!("killed{kill}:poor{number}"), SCARCE));
     let rich = (0..RICH).map(|number| (format!("killed{kill}:rich{number}"), ENOUGH));
     let wallets: Vec<_> = poor.chain(rich).collect();

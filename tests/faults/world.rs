@@ -261,7 +261,7 @@ impl World {
         });
         assert!(filled, "the disk cannot be filled");
         let probe = guardian.mount(&self.directory).join("one-block-more");
-        let taken = fs::write(&probe, [0; 64 * 1024]);
+        let taken = fs::write(&probe, vec![0; 64 * 1024]);
         let _ = fs::remove_file(&probe);
         taken.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
     }

@@ -16,7 +16,8 @@ use domain::{
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gateway::{
-    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Others, Query, Reply, RetryOptions, Secret, Supplier,
+    BreakerOptions, Call, Gateway, NoOffer, Offer, Offers, Options, Others, Query, Reply, RetryOptions,
+    Secret, Supplier,
 };
 use identity::KeptResponses;
 use identity::vault::{MasterKeys, MasterSource, Vault};

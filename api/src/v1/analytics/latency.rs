@@ -4,8 +4,9 @@ use crate::extract::{After, Read};
 use crate::problem::ProblemBody;
 use crate::resource::{AnalysisBody, LatencyRowBody};
 
-/// Shows how long calls of models took: percentiles until the first token, and of the whole. They are those of the attempt
-/// that ended the call: what was tried before it, and the pauses in between, are not in them.
+/// Shows how long calls of models took: percentiles until the first token, and of the whole.
+///
+/// They are those of the attempt that ended the call: what was tried before it, and the pauses in between, are not in them.
 #[utoipa::path(get, path = "/v1/analytics/latency", tag = "Analytics", params(Counted, After), responses(
     (status = 200, description = "Latencies", body = AnalysisBody<LatencyRowBody>),
     (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")

@@ -303,15 +303,15 @@ async fn what_is_said_of_a_call_after_it_expired_counts_and_the_call_counts_once
     for (number, apart) in [(1, true), (2, false)] {
         let id = domain::ExecutionId(uuid::Uuid::from_u128(number));
         let call = Box::new(crate::world::call(&ledger, "customers:3"));
-        crate::world::done(&ledger, commands::Command::Execute { id, call }).await;
+        crate::world::done(&ledger, Command::Execute { id, call }).await;
         ledger.clock.advance(TimeDelta::hours(2));
-        crate::world::done(&ledger, commands::Command::ExpireExecution { id }).await;
+        crate::world::done(&ledger, Command::ExpireExecution { id }).await;
         if apart {
             caught_up(&ledger).await;
             ledger.clock.advance(TimeDelta::hours(2));
         }
         let finished = Box::new(crate::world::finished(Some(quoted.clone()), usage));
-        crate::world::done(&ledger, commands::Command::FinishExecution { id, finished }).await;
+        crate::world::done(&ledger, Command::FinishExecution { id, finished }).await;
     }
     caught_up(&ledger).await;
     assert_verified(&ledger).await;

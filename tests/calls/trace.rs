@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use counterfoil::system::SystemIds;
@@ -136,15 +136,17 @@ async fn the_analytics_of_a_trace_are_what_the_file_says() {
     assert_counted(&trace, "2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z").await;
 }
 
-/// As many rows as it takes, made of the published ones: `GATEWAY_ROWS`, 50,000 unless given.
+/// As many rows as it takes, made of the published ones: `GATEWAY_ROWS`, 50,000 unless given. `GATEWAY_TRACE` is the file.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: run it by `make test-trace`"]
 async fn the_analytics_of_the_published_trace_are_what_the_file_says() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data/azure-llm-inference-2023/AzureLLMInferenceTrace_conv.csv");
+    let file = std::env::var_os("GATEWAY_TRACE").map_or(usual, PathBuf::from);
     assert!(
         file.exists(),
-        "make test-trace needs the published trace: put AzureLLMInferenceTrace_conv.csv of Azure's LLM inference dataset 2023 at {}",
+        "{} is not there. make test-trace needs AzureLLMInferenceTrace_conv.csv of Azure's LLM inference dataset 2023: \
+         put it there, or name it by GATEWAY_TRACE",
         file.display()
     );
     let rows = std::env::var("GATEWAY_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(50_000);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpResponse};
@@ -29,7 +29,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 /// Surrounds a request.
 pub async fn observe<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let app = request.app_data::<Data<App>>().cloned();
@@ -46,6 +46,10 @@ pub async fn observe<B: MessageBody + 'static>(
         tenant = field::Empty,
         request_id = %id,
     );
+    // What answers GET answers HEAD; the server leaves the body out.
+    if method == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
     // The pattern and not the path: a label must not have as many values as there are wallets.
     let Matched { pattern: route, access } = Matched::of(request.request());
     let started = Instant::now();

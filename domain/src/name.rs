@@ -192,8 +192,11 @@ name! {
     "must be the name of a zone in the IANA database, such as `Europe/Berlin` or `UTC`"
 }
 
+/// `.` and `..` are none: no client sends them as parts of an address.
 fn segment(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && !matches!(text, "." | "..")
 }
 
 fn printable(text: &str, max: usize) -> bool {
@@ -206,12 +209,14 @@ mod tests {
 
     #[test]
     fn paths_are_segments_of_plain_characters() {
-        for good in ["a", "@world", "@world:USD", "customers:42:credits", "a.b-c_d:E"] {
+        for good in ["a", "@world", "@world:USD", "customers:42:credits", "a.b-c_d:E", "...", ".a"] {
             assert!(WalletPath::new(good).is_ok(), "{good}");
         }
         let long = "a".repeat(65);
-        for bad in ["", "@", ":", "a:", ":a", "a::b", "a b", "a/b", "a@b", "ü", "a\0", "..%2f", "@@a", &long]
-        {
+        for bad in [
+            "", "@", ":", "a:", ":a", "a::b", "a b", "a/b", "a@b", "ü", "a\0", "..%2f", "@@a", ".", "..",
+            "a:..", &long,
+        ] {
             assert!(WalletPath::new(bad).is_err(), "{bad}");
         }
     }

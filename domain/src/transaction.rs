@@ -186,7 +186,7 @@ impl Transaction {
         let amounts = self.aligned(&amounts)?;
         for (index, (amount, most)) in amounts.iter().zip(&held).enumerate() {
             if amount.is_negative() {
-                return Err(TransactionRejection::NotPositive { index });
+                return Err(TransactionRejection::Negative { index });
             }
             if amount.minor() > most.minor() {
                 return Err(TransactionRejection::MoreThanHeld { index });
@@ -208,7 +208,7 @@ impl Transaction {
         };
         for (index, (amount, most)) in amounts.iter().zip(&left).enumerate() {
             if amount.is_negative() {
-                return Err(TransactionRejection::NotPositive { index });
+                return Err(TransactionRejection::Negative { index });
             }
             if amount.minor() > most.minor() {
                 return Err(TransactionRejection::MoreThanOriginal { index });

@@ -34,7 +34,7 @@ pub(crate) enum Ending {
 }
 
 /// Why a call was ended from our side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stopped {
     /// Somebody cancelled it.
     Cancelled,
@@ -44,21 +44,25 @@ pub(crate) enum Stopped {
     ClientGone,
     /// Nothing more is available.
     Exhausted,
+    /// The ledger holds no more for another reason.
+    Unheld(Refusal),
 }
 
 impl Stopped {
     /// What it is recorded as; nothing where it was cancelled.
-    pub(crate) fn reason(self) -> Option<FailureReason> {
+    pub(crate) fn reason(&self) -> Option<FailureReason> {
         match self {
             Self::Cancelled => None,
             Self::Interrupted => Some(FailureReason::Interrupted),
             Self::ClientGone => Some(FailureReason::ClientGone),
             Self::Exhausted => Some(FailureReason::BudgetExhausted),
+            Self::Unheld(refusal) if refusal.status >= 500 => Some(FailureReason::LedgerUnavailable),
+            Self::Unheld(_) => Some(FailureReason::HoldRefused),
         }
     }
 
     /// What the client is told.
-    pub(crate) fn refusal(self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         match self {
             Self::Cancelled => {
                 Refusal::new(499, "cancelled", "the call was cancelled; what was used is billed")
@@ -72,6 +76,11 @@ impl Stopped {
                 "budget_exhausted",
                 "the wallet is used up and the answer ends here; what was used is billed",
             ),
+            Self::Unheld(refusal) => {
+                let message =
+                    format!("{}; the answer ends here, and what was used is billed", refusal.message);
+                Refusal { message, ..refusal.clone() }
+            }
         }
     }
 }
@@ -220,14 +229,14 @@ impl Flow<'_> {
     /// Makes sure that what passed is held. A ledger that takes its time does not keep a call from ending.
     async fn pay(&mut self, meter: &Meter) -> Option<Ending> {
         let hold = self.hold.as_mut()?;
-        let may = tokio::select! {
+        let held = tokio::select! {
             biased;
             stopped = self.signals.stop(self.client) => return Some(Ending::Stopped(stopped)),
-            may = hold.passed(meter.passed()) => may,
+            held = hold.passed(meter.passed()) => held,
             () = tokio::time::sleep_until(self.deadline) => {
                 return Some(Ending::Trouble(Trouble::TimedOut(Late::Total)));
             }
         };
-        (!may).then_some(Ending::Stopped(Stopped::Exhausted))
+        held.err().map(Ending::Stopped)
     }
 }

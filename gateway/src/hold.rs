@@ -9,7 +9,9 @@ use commands::Failure;
 use domain::{Price, Rates, Scale, Usage};
 use tokio::task::JoinHandle;
 
-use crate::ledger::Account;
+use crate::flow::Stopped;
+use crate::ledger::{Account, refused};
+use crate::refusal::Refusal;
 
 /// The hold of one call.
 #[derive(Debug)]
@@ -34,8 +36,8 @@ pub(crate) struct Hold {
     short: bool,
     /// The next part.
     growing: Option<Growing>,
-    /// No more is to be had.
-    refused: bool,
+    /// Why no more is to be had, where that is so.
+    refused: Option<Stopped>,
 }
 
 /// A part of a hold that is asked for.
@@ -70,7 +72,7 @@ impl Hold {
             hard,
             short: false,
             growing: None,
-            refused: false,
+            refused: None,
         }
     }
 
@@ -90,9 +92,11 @@ impl Hold {
         self.short
     }
 
-    /// Makes the hold cover what it covers at another provider's price; only what is not held yet is asked for. False where
-    /// that is refused.
-    pub(crate) async fn cover(&mut self, price: Option<&Price>) -> bool {
+    /// Makes the hold cover what it covers at another provider's price; only what is not held yet is asked for.
+    ///
+    /// # Errors
+    /// Why that is refused, where it matters.
+    pub(crate) async fn cover(&mut self, price: Option<&Price>) -> Result<(), Stopped> {
         let covered = Usage { input: self.input, output: self.covered, ..Usage::default() };
         let more = match (&self.quoted, price) {
             (Some(quoted), Some(price)) if quoted.rates != price.rates => {
@@ -100,27 +104,28 @@ impl Hold {
             }
             _ => Some(Usage::default()),
         };
-        let Some(more) = more else {
+        let done = match more {
             // It cannot be counted, or what is quoted costs nothing.
-            return !self.hard;
+            None => Err(Stopped::Exhausted),
+            Some(more) if more.is_zero() => Ok(()),
+            Some(more) => self.extend_now(more).await,
         };
-        let done = more.is_zero() || self.extend_now(more).await;
-        if done {
+        if done.is_ok() {
             self.price = price.cloned();
         }
-        done || !self.hard
+        if self.hard { done } else { Ok(()) }
     }
 
-    async fn extend_now(&mut self, more: Usage) -> bool {
+    async fn extend_now(&mut self, more: Usage) -> Result<(), Stopped> {
         match self.account.extend(more).await {
             Ok(short) => {
                 self.short |= short;
                 self.holds(&more);
-                true
+                Ok(())
             }
             Err(failure) => {
                 tracing::debug!(%failure, "a hold is not extended for a dearer provider");
-                false
+                Err(unheld(refused(failure)))
             }
         }
     }
@@ -131,8 +136,11 @@ impl Hold {
         self.held = self.held.saturating_add(more);
     }
 
-    /// So many tokens of output passed. True while more may pass.
-    pub(crate) async fn passed(&mut self, tokens: u64) -> bool {
+    /// So many tokens of output passed.
+    ///
+    /// # Errors
+    /// Why no more may pass.
+    pub(crate) async fn passed(&mut self, tokens: u64) -> Result<(), Stopped> {
         if self.growing.as_ref().is_some_and(|growing| growing.asked.is_finished()) {
             self.grown().await;
         }
@@ -141,7 +149,10 @@ impl Hold {
             self.grown().await;
             self.grow(tokens);
         }
-        tokens < self.covered || self.is_bounded(tokens) || !self.hard || !self.refused
+        match &self.refused {
+            Some(why) if self.hard && tokens >= self.covered && !self.is_bounded(tokens) => Err(why.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether what is covered is all that can come. Tokens are counted about, so a provider is taken to keep to the bound
@@ -154,7 +165,7 @@ impl Hold {
     /// Asks for the next tranche when it is time to.
     fn grow(&mut self, tokens: u64) {
         let early = tokens <= self.covered.saturating_sub(self.tranche / 2);
-        if early || self.growing.is_some() || self.refused || self.is_bounded(tokens) {
+        if early || self.growing.is_some() || self.refused.is_some() || self.is_bounded(tokens) {
             return;
         }
         let wanted = tokens.saturating_sub(self.covered).saturating_add(self.tranche);
@@ -170,7 +181,7 @@ impl Hold {
                 let asked = tasks.spawn(async move { account.extend_patiently(more).await });
                 self.growing = Some(Growing { asked, covers: wanted, more });
             }
-            None => self.refused = true,
+            None => self.refused = Some(Stopped::Exhausted),
         }
     }
 
@@ -185,11 +196,19 @@ impl Hold {
             }
             Ok(Err(failure)) => {
                 tracing::debug!(execution = %self.account.id, %failure, "a hold is not extended");
-                self.refused = true;
+                self.refused = Some(unheld(refused(failure)));
             }
-            Err(_) => self.refused = true,
+            Err(_) => {
+                let refusal = Refusal::new(500, "internal", "the ledger was not asked for more");
+                self.refused = Some(unheld(refusal));
+            }
         }
     }
+}
+
+/// Why a call ends of which the ledger holds no more.
+fn unheld(refusal: Refusal) -> Stopped {
+    if refusal.status == 402 { Stopped::Exhausted } else { Stopped::Unheld(refusal) }
 }
 
 /// What has to be held beyond what is, in tokens of the quoted price, to cover `usage` at another.

@@ -53,12 +53,12 @@ impl Account {
         Ok(matches!(outcome.resource, Resource::Execution(_, execution) if is_short(&execution)))
     }
 
-    /// The same, tried again a few times where the ledger is only busy: a stream is not to end for that.
+    /// The same, tried again a few times where the ledger is busy or out of reach: a stream is not to end for that at once.
     pub(crate) async fn extend_patiently(&self, more: Usage) -> Result<bool, Failure> {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.extend(more).await {
-                Err(Failure::Overloaded) if pause < LONGEST_PAUSE / 10 => {
+                Err(Failure::Overloaded | Failure::Unavailable(_)) if pause < LONGEST_PAUSE / 10 => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -147,7 +147,7 @@ pub(crate) fn is_short(execution: &Execution) -> bool {
 }
 
 /// Why the ledger does not take it, for the client.
-fn refused(failure: Failure) -> Refusal {
+pub(crate) fn refused(failure: Failure) -> Refusal {
     let wait = Duration::from_secs(1);
     match failure {
         Failure::Rejected(rejection) => {

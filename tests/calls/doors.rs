@@ -435,6 +435,23 @@ async fn a_native_call_answers_whole_and_tells_problems() {
         let refused = world.caller.post("/v1/executions", body).await;
         assert_eq!((refused.status, refused.text("/code")), (status, code), "{refused:?}");
     }
+    // What is refused here is not said to be a provider's word.
+    world.owner.made("/v1/wallets/payer/freeze", json!({})).await;
+    let routes = json!([{"provider": "nobody", "model": "m"}]);
+    world.put("/v1/models/stray", json!({"routes": routes})).await;
+    let bounded = json!({"messages": [], "max_tokens": "x"});
+    for (body, status, code) in [
+        (json!({"model": model, "wallet": "payer", "input": input}), 409, "wallet_frozen"),
+        (json!({"model": "stray", "wallet": "payer", "input": input}), 503, "no_provider"),
+        (json!({"model": model, "wallet": "payer", "input": bounded}), 400, "invalid_parameter"),
+    ] {
+        let refused = world.caller.post("/v1/executions", body).await;
+        assert_eq!((refused.status, refused.text("/code")), (status, code), "{refused:?}");
+    }
+    let nothing = json!({"routes": routes, "max_output_tokens": 0});
+    let refused = world.owner.request(Method::PUT, "/v1/models/none").json(&nothing);
+    let refused = send(refused).await;
+    assert_eq!((refused.status, refused.text("/code")), (422, "invalid_body"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

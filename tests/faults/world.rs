@@ -232,7 +232,7 @@ impl World {
     }
 
     /// Leaves no room on the servers' file system, or gives it back: a limit set to what is used already is a full
-    /// disk, and costs no memory. Whether it took nothing more, or is given back; false where the disk is not theirs
+    /// disk, and costs little memory. Whether it took nothing more, or is given back; false where the disk is not theirs
     /// alone.
     pub fn disk(&self, full: bool) -> bool {
         let Some(guardian) = self.guardian.as_ref().filter(|guardian| guardian.own_disk) else {
@@ -249,21 +249,26 @@ impl World {
                 .unwrap()
                 .success()
         };
+        let ballast = guardian.mount(&self.directory).join("ballast");
         if !full {
             assert!(remount(DISK), "the disk cannot be given back");
+            let _ = fs::remove_file(&ballast);
             return true;
         }
-        // A limit below what was written since it was measured is not taken; the next one may be.
-        let filled = (0..20).any(|_| {
+        // A limit below what was written since it was measured is not taken; a later one leaves more for that.
+        let limited = (0..20).any(|tries| {
             let found = nix::sys::statvfs::statvfs(&guardian.mount(&self.directory)).unwrap();
             let used = (found.blocks() - found.blocks_free()) * found.fragment_size() / 1024;
-            remount(&format!("{used}k"))
+            remount(&format!("{}k", used + tries * 512))
         });
-        assert!(filled, "the disk cannot be filled");
-        let probe = guardian.mount(&self.directory).join("one-block-more");
-        let taken = fs::write(&probe, vec![0; 64 * 1024]);
-        let _ = fs::remove_file(&probe);
-        taken.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+        assert!(limited, "the disk cannot be limited");
+        // What that left is taken by nobody's file.
+        let block = vec![0; 64 * 1024];
+        let mut file = fs::File::create(&ballast).unwrap();
+        (0..1_000).any(|_| {
+            let taken = file.write_all(&block);
+            taken.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+        })
     }
 
     /// Sets the program's clock forward by so many seconds; back where negative.

@@ -457,3 +457,23 @@ async fn a_policy_that_warns_lets_a_call_pass_and_says_so() {
         "what has no price costs nothing"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_is_frozen_in_the_middle_is_not_said_to_be_used_up() {
+    let provider = Provider::new([long(500)]).await;
+    let world = World::new(&[openai("p", &provider.address)]).await;
+    let reply = world.gateway.call(world.streamed()).await;
+    let ReplyBody::Stream(mut chunks) = reply.body else { panic!("it is a stream") };
+    let mut text = chunks.recv().await.unwrap().unwrap().to_vec();
+    let freeze = Command::FreezeWallet { path: WalletPath::new("w").unwrap() };
+    world.ledger.run(freeze, None).await.unwrap();
+    while let Some(chunk) = chunks.recv().await {
+        text.extend_from_slice(&chunk.unwrap());
+    }
+    let text = String::from_utf8(text).unwrap();
+    let (_, error) = text.rsplit_once("data: ").unwrap();
+    assert!(error.contains("wallet_frozen") && error.contains("permission_error"), "{error}");
+    let (execution, settled) = world.settled().await;
+    assert_eq!(execution.reason, Some(FailureReason::HoldRefused));
+    assert!(settled.cost.is_positive(), "what passed is paid");
+}

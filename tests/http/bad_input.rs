@@ -288,6 +288,21 @@ fn forged(token: &str, header: Option<&str>, claims: Option<&str>, signature: Op
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_answers_get_answers_head_without_a_body() {
+    let server = Server::start().await;
+    let acme = funded(&server).await;
+    for path in ["/healthz", "/readyz", "/openapi.json", "/v1/wallets", "/v1/wallets/a"] {
+        let head = acme.request(Method::HEAD, path).send().await.unwrap();
+        assert_eq!(head.status().as_u16(), 200, "{path}");
+        assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+    }
+    let missing = acme.request(Method::HEAD, "/v1/wallets/nowhere").send().await.unwrap();
+    assert_eq!(missing.status().as_u16(), 404);
+    let nobody = acme.anonymous(Method::HEAD, "/v1/wallets").send().await.unwrap();
+    assert_eq!(nobody.status().as_u16(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_in_without_a_token_of_ours_or_further_than_their_role() {
     let server = Server::start().await;
     let other = Server::start().await;

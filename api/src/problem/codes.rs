@@ -220,9 +220,11 @@ codes! {
     // What a call of a model came to.
     ALLOWANCE_IN_DEBT "allowance_in_debt" PAYMENT_REQUIRED "The wallet owes something, and may use nothing until that is paid"
     ALLOWANCE_EXHAUSTED "allowance_exhausted" PAYMENT_REQUIRED "The wallet has too little for the call"
-    CALL_REFUSED "call_refused" UNPROCESSABLE_ENTITY "The provider refused the request"
+    INVALID_PARAMETER "invalid_parameter" BAD_REQUEST "A parameter of the call does not have its form"
+    CALL_REFUSED "call_refused" UNPROCESSABLE_ENTITY "The request was refused, by the provider or before it was asked"
     TOO_MANY_CALLS_OF_TENANT "too_many_calls_of_tenant" TOO_MANY_REQUESTS "Too many calls of the tenant are running"
     PROVIDER_RATE_LIMITED "provider_rate_limited" TOO_MANY_REQUESTS "The provider is at its limit"
+    NO_PROVIDER "no_provider" SERVICE_UNAVAILABLE "No provider of the model is switched on"
     PROVIDER_FAILED "provider_failed" BAD_GATEWAY "The provider failed"
     PROVIDER_TIMEOUT "provider_timeout" GATEWAY_TIMEOUT "The provider did not answer in time"
     // What is wrong on this side.

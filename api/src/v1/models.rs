@@ -46,7 +46,7 @@ pub struct PutModel {
     pub routes: Vec<Object<PutRoute>>,
     /// The most tokens that it answers with, where that is known.
     #[serde(default)]
-    #[schema(example = 16384, maximum = 1_000_000_000)]
+    #[schema(example = 16384, minimum = 1, maximum = 1_000_000_000)]
     pub max_output_tokens: Option<u64>,
 }
 
@@ -90,8 +90,8 @@ pub async fn get(Read { view, .. }: Read<NoQuery>, Named(name): Named<ModelName>
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn put(Write { body, writer }: Write<PutModel>, Named(alias): Named<ModelName>) -> Answer {
-    if body.max_output_tokens.is_some_and(|most| most > MOST_TOKENS) {
-        let detail = format!("an answer has at most {MOST_TOKENS} tokens");
+    if body.max_output_tokens.is_some_and(|most| !(1..=MOST_TOKENS).contains(&most)) {
+        let detail = format!("an answer has 1 to {MOST_TOKENS} tokens");
         return Err(Problem::new(code::INVALID_BODY, detail).at("max_output_tokens"));
     }
     for (place, Object(route)) in body.routes.iter().enumerate() {

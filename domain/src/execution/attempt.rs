@@ -85,6 +85,10 @@ pub enum FailureReason {
     MalformedAnswer,
     /// What was available was used up in the middle.
     BudgetExhausted,
+    /// The ledger took no more of it in the middle: the wallet was frozen or closed, or its tenant suspended or closed.
+    HoldRefused,
+    /// The ledger was out of reach in the middle.
+    LedgerUnavailable,
     /// The caller went away, and the call was ended for it.
     ClientGone,
     /// The program was ended in the middle.
@@ -104,6 +108,8 @@ impl FailureReason {
             Self::StreamCut => "stream_cut",
             Self::MalformedAnswer => "malformed_answer",
             Self::BudgetExhausted => "budget_exhausted",
+            Self::HoldRefused => "hold_refused",
+            Self::LedgerUnavailable => "ledger_unavailable",
             Self::ClientGone => "client_gone",
             Self::Interrupted => "interrupted",
         }

@@ -31,6 +31,12 @@ pub enum TransactionRejection {
         /// Which posting.
         index: usize,
     },
+    /// An amount is negative where it may be zero.
+    #[error("amount {index} must not be negative")]
+    Negative {
+        /// Which amount.
+        index: usize,
+    },
     /// A hold cannot expire before it is made.
     #[error("expires_at must be in the future")]
     ExpiryInThePast,
@@ -89,7 +95,7 @@ impl TransactionRejection {
             Self::NoPostings => "postings_empty",
             Self::TooManyPostings => "postings_too_many",
             Self::SameWallet { .. } => "posting_to_same_wallet",
-            Self::NotPositive { .. } => "amount_not_positive",
+            Self::NotPositive { .. } | Self::Negative { .. } => "amount_not_positive",
             Self::ExpiryInThePast => "expiry_in_the_past",
             Self::AlreadyExists => "reference_taken",
             Self::HoldExpired => "hold_expired",

@@ -161,7 +161,7 @@ impl Life<'_> {
             Ending::Stopped(stopped) => {
                 self.trip.give_up();
                 let last = stopped.refusal().in_band(operation, sent);
-                (AttemptOutcome::Stopped, ended(stopped), last, Some(200))
+                (AttemptOutcome::Stopped, ended(&stopped), last, Some(200))
             }
         };
         self.trip.landed(outcome, status, Some((usage, source)));
@@ -209,7 +209,7 @@ impl Life<'_> {
     /// It was ended from our side before a provider answered.
     async fn stopped(&mut self, client: &mut Client, stopped: Stopped) {
         self.trip.give_up();
-        let mut outcome = Outcome::nothing(ended(stopped));
+        let mut outcome = Outcome::nothing(ended(&stopped));
         if let Some((usage, source, route)) = self.trip.stopped() {
             (outcome.usage, outcome.source, outcome.route) = (usage, source, route);
         }
@@ -232,9 +232,11 @@ impl Life<'_> {
         let trouble = match stranded {
             Stranded::Trouble(trouble) => trouble,
             Stranded::Refused(refusal) => {
-                let reason = match refusal.status {
-                    402 => FailureReason::BudgetExhausted,
-                    429 => FailureReason::ProviderRateLimited,
+                let reason = match (refusal.status, refusal.code.as_ref()) {
+                    (402, _) => FailureReason::BudgetExhausted,
+                    (403, _) => FailureReason::HoldRefused,
+                    (429, _) => FailureReason::ProviderRateLimited,
+                    (_, "overloaded" | "unavailable") => FailureReason::LedgerUnavailable,
                     _ => FailureReason::ProviderUnreachable,
                 };
                 return (reason, self.refusal(&refusal));

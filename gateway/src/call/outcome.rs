@@ -28,7 +28,7 @@ pub(super) fn answered(meter: &Meter) -> (AttemptOutcome, End) {
 }
 
 /// What a call comes to that was ended from our side.
-pub(super) fn ended(stopped: Stopped) -> End {
+pub(super) fn ended(stopped: &Stopped) -> End {
     stopped.reason().map_or(End::Cancelled, End::Failed)
 }
 

@@ -3,6 +3,7 @@
 use domain::Price;
 
 use super::Trip;
+use crate::flow::Stopped;
 use crate::refusal::Refusal;
 
 /// Why a provider is not asked.
@@ -24,8 +25,9 @@ impl Trip {
             return Err(Uncovered::Refused(Refusal::new(422, "model_unpriced", message)));
         }
         match tokio::time::timeout_at(self.deadline, hold.cover(price)).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Stopped::Unheld(refusal))) => Err(Uncovered::Refused(refusal)),
+            Ok(Err(_)) => {
                 let message = "the provider that is left is dearer, and not enough is available for it";
                 Err(Uncovered::Refused(Refusal::new(402, "allowance_exhausted", message)))
             }

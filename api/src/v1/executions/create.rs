@@ -116,8 +116,8 @@ fn refused(status: u16, headers: &[(String, String)], said: &Value) -> Problem {
     let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     // A code of a provider's may be the name of something else here.
     let named = match text("/error/code") {
-        // There it has the status that OpenAI gives it.
-        "idempotency_key_reused" => Some(code::IDEMPOTENCY_KEY_REUSED),
+        // There they have the statuses that SDKs expect.
+        ours @ ("idempotency_key_reused" | "wallet_frozen" | "wallet_closed") => Code::named(ours),
         other => Code::named(other).filter(|code| code.status.as_u16() == status),
     };
     let code = named.unwrap_or(match status {

@@ -73,6 +73,10 @@ impl AdjustWallet {
             None => WalletPath::new(AGAINST).map_err(Problem::internal)?,
         };
         let signed = self.amount.0;
+        if signed.is_zero() {
+            let detail = "the amount of an adjustment must not be zero";
+            return Err(Problem::new(code::AMOUNT_NOT_POSITIVE, detail).at("amount"));
+        }
         let (from, to, amount) = if signed.is_negative() {
             let too_large = |error| Problem::new(code::AMOUNT_TOO_LARGE, format!("{error}")).at("amount");
             (path, against, signed.checked_neg().map_err(too_large)?)

@@ -1,14 +1,15 @@
 //! What the API is made with.
 
+use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use commands::Pipeline;
-use domain::{Clock, Ids, Partition};
+use domain::{Clock, Ids, Partition, TenantId};
 use identity::access_log::AccessLog;
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::Reader;
+use projections::{ReadError, Reader};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -47,12 +48,39 @@ pub struct App {
     pub admission: Admission,
     /// What each tenant offers to call.
     pub catalogues: Arc<Catalogues>,
+    /// The tenants that are known to exist.
+    pub tenants: Known,
     /// Makes the calls.
     pub gateway: gateway::Gateway,
     /// Looks at what the program depends on.
     pub health: HealthCheck,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
+}
+
+/// The tenants that are known to exist. None ever goes, so each is looked for once.
+#[derive(Debug, Default)]
+pub struct Known(Mutex<HashSet<TenantId>>);
+
+impl Known {
+    /// Whether a tenant exists: whether the journal has an event of it. The platform needs none.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn has(&self, tenant: TenantId, reader: &Reader) -> Result<bool, ReadError> {
+        if tenant == TenantId::PLATFORM || self.lock().contains(&tenant) {
+            return Ok(true);
+        }
+        let found = !reader.tenant(tenant).events(0, 1).await?.value.is_empty();
+        if found {
+            self.lock().insert(tenant);
+        }
+        Ok(found)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<TenantId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How much is taken on.

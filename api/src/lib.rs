@@ -35,7 +35,7 @@ pub mod walls;
 
 pub use access::Access;
 pub use admission::Admission;
-pub use app::{App, Check, CheckState, HealthCheck, Limits};
+pub use app::{App, Check, CheckState, HealthCheck, Known, Limits};
 pub use auth::{Directory, Rights};
 pub use catalogues::Catalogues;
 pub use domain::Role;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::credential::{Signer, Verifier};
 use api::walls::Walls;
-use api::{Admission, App, Directory, Limits};
+use api::{Admission, App, Directory, Known, Limits};
 
 use super::instances::Instances;
 use super::wiring::Ledger;
@@ -58,6 +58,7 @@ impl Ledger {
             walls: self.walls(config),
             people: Arc::clone(&self.identities.people),
             catalogues: Arc::clone(&self.catalogues),
+            tenants: Known::default(),
             gateway: self.gateway.clone(),
             access_log,
             admission: Admission::new(config.api.bodies_bytes.get()),

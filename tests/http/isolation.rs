@@ -31,6 +31,19 @@ async fn expect_own_alone(client: &Client, path: &str, other: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_there_is_not_has_no_empty_books() {
+    let server = Server::start().await;
+    server.tenant("acme").await;
+    let nobody = server.client(&server.token("acne", "admin"));
+    for path in ["/v1/wallets", "/v1/trial-balance", "/v1/events", "/v1/audit", "/v1/assets", "/v1/executions"] {
+        let answer = nobody.get(path).await;
+        assert_eq!((answer.status, answer.text("/code")), (404, "tenant_not_found"), "{path}: {answer:?}");
+    }
+    server.tenant("acne").await;
+    assert_eq!(nobody.get("/v1/wallets").await.status, 200, "as soon as there is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tenants_of_one_partition_do_not_see_each_other() {
     let server = Server::on(Database::with_partitions(1).await);
     let (acme, bolt) = (server.tenant("acme").await, server.tenant("bolt").await);

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::query::{self, Asked, Parameters};
 use crate::answer::{self, Answer};
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Actor, Caller};
 use crate::people::People;
 use crate::problem::{Problem, code};
 use crate::reads::Concerned;
@@ -97,6 +97,7 @@ impl<Q: Parameters> FromRequest for Read<Q> {
             let app = state(&request)?;
             let caller = Caller::identify(&app, &request).await?;
             let asked = query::parse::<Q>(request.query_string())?;
+            exists(&app, &caller).await?;
             let own = caller.tenant.partition(app.partitions);
             if asked.after.is_some_and(|after| after.partition != own) {
                 return Err(foreign_position());
@@ -106,6 +107,15 @@ impl<Q: Parameters> FromRequest for Read<Q> {
             Ok(Self { query: asked.query, view: View { app, caller, if_none_match } })
         })
     }
+}
+
+/// Refuses an operator's token for a tenant that there is not: to answer that it has nothing would look like a loss. Whoever is
+/// a member of a tenant, or has a key of it, has been found in it.
+async fn exists(app: &App, caller: &Caller) -> Result<(), Problem> {
+    if matches!(caller.actor, Actor::Operator { .. }) && !app.tenants.has(caller.tenant, &app.reader).await? {
+        return Err(Problem::new(code::TENANT_NOT_FOUND, "the tenant of the token does not exist"));
+    }
+    Ok(())
 }
 
 /// A question across tenants. The table of routes gives it to operators of the platform alone.

@@ -151,6 +151,7 @@ async fn fields_that_do_not_have_their_form_or_do_not_fit_are_refused() {
         ("/v1/wallets", json!({"path": "a", "asset": "USD"}), 409, "wallet_exists"),
         ("/v1/wallets", json!({"path": "b", "asset": "NONE"}), 422, "unknown_asset"),
         ("/v1/wallets", json!({"path": "b/c", "asset": "USD"}), 422, "invalid_path"),
+        ("/v1/wallets", json!({"path": "..", "asset": "USD"}), 422, "invalid_path"),
         ("/v1/wallets", json!({"path": "bücher", "asset": "USD"}), 422, "invalid_path"),
         ("/v1/wallets", json!({"path": "b", "asset": "USD", "minimum": 0}), 422, "invalid_amount"),
         ("/v1/wallets", json!({"path": "b", "asset": "USD", "minimum": "0.001"}), 422, "amount_too_precise"),
@@ -161,6 +162,11 @@ async fn fields_that_do_not_have_their_form_or_do_not_fit_are_refused() {
         let what = format!("{path} {body}");
         expect_problem(&acme.post(path, body).await, status, code, &what);
     }
+    // No posting is blamed for what is in none.
+    let policy = json!({"mode": "lifetime", "amount": "20.001", "asset": "USD", "enforcement": "hard"});
+    let refused = send(acme.request(Method::PUT, "/v1/policies/wallet/a").json(&policy)).await;
+    expect_problem(&refused, 422, "amount_too_precise", "a policy");
+    assert!(refused.text("/detail").starts_with("the amount has more digits"), "{refused:?}");
     assert_eq!(acme.state().await, before);
 }
 

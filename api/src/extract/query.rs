@@ -118,7 +118,11 @@ pub fn parse<Q: Parameters>(text: &str) -> Result<Asked<Q>, Problem> {
     let mut query = Query::<Q>::from_query(&rest.finish())
         .map_err(|error| match error {
             actix_web::error::QueryPayloadError::Deserialize(error) => {
-                Problem::from_query(&error.to_string())
+                let mut problem = Problem::from_query(&error.to_string());
+                if Q::WAITS && problem.detail.starts_with("unknown field") {
+                    problem.detail += "; `after` and `wait_ms` are known too";
+                }
+                problem
             }
             error => Problem::new(code::INVALID_QUERY, error.to_string()),
         })?
@@ -189,5 +193,6 @@ mod tests {
         for (text, code) in cases {
             assert_eq!(parse::<List>(text).unwrap_err().code.name, code, "{text}");
         }
+        assert!(parse::<List>("colour=red").unwrap_err().detail.contains("`wait_ms`"));
     }
 }

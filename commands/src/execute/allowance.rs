@@ -33,8 +33,7 @@ pub(super) fn change(
             user.renew(workspace)?;
         }
         AllowanceChange::Grant { grant, amount, priority, expires_at } => {
-            let amount =
-                amount.at_scale(user.scale).map_err(|source| Rejection::Amount { index: 0, source })?;
+            let amount = amount.at_scale(user.scale).map_err(Rejection::Single)?;
             user.begin(workspace)?;
             user.renew(workspace)?;
             let (grant, priority, expires_at) = (*grant, *priority, *expires_at);

@@ -49,5 +49,5 @@ fn check(owner: Option<&Tenant>, command: &CatalogueCommand) -> Result<(), Rejec
 fn fits(owner: Option<&Tenant>, asset: &AssetCode, amount: Amount) -> Result<(), Rejection> {
     let scale = owner.and_then(|owner| owner.assets.get(asset)).ok_or(CatalogueRejection::UnknownAsset)?;
     let fits: Result<Amount, MoneyError> = amount.at_scale(*scale);
-    fits.map(|_| ()).map_err(|source| Rejection::Amount { index: 0, source })
+    fits.map(|_| ()).map_err(Rejection::Single)
 }

@@ -44,7 +44,7 @@ pub(super) fn request(
         return Err(ExecutionRejection::AssetMismatch.into());
     }
     let needed = match quoted {
-        Some(quoted) => quoted.price.cost(&call.estimate, user.scale).map_err(too_large)?,
+        Some(quoted) => quoted.price.cost(&call.estimate, user.scale).map_err(Rejection::Single)?,
         None => Amount::zero(user.scale),
     };
     let held = affordable(workspace, &user, &call.wallet, enforcement, needed)?;
@@ -83,13 +83,14 @@ pub(super) fn extend(
     let mut user = User::of(workspace, deciding, wallet, execution.body.user.clone())?;
     user.usable(workspace)?;
     user.renew(workspace)?;
-    let whole = execution.estimate.checked_add(estimate).ok_or(MoneyError::Overflow).map_err(too_large)?;
+    let whole =
+        execution.estimate.checked_add(estimate).ok_or(MoneyError::Overflow).map_err(Rejection::Single)?;
     let mut needed = match &execution.body.quoted {
-        Some(quoted) => quoted.price.cost(&whole, user.scale).map_err(too_large)?,
+        Some(quoted) => quoted.price.cost(&whole, user.scale).map_err(Rejection::Single)?,
         None => Amount::zero(user.scale),
     };
     for tranche in &execution.holds {
-        needed = needed.checked_sub(tranche.held).map_err(too_large)?;
+        needed = needed.checked_sub(tranche.held).map_err(Rejection::Single)?;
     }
     if needed.is_negative() {
         needed = Amount::zero(user.scale);
@@ -149,7 +150,7 @@ fn reserve(
             user.decide(workspace, AllowanceCommand::Reserve { execution: id, amount: held })?;
         }
     }
-    let short = needed.checked_sub(held).map_err(too_large)?;
+    let short = needed.checked_sub(held).map_err(Rejection::Single)?;
     if short.is_positive() {
         user.begin(workspace)?;
         user.decide(workspace, AllowanceCommand::Exceed { execution: id, short })?;
@@ -231,8 +232,4 @@ fn resource(workspace: &mut Workspace<'_>, id: ExecutionId) -> Result<Resource, 
 
 fn least(a: Amount, b: Amount) -> Amount {
     if a.minor() <= b.minor() { a } else { b }
-}
-
-fn too_large(source: MoneyError) -> Rejection {
-    Rejection::Amount { index: 0, source }
 }

@@ -18,7 +18,7 @@ pub enum Rejection {
     /// The tenant has no such asset.
     #[error("the asset {0} is not registered")]
     UnknownAsset(AssetCode),
-    /// An amount does not fit its asset.
+    /// The amount of a posting does not fit its asset.
     #[error("posting {index}: {source}")]
     Amount {
         /// Which posting, from 0.
@@ -26,6 +26,9 @@ pub enum Rejection {
         /// What is wrong.
         source: MoneyError,
     },
+    /// An amount that is in no posting does not fit its asset.
+    #[error(transparent)]
+    Single(MoneyError),
     /// A wallet's minimum does not fit its asset.
     #[error("minimum: {0}")]
     Minimum(MoneyError),
@@ -75,7 +78,7 @@ impl Rejection {
         match self {
             Self::Tenant(rejection) => rejection.code(),
             Self::UnknownAsset(_) => "unknown_asset",
-            Self::Amount { source, .. } | Self::Minimum(source) => match source {
+            Self::Amount { source, .. } | Self::Single(source) | Self::Minimum(source) => match source {
                 MoneyError::TooPrecise => "amount_too_precise",
                 MoneyError::Overflow => "amount_too_large",
                 MoneyError::Malformed | MoneyError::Scale | MoneyError::ScaleMismatch => "invalid_amount",

@@ -7,8 +7,8 @@ use domain::{Amount, AssetCode, Execution, ExecutionId, Scale, Transaction, Tran
 
 use super::super::user::{Bearer, DEBTS, User};
 use super::super::{Deciding, existing_tenant, transact};
-use super::{REVENUE, least, ours, pay, posting, resource, running, step, too_large};
-use crate::request::{FinishedCall, Resource, Tried};
+use super::{REVENUE, least, ours, pay, posting, resource, running, step};
+use crate::request::{FinishedCall, Rejection, Resource, Tried};
 use crate::workspace::{Stop, Workspace};
 
 /// Ends a call and pays for it: from what is held, then from what the wallet has besides, and what is left is owed. What a
@@ -30,13 +30,13 @@ pub(in crate::execute) fn finish(
     }
     let cost = match &finished.paid {
         // Of what nobody can have used as much is counted as can be: no end is refused for a number.
-        Some(paid) => paid.price.cost(&finished.usage.countable(), user.scale).map_err(too_large)?,
+        Some(paid) => paid.price.cost(&finished.usage.countable(), user.scale).map_err(Rejection::Single)?,
         None => Amount::zero(user.scale),
     };
     let Shares { used, left, returned } = Shares::of(cost, &pending(workspace, &execution)?)?;
-    let from_holds = cost.checked_sub(left).map_err(too_large)?;
+    let from_holds = cost.checked_sub(left).map_err(Rejection::Single)?;
     let overdrawn = least(left, user.available_with(workspace, returned)?);
-    let debt = left.checked_sub(overdrawn).map_err(too_large)?;
+    let debt = left.checked_sub(overdrawn).map_err(Rejection::Single)?;
     let named = |amount: Amount, what| amount.is_positive().then(|| TransactionId::of_execution(id, what));
     let settled = Box::new(Settled {
         provider: finished.paid.as_ref().map(|paid| paid.provider.clone()),
@@ -76,7 +76,7 @@ pub(in crate::execute) fn finish(
     // grants that last, then from the wallet's own, and only then from what ended grants have left in it. The next renewal, by
     // whoever calls next or by the sweeper, ends the rest of them. Nor is a hard limit passed: who calls anew meets that
     // renewal first, and what is beyond the holds comes from money that was given to this wallet, or is owed.
-    user.burn(workspace, id, from_holds.checked_add(overdrawn).map_err(too_large)?)?;
+    user.burn(workspace, id, from_holds.checked_add(overdrawn).map_err(Rejection::Single)?)?;
     resource(workspace, id)
 }
 
@@ -102,9 +102,9 @@ impl Shares {
             Self { used: Vec::with_capacity(holds.len()), left: cost, returned: Amount::zero(cost.scale()) };
         for tranche in holds {
             let part = least(shares.left, tranche.held);
-            shares.left = shares.left.checked_sub(part).map_err(too_large)?;
-            let rest = tranche.held.checked_sub(part).map_err(too_large)?;
-            shares.returned = shares.returned.checked_add(rest).map_err(too_large)?;
+            shares.left = shares.left.checked_sub(part).map_err(Rejection::Single)?;
+            let rest = tranche.held.checked_sub(part).map_err(Rejection::Single)?;
+            shares.returned = shares.returned.checked_add(rest).map_err(Rejection::Single)?;
             shares.used.push((tranche.transaction, part));
         }
         Ok(shares)

@@ -264,7 +264,7 @@ impl World {
         assert!(limited, "the disk cannot be limited");
         // What that left is taken by nobody's file.
         let block = vec![0; 64 * 1024];
-        let mut file = fs::File::create(&ballast).unwrap();
+        let mut file = File::create(&ballast).unwrap();
         (0..1_000).any(|_| {
             let taken = file.write_all(&block);
             taken.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)

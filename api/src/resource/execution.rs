@@ -166,6 +166,7 @@ impl ExecutionBody {
         let amount = |part: fn(&Settled) -> Amount| settled.map(|settled| part(settled).to_string());
         let held = execution.holds.iter().map(|tranche| tranche.held);
         let held = held.reduce(|sum, more| sum.checked_add(more).unwrap_or(sum));
+        let held = held.or_else(|| settled.map(|settled| Amount::zero(settled.cost.scale())));
         Self {
             id: id.0,
             status: execution.status.as_str(),

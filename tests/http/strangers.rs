@@ -1,10 +1,46 @@
 //! What those get who show nothing: an answer, at a pace, and no word about what lies behind.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::Method;
+use serde_json::Value;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::server::Server;
+
+/// Asks without a credential from an address: status, headers and body.
+async fn ask(server: &Server, from: &str, path: &str) -> (u16, reqwest::header::HeaderMap, Value) {
+    let request = server.client("").anonymous(Method::GET, path).header("X-Forwarded-For", from);
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readyz_says_which_part_is_gone_and_not_why() {
+    let server = Server::start().await;
+    let (status, _, body) = ask(&server, "", "/readyz").await;
+    assert_eq!((status, &body["state"]), (200, &Value::from("ok")), "{body}");
+    let mut session = PgConnection::connect(server.database.url()).await.unwrap();
+    session.execute("ALTER TABLE views.checkpoints RENAME TO checkpoints_elsewhere").await.unwrap();
+    let mut last = Value::Null;
+    for _ in 0..100 {
+        let (status, _, body) = ask(&server, "", "/readyz").await;
+        last = body;
+        if status == 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let failed: Vec<&Value> =
+        last["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{last}");
+    assert_eq!((&failed[0]["name"], &failed[0]["detail"]), (&"database".into(), &"gives no answer".into()));
+    let said = last.to_string();
+    assert!(!said.contains("checkpoints") && !said.contains("relation"), "{said}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_a_configured_site_may_use_every_method_of_the_table() {

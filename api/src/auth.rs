@@ -133,7 +133,10 @@ impl Caller {
                 Ok(caller)
             }
             Err(problem) => {
-                if problem.code.status == StatusCode::UNAUTHORIZED && problem.code != code::TOKEN_MISSING {
+                // A cookie that a page of another site sent is none of the caller's.
+                if [code::TOKEN_MISSING, code::CSRF_TOKEN_WRONG].contains(&problem.code) {
+                    app.walls.pass_anonymous(request)?;
+                } else if problem.code.status == StatusCode::UNAUTHORIZED {
                     app.walls.pass_stranger(request)?;
                 }
                 Err(problem)

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::problem::ProblemBody;
 
 pub use seen::{Finding, Health, HealthCheck};
 
@@ -61,6 +62,7 @@ pub async fn alive() -> HttpResponse {
 /// What is said was so half a second ago at the most.
 #[utoipa::path(get, path = "/readyz", tag = "Operations", security(()), responses(
     (status = 200, description = "Requests can be answered, perhaps impaired", body = Readiness),
+    (status = 429, description = "Too many requests without a credential", body = ProblemBody, content_type = "application/problem+json"),
     (status = 503, description = "Requests cannot be answered", body = Readiness)
 ))]
 pub async fn ready(app: Data<App>) -> HttpResponse {
@@ -70,7 +72,8 @@ pub async fn ready(app: Data<App>) -> HttpResponse {
 
 /// Shows the metrics in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "Operations", security(()), responses(
-    (status = 200, description = "Metrics", body = String, content_type = "text/plain")
+    (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
+    (status = 429, description = "Too many requests without a credential", body = ProblemBody, content_type = "application/problem+json")
 ))]
 pub async fn metrics(app: Data<App>) -> HttpResponse {
     HttpResponse::Ok()

@@ -19,6 +19,63 @@ async fn ask(server: &Server, from: &str, path: &str) -> (u16, reqwest::header::
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_shows_no_credential_is_told_how_often_they_may_ask_and_held_to_it() {
+    let settings = [
+        ("COUNTERFOIL_LIMITS__ANONYMOUS_BURST", "20"),
+        ("COUNTERFOIL_LIMITS__ANONYMOUS_PER_SECOND", "1"),
+        ("COUNTERFOIL_API__TRUSTED_PROXIES", r#"["127.0.0.0/8"]"#),
+    ];
+    let server = Server::configured(&settings).await;
+    let acme = server.tenant("acme").await;
+    for (number, (path, status)) in [
+        ("/readyz", 200),
+        ("/metrics", 200),
+        ("/openapi.json", 200),
+        ("/docs/problems", 200),
+        ("/.well-known/jwks.json", 200),
+        ("/v1/wallets", 401),
+        ("/v1/nothing", 404),
+        ("/nothing", 404),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let from = format!("203.0.113.{number}");
+        let (answered, headers, _) = ask(&server, &from, path).await;
+        assert_eq!(answered, status, "{path}");
+        assert_eq!(headers["RateLimit-Limit"], "20", "{path}");
+        assert!(headers.contains_key("RateLimit-Remaining") && headers.contains_key("RateLimit-Reset"));
+        let mut limited = 0;
+        for _ in 0..60 {
+            let (answered, headers, body) = ask(&server, &from, path).await;
+            if answered == 429 {
+                limited += 1;
+                assert_eq!(body["code"], "rate_limited", "{path}");
+                assert!(headers["Retry-After"].to_str().unwrap().parse::<u32>().unwrap() >= 1, "{path}");
+                assert_eq!(headers["RateLimit-Remaining"], "0", "{path}");
+            } else {
+                assert_eq!(answered, status, "{path}");
+            }
+        }
+        assert!(limited > 10, "{path}: {limited}");
+        assert_eq!(ask(&server, &from, "/healthz").await.0, 200, "a sign of life is for everybody");
+        let own = acme.request(Method::GET, "/v1/wallets").header("X-Forwarded-For", &from);
+        assert_eq!(own.send().await.unwrap().status(), 200, "who shows a credential is not held up");
+    }
+    assert_eq!(ask(&server, "198.51.100.1", "/readyz").await.0, 200, "another address has its own count");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minute_of_monitoring_at_once_is_within_what_is_usual() {
+    let server = Server::start().await;
+    for _ in 0..60 {
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            assert_eq!(ask(&server, "", path).await.0, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn readyz_says_which_part_is_gone_and_not_why() {
     let server = Server::start().await;
     let (status, _, body) = ask(&server, "", "/readyz").await;

@@ -151,6 +151,8 @@ pub struct Limits {
     pub user_burst: u32,
     pub address_per_second: u32,
     pub address_burst: u32,
+    pub anonymous_per_second: u32,
+    pub anonymous_burst: u32,
     pub sign_in_per_minute: u32,
     pub sign_in_burst: u32,
     pub mail_per_hour: u32,

@@ -32,6 +32,8 @@ mod routes;
 mod server;
 #[path = "http/slow.rs"]
 mod slow;
+#[path = "http/strangers.rs"]
+mod strangers;
 #[path = "http/tls.rs"]
 mod tls;
 

@@ -17,6 +17,8 @@ mod cut_off;
 mod erasure;
 #[path = "people/forged.rs"]
 mod forged;
+#[path = "people/founding.rs"]
+mod founding;
 #[path = "support/injection.rs"]
 mod injection;
 #[path = "people/operators.rs"]

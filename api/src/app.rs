@@ -1,7 +1,6 @@
 //! What the API is made with.
 
 use std::collections::HashSet;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,13 +9,12 @@ use domain::{Clock, Ids, Partition, TenantId};
 use identity::access_log::AccessLog;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::{ReadError, Reader};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::admission::Admission;
 use crate::auth::Directory;
 use crate::catalogues::Catalogues;
 use crate::credential::Verifier;
+use crate::health::Health;
 use crate::people::People;
 use crate::walls::Walls;
 
@@ -52,8 +50,8 @@ pub struct App {
     pub tenants: Known,
     /// Makes the calls.
     pub gateway: gateway::Gateway,
-    /// Looks at what the program depends on.
-    pub health: HealthCheck,
+    /// Knows how what the program depends on is.
+    pub health: Health,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }
@@ -114,31 +112,4 @@ impl Default for Limits {
             call_wait: Duration::from_secs(15 * 60),
         }
     }
-}
-
-/// Looks at everything the program depends on.
-pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Vec<Check>> + Send>> + Send + Sync>;
-
-/// How one thing is that the program depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Check {
-    /// What was looked at: `database`, `nats`, `projection balances`.
-    pub name: String,
-    /// How it is.
-    pub state: CheckState,
-    /// What is wrong or lags, where something is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-/// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckState {
-    /// As it should be.
-    Ok,
-    /// Impaired; requests are answered all the same.
-    Degraded,
-    /// Gone; requests cannot be answered.
-    Failed,
 }

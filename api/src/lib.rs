@@ -35,10 +35,11 @@ pub mod walls;
 
 pub use access::Access;
 pub use admission::Admission;
-pub use app::{App, Check, CheckState, HealthCheck, Known, Limits};
+pub use app::{App, Known, Limits};
 pub use auth::{Directory, Rights};
 pub use catalogues::Catalogues;
 pub use domain::Role;
+pub use health::{Check, CheckState, Finding, Health, HealthCheck};
 pub use openapi::openapi;
 pub use people::{NewPerson, Parts, People, PeopleSettings};
 pub use person::Email;

@@ -6,6 +6,7 @@ mod guard;
 mod headers;
 mod origin;
 mod rate;
+mod refused;
 mod sign_in;
 
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub use rate::{Gate, Standing};
 
 use crate::problem::{Problem, code};
 use origin::{Place, client_address};
+use refused::Refusals;
 use sign_in::SignIns;
 
 /// How often: `burst` requests at once, and one more after each `every`.
@@ -42,6 +44,8 @@ pub struct WallSettings {
     pub user: Option<Pace>,
     /// How often one address may ask with credentials that are refused.
     pub address: Option<Pace>,
+    /// How often one address may ask without a credential.
+    pub anonymous: Option<Pace>,
     /// How often one address may try to sign in, to sign up, or to have mail sent; how often all addresses together may
     /// do so for one account; and how often somebody who is signed in may try to show once more who they are.
     pub sign_in: Option<Pace>,
@@ -66,7 +70,8 @@ pub struct WallSettings {
 pub struct Walls {
     keys: Option<Gate<KeyId>>,
     users: Option<Gate<UserId>>,
-    strangers: Option<Gate<Place>>,
+    refusals: Option<Refusals>,
+    anonymous: Option<Gate<Place>>,
     sign_ins: Option<SignIns>,
     letters: Option<Gate<[u8; 32]>>,
     settings: WallSettings,
@@ -78,7 +83,8 @@ impl Walls {
         Self {
             keys: settings.key.map(Gate::new),
             users: settings.user.map(Gate::new),
-            strangers: settings.address.map(Gate::new),
+            refusals: settings.address.map(Refusals::new),
+            anonymous: settings.anonymous.map(Gate::new),
             sign_ins: settings.sign_in.map(SignIns::new),
             letters: settings.mail.map(Gate::new),
             settings,
@@ -100,9 +106,20 @@ impl Walls {
         self.users.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(&user)))
     }
 
+    /// Counts a request that shows no credential.
+    pub fn pass_anonymous(&self, request: &HttpRequest) -> Result<(), Problem> {
+        self.anonymous.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(&self.place(request))))
+    }
+
     /// Counts a request whose credential was refused.
     pub fn pass_stranger(&self, request: &HttpRequest) -> Result<(), Problem> {
-        self.strangers.as_ref().map_or(Ok(()), |gate| judge(request, gate.pass(&self.place(request))))
+        self.refusals.as_ref().map_or(Ok(()), |count| judge(request, count.count(self.place(request))))
+    }
+
+    /// Refuses a request from where too many credentials were refused. To be asked before one is looked up.
+    pub fn admit_stranger(&self, request: &HttpRequest) -> Result<(), Problem> {
+        let held = self.refusals.as_ref().and_then(|refusals| refusals.held(self.place(request)));
+        held.map_or(Ok(()), |standing| judge(request, standing))
     }
 
     /// Counts a request that tries to get in, by where it comes from.
@@ -142,7 +159,10 @@ impl Walls {
         if let Some(gate) = &self.users {
             gate.upkeep();
         }
-        if let Some(gate) = &self.strangers {
+        if let Some(refusals) = &self.refusals {
+            refusals.upkeep();
+        }
+        if let Some(gate) = &self.anonymous {
             gate.upkeep();
         }
         if let Some(gates) = &self.sign_ins {
@@ -190,6 +210,7 @@ pub(crate) mod tests {
             key: None,
             user: None,
             address: None,
+            anonymous: None,
             sign_in: None,
             mail: None,
             header_bytes: 16 * 1024,

@@ -255,6 +255,7 @@ fn check_walls(
         ("limits.key_burst", limits.key_per_second, limits.key_burst),
         ("limits.user_burst", limits.user_per_second, limits.user_burst),
         ("limits.address_burst", limits.address_per_second, limits.address_burst),
+        ("limits.anonymous_burst", limits.anonymous_per_second, limits.anonymous_burst),
         ("limits.sign_in_burst", limits.sign_in_per_minute, limits.sign_in_burst),
         ("limits.mail_burst", limits.mail_per_hour, limits.mail_burst),
     ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::credential::{Signer, Verifier};
 use api::walls::Walls;
-use api::{Admission, App, Directory, Known, Limits};
+use api::{Admission, App, Directory, Health, Known, Limits};
 
 use super::instances::Instances;
 use super::wiring::Ledger;
@@ -62,7 +62,11 @@ impl Ledger {
             gateway: self.gateway.clone(),
             access_log,
             admission: Admission::new(config.api.bodies_bytes.get()),
-            health: health::check(self.journal.clone(), self.progress.clone(), self.nats.clone()),
+            health: Health::new(health::check(
+                self.journal.clone(),
+                self.progress.clone(),
+                self.nats.clone(),
+            )),
             metrics: self.metrics.clone(),
         })
     }

@@ -18,6 +18,7 @@ pub(super) fn settings(config: &Config) -> WallSettings {
         key: pace(limits.key_per_second, second, limits.key_burst),
         user: pace(limits.user_per_second, second, limits.user_burst),
         address: pace(limits.address_per_second, second, limits.address_burst),
+        anonymous: pace(limits.anonymous_per_second, second, limits.anonymous_burst),
         sign_in: pace(limits.sign_in_per_minute, Duration::from_secs(60), limits.sign_in_burst),
         mail: pace(limits.mail_per_hour, Duration::from_secs(3_600), limits.mail_burst),
         header_bytes: limits.header_bytes.get(),

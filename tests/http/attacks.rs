@@ -232,15 +232,24 @@ async fn what_is_too_large_is_refused_whatever_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_at_keys_is_slowed_down_and_others_are_not() {
-    let limits =
-        [("COUNTERFOIL_LIMITS__ADDRESS_BURST", "20"), ("COUNTERFOIL_LIMITS__ADDRESS_PER_SECOND", "1")];
-    let server = Server::configured(&limits).await;
+    let settings = [
+        ("COUNTERFOIL_LIMITS__ADDRESS_BURST", "20"),
+        ("COUNTERFOIL_LIMITS__ADDRESS_PER_SECOND", "1"),
+        ("COUNTERFOIL_API__TRUSTED_PROXIES", r#"["127.0.0.0/8"]"#),
+    ];
+    let server = Server::configured(&settings).await;
     let acme = server.tenant("acme").await;
+    let application = acme.made("/v1/applications", json!({"name": "Checkout"})).await;
+    let keys = format!("/v1/applications/{}/keys", application.text("/id"));
+    let right = acme.made(&keys, json!({"scopes": ["read"]})).await.text("/key").to_owned();
+    let from = async |address: &str, key: &str| {
+        let request = server.client(key).request(Method::GET, "/v1/assets");
+        request.header("X-Forwarded-For", address).send().await.unwrap()
+    };
+    let guess = |number: u32| format!("cf_live_{number:020x}_{}", "A".repeat(43));
     let mut refused = BTreeMap::new();
     for number in 0..100 {
-        let key = format!("cf_live_{number:020x}_{}", "A".repeat(43));
-        let request = server.client(&key).request(Method::GET, "/v1/assets");
-        let response = request.send().await.unwrap();
+        let response = from("203.0.113.1", &guess(number)).await;
         let headers = response.headers().clone();
         assert_eq!(headers["RateLimit-Limit"], "20");
         let limited = response.status() == 429;
@@ -249,7 +258,31 @@ async fn who_guesses_at_keys_is_slowed_down_and_others_are_not() {
     }
     assert_eq!(refused.keys().copied().collect::<Vec<_>>(), [401, 429]);
     assert!(refused[&401] < 50, "{refused:?}");
-    assert_eq!(acme.get("/v1/assets").await.status, 200);
+    // Beyond the limit no key is looked up, so that it does not tell whether it would have been a right one.
+    let mut held = 0;
+    for number in 100..150 {
+        from("203.0.113.1", &guess(number)).await;
+        let response = from("203.0.113.1", &right).await;
+        if response.status() == 429 {
+            held += 1;
+            assert!(response.headers()["Retry-After"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
+            assert_eq!(response.headers()["RateLimit-Remaining"], "0");
+        } else {
+            assert_eq!(response.status(), 200);
+        }
+        assert_eq!(from("203.0.113.2", &right).await.status(), 200, "others are not held up");
+    }
+    assert!(held > 10, "{held}");
+    assert_eq!(from("203.0.113.1", acme.token()).await.status(), 200, "a signature is not looked up");
+    let mut late = from("203.0.113.1", &right).await.status();
+    for _ in 0..100 {
+        if late == 200 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        late = from("203.0.113.1", &right).await.status();
+    }
+    assert_eq!(late, 200, "once the guessing ends the address is served again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -217,10 +217,16 @@ async fn what_an_operator_is_told_of_a_tenant_stands_in_its_log_also_where_reads
     let root = superadmin(&server).await;
     let crossed = send(root.request(Method::GET, "/v1/wallets").header("X-Tenant-Slug", "acme")).await;
     assert_eq!(crossed.status, 200, "{crossed:?}");
+    // A token that says itself in which tenant hides nothing.
+    let token = server.client(&server.token("acme", "superadmin"));
+    assert_eq!(token.get("/v1/wallets").await.status, 200);
+    // What belongs to the platform is no tenant's, whatever the token says.
+    assert_eq!(token.get("/v1/platform/providers").await.status, 200);
     let log = ada.get("/v1/access-log").await;
     let mut lines: Vec<_> = log.items().iter().map(|line| (&line["path"], &line["crossing"])).collect();
     lines.reverse();
-    let expected = ["/v1/tenants", "/v1/tenants/acme", "/v1/wallets"].map(|path| (json!(path), json!(true)));
+    let expected = ["/v1/tenants", "/v1/tenants/acme", "/v1/wallets", "/v1/wallets"];
+    let expected = expected.map(|path| (json!(path), json!(true)));
     assert!(lines.into_iter().eq(expected.iter().map(|(path, crossing)| (path, crossing))), "{log:?}");
 }
 

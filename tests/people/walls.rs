@@ -445,6 +445,19 @@ async fn who_has_got_in_goes_on_at_any_pace_and_who_guesses_at_refresh_tokens_do
         limited += u32::from(status == 429);
     }
     assert!(limited > 10, "{limited}");
+    // Nor is a right one among the guesses told from the wrong ones.
+    let mut held = 0;
+    for _ in 0..30 {
+        refresh(&"A".repeat(43)).await;
+        let own = refresh(&token).await;
+        if own.status == 200 {
+            own.text("/refresh_token").clone_into(&mut token);
+        } else {
+            assert_eq!(own.status, 429, "{own:?}");
+            held += 1;
+        }
+    }
+    assert!(held > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ pub async fn caller(
     presented: &ApiKey,
 ) -> Result<Caller, Problem> {
     let unknown = || Problem::new(code::TOKEN_INVALID, "the API key is not known");
+    app.walls.admit_stranger(request)?;
     let known = app.directory.key(presented.public_id()).await?;
     let digest = known.as_ref().map_or(NOBODYS, |known| known.digest.as_str());
     let proven = presented.has_digest(digest);

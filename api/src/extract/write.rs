@@ -43,21 +43,39 @@ pub struct Writer {
 impl Writer {
     /// Has `command` decided and recorded in the caller's ledger.
     pub async fn submit(&self, command: Command) -> Result<Outcome, Problem> {
-        self.submit_to(self.caller.tenant, command).await
+        self.submit_to(self.caller.tenant, command, self.key.clone()).await
     }
 
     /// Has a tenant created, with its first owner; the only command that is not the caller's own tenant's.
+    ///
+    /// The caller's key is told apart there from those of others and from those that the tenant uses itself, or anybody
+    /// could ask which of them it has used.
     pub async fn create_tenant(
         &self,
         slug: domain::Slug,
         name: domain::TenantName,
         owner: Option<UserId>,
     ) -> Result<Outcome, Problem> {
-        self.submit_to(TenantId::of(&slug), Command::CreateTenant { slug, name, owner }).await
+        let key = self.key.as_ref().map(|IdempotencyKey { key, fingerprint }| IdempotencyKey {
+            key: format!("found {} {key}", self.founder()),
+            fingerprint: fingerprint.clone(),
+        });
+        self.submit_to(TenantId::of(&slug), Command::CreateTenant { slug, name, owner }, key).await
     }
 
-    async fn submit_to(&self, tenant: TenantId, command: Command) -> Result<Outcome, Problem> {
-        let request = Request { tenant, command, context: self.context.clone(), key: self.key.clone() };
+    /// Who founds a tenant. The name of an operator may be long and hold anything, and a key is short.
+    fn founder(&self) -> Uuid {
+        let operator = || Uuid::new_v5(&TenantId::PLATFORM.0, self.context.actor.as_bytes());
+        self.user().map_or_else(operator, |user| user.0)
+    }
+
+    async fn submit_to(
+        &self,
+        tenant: TenantId,
+        command: Command,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Outcome, Problem> {
+        let request = Request { tenant, command, context: self.context.clone(), key };
         Ok(self.app.pipeline.submit(request).await?)
     }
 

@@ -63,6 +63,7 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &
 fn possible(path: &str, method: &Method, access: Option<Access>) -> BTreeSet<u16> {
     let mut statuses = BTreeSet::from(EVERYWHERE);
     if !path.starts_with("/v1/") {
+        statuses.insert(429);
         return statuses;
     }
     statuses.extend(UNDER_V1);

@@ -1,16 +1,22 @@
 //! Which other sites may ask in a browser.
 
+use std::collections::HashSet;
+
 use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::http::header;
 
+use crate::routes::TABLE;
+
 /// How long a browser may remember the answer to its question, in seconds.
 const REMEMBER: usize = 600;
 
-/// Lets exactly these sites ask, with cookies; a browser keeps the answers from all others.
+/// Lets exactly these sites ask whatever the table of routes has, with cookies; a browser keeps the answers from all
+/// others.
 pub fn cors(origins: &[String]) -> Cors {
+    let methods: HashSet<Method> = TABLE.iter().map(|line| line.method.clone()).collect();
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allowed_methods(methods)
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
         .allowed_headers(["Idempotency-Key", "X-Tenant-Slug", "X-CSRF-Token", "X-Request-Id", "traceparent"])
         .expose_headers([header::ETAG, header::RETRY_AFTER])

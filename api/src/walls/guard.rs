@@ -36,10 +36,16 @@ fn look(app: &App, request: &ServiceRequest) -> Result<(), Problem> {
     }
     // The pattern and not the path, which can be written in many ways.
     let Matched { pattern, access } = Matched::of(request.request());
-    // Who goes on with a session has got in already; only what is refused of that is counted, where it is refused.
-    let tries_to_get_in =
-        access == Some(Access::Public) && pattern.starts_with("/v1/") && pattern != "/v1/auth/refresh";
-    if tries_to_get_in { app.walls.pass_sign_in(request.request()) } else { Ok(()) }
+    // Who goes on with a session has got in already, and does not stand in line with those who try to.
+    let lets_in = pattern.starts_with("/v1/") && pattern != "/v1/auth/refresh";
+    match access {
+        // It costs as little as a refusal, and a program that seems dead is started again.
+        Some(Access::Public) if pattern == "/healthz" => Ok(()),
+        Some(Access::Public) if lets_in => app.walls.pass_sign_in(request.request()),
+        Some(Access::Public) | None => app.walls.pass_anonymous(request.request()),
+        // By what is shown, or where it is missed.
+        Some(_) => Ok(()),
+    }
 }
 
 /// As many bytes as the headers took on the wire.

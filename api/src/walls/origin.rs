@@ -30,16 +30,14 @@ pub fn client_address(request: &HttpRequest, trusted: &[Network]) -> IpAddr {
     if trusted.is_empty() || !is_proxy(&peer) {
         return peer;
     }
-    let reported: Vec<&str> = request
-        .headers()
-        .get_all(&FORWARDED_FOR)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .collect();
+    // The bytes and not the text: a line is not to disappear because of what a caller put in front of a proxy's entry.
+    let lines = request.headers().get_all(&FORWARDED_FOR);
+    let reported: Vec<&[u8]> = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).collect();
     let mut last = peer;
-    for text in reported.into_iter().rev() {
+    for entry in reported.into_iter().rev() {
         // Whatever stands before what cannot be read was not written by a proxy of ours.
-        let Ok(address) = text.trim().parse::<IpAddr>() else { return last };
+        let text = std::str::from_utf8(entry.trim_ascii()).ok();
+        let Some(address) = text.and_then(|text| text.parse::<IpAddr>().ok()) else { return last };
         last = address.to_canonical();
         if !is_proxy(&last) {
             return last;
@@ -50,6 +48,7 @@ pub fn client_address(request: &HttpRequest, trusted: &[Network]) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
 
     use super::*;
@@ -57,8 +56,12 @@ mod tests {
     fn from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
         let request = TestRequest::default().peer_addr(format!("{peer}:1").parse().unwrap());
-        let request =
-            forwarded.iter().fold(request, |request, value| request.append_header((FORWARDED_FOR, *value)));
+        // Each character is a byte, as in Latin-1.
+        let bytes = |line: &str| line.chars().map(|c| u8::try_from(c).unwrap()).collect::<Vec<_>>();
+        let value = |line: &&str| HeaderValue::from_bytes(&bytes(line)).unwrap();
+        let request = forwarded
+            .iter()
+            .fold(request, |request, line| request.append_header((FORWARDED_FOR, value(line))));
         client_address(&request.to_http_request(), &trusted).to_string()
     }
 
@@ -77,6 +80,11 @@ mod tests {
         assert_eq!(from("10.0.0.1", &["6.6.6.6", "1.2.3.4"], trusted), "1.2.3.4");
         assert_eq!(from("10.0.0.1", &["6.6.6.6, nonsense, 10.0.0.2"], trusted), "10.0.0.2");
         assert_eq!(from("10.0.0.1", &["10.0.0.3"], trusted), "10.0.0.3");
+        // Nor does a byte that is no text make what a proxy wrote behind it disappear.
+        assert_eq!(from("10.0.0.1", &["203.0.113.9", "\u{ff}, 198.51.100.1"], trusted), "198.51.100.1");
+        assert_eq!(from("10.0.0.1", &["\u{ff}, 198.51.100.1"], trusted), "198.51.100.1");
+        assert_eq!(from("10.0.0.1", &["203.0.113.9, \u{ff}, 10.0.0.2"], trusted), "10.0.0.2");
+        assert_eq!(from("10.0.0.1", &["203.0.113.9", "\u{ff}"], trusted), "10.0.0.1");
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Visitor {
         }
     }
 
+    /// Refuses whoever comes from where too many credentials were refused, before the next one is looked up.
+    pub fn admit(&self) -> Result<(), Problem> {
+        self.app.walls.admit_stranger(&self.request)
+    }
+
     /// Counts a refresh token that was refused.
     pub fn refused(&self) -> Result<(), Problem> {
         self.app.walls.pass_stranger(&self.request)

@@ -35,6 +35,7 @@ pub async fn refresh(Anonymous { body, visitor }: Anonymous<Refresh>) -> Answer 
         Some(token) => (token, false),
         None => (visitor.refresh_cookie()?.ok_or_else(missing)?, true),
     };
+    visitor.admit()?;
     match visitor.people().refresh(&token, visitor.origin()).await {
         Ok(step) => session::answer(step, cookies),
         Err(problem) => {

@@ -65,3 +65,26 @@ async fn who_is_erased_gets_a_receipt_and_is_nowhere_to_be_read() {
         server.client(sign_in(&server, "kunigunde@example.com", PASSWORD).await.text("/access_token"));
     assert_ne!(other.get("/v1/me").await.text("/id"), id);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_owner_of_a_suspended_tenant_cannot_be_erased_and_the_others_can() {
+    let server = self_service().await;
+    let carol = person(&server, "carol@example.com", "Carol").await;
+    carol.made("/v1/tenants", json!({"slug": "acme", "name": "Acme Ltd"})).await;
+    let dan = person(&server, "dan@example.com", "Dan").await;
+    join(&server, &carol, &dan, "dan@example.com", "owner").await;
+    let operator = server.client(&server.token("acme", "superadmin"));
+    operator.made("/v1/tenant/suspend", json!({"reason": "an invoice is overdue"})).await;
+    let erase = json!({"password": PASSWORD});
+    let first = other(&carol, Method::DELETE, "/v1/me", erase.clone()).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let last = other(&dan, Method::DELETE, "/v1/me", erase.clone()).await;
+    assert_eq!((last.status, last.text("/code")), (409, "last_owner"), "{last:?}");
+    let resumed = operator.made("/v1/tenant/resume", json!({})).await;
+    let members = dan.after(&resumed, "/v1/members").await;
+    assert_eq!(members.each("/email"), ["dan@example.com"], "nobody is left who is nobody: {members:?}");
+    // Whoever closes the tenant is its last owner no more.
+    dan.made("/v1/tenant/close", json!({})).await;
+    let erased = other(&dan, Method::DELETE, "/v1/me", erase).await;
+    assert_eq!(erased.status, 200, "{erased:?}");
+}

@@ -106,8 +106,8 @@ impl People {
         }
         for Membership { tenant, .. } in memberships {
             let left = self.leave_as(user, tenant, origin, Some(format!("erase {user}"))).await;
-            // What cannot be written any more keeps an id that leads to nobody.
-            tolerate(left, &[code::MEMBER_NOT_FOUND, code::TENANT_CLOSED, code::TENANT_SUSPENDED])?;
+            // What can never be written again keeps an id that leads to nobody.
+            tolerate(left, &[code::MEMBER_NOT_FOUND, code::TENANT_CLOSED])?;
         }
         Ok(())
     }

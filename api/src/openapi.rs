@@ -37,7 +37,7 @@ use crate::{health, sdk, v1};
         v1::applications::change::change, v1::applications::change::archive,
         v1::applications::keys::issue, v1::applications::keys::list, v1::applications::keys::rotate,
         v1::applications::keys::revoke,
-        v1::users::list, v1::users::suspend, v1::users::resume,
+        v1::users::list, v1::users::suspend, v1::users::resume, v1::users::erase,
         v1::assets::register, v1::assets::list,
         v1::wallets::open::open, v1::wallets::list::list, v1::wallets::get::get,
         v1::wallets::status::freeze, v1::wallets::status::unfreeze, v1::wallets::status::close,

@@ -64,6 +64,7 @@ pub const TABLE: &[Line] = table! {
     GET "/v1/me/tenants" SignedIn v1::me::tenants::list;
     DELETE "/v1/me/tenants/{slug}" SignedIn v1::me::tenants::leave;
     GET "/v1/users" Platform v1::users::list;
+    DELETE "/v1/users/{id}" Platform v1::users::erase;
     POST "/v1/users/{id}/suspend" Platform v1::users::suspend;
     POST "/v1/users/{id}/resume" Platform v1::users::resume;
     POST "/v1/tenants" Found v1::tenants::create;

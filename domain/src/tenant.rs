@@ -39,7 +39,7 @@ pub enum TenantStatus {
     /// It can.
     #[default]
     Active,
-    /// It can be read, and written again once it is resumed. Holds go on to expire.
+    /// It can be read, and written again once it is resumed. Holds go on to expire, and people can be let go.
     Suspended,
     /// It can be read, for good. Holds go on to expire.
     Closed,

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use domain::{Clock, Ids};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
+use uuid::Uuid;
 
 pub use letter::{Letter, LinkLetter};
 
@@ -48,6 +49,8 @@ pub struct Mail {
     pub text: String,
     /// The same as HTML.
     pub html: Option<String>,
+    /// What it is about, if that may end before it is read: by this its file is found.
+    pub about: Option<Uuid>,
 }
 
 /// Why a mail was not sent, or none can be.
@@ -131,6 +134,17 @@ impl Mailer {
         }
     }
 
+    /// Destroys the mails about something that has ended, where they were written as files.
+    ///
+    /// # Errors
+    /// [`MailError::Directory`].
+    pub async fn forget_about(&self, what: Uuid) -> Result<(), MailError> {
+        match &self.0.way {
+            Way::Directory(directory) => directory.forget_about(what).await,
+            Way::Smtp(_) => Ok(()),
+        }
+    }
+
     /// Sends a mail. Tries up to four times within a minute while the server cannot be reached or defers, so a handler
     /// that answers somebody waiting runs it in a task of its own.
     ///
@@ -139,7 +153,7 @@ impl Mailer {
     pub async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let message = self.0.message(mail)?;
         match &self.0.way {
-            Way::Directory(directory) => directory.write(&message, &mail.to, self.0.clock.now()).await,
+            Way::Directory(directory) => directory.write(&message, mail, self.0.clock.now()).await,
             Way::Smtp(smtp) => {
                 let mut waits = AGAIN_AFTER.iter();
                 loop {

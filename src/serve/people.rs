@@ -35,6 +35,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const WRITE: Duration = Duration::from_secs(5);
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the addresses of invitations that have ended are forgotten: what the keys were in is written anew each time.
+const FORGET: Duration = Duration::from_secs(3600);
 
 /// People, and what is kept of them beside the journal.
 pub(super) struct Identities {
@@ -155,7 +157,17 @@ impl Identities {
                     }
                 }
             };
-            tokio::join!(sweeping, looking, writing);
+            let forgetting = async {
+                loop {
+                    if let Some(people) = people.upgrade()
+                        && let Err(problem) = people.forget_ended_invitations().await
+                    {
+                        tracing::warn!(%problem, "addresses of invitations that have ended stay for now");
+                    }
+                    tokio::time::sleep(FORGET).await;
+                }
+            };
+            tokio::join!(sweeping, looking, writing, forgetting);
         }
     }
 

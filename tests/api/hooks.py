@@ -139,11 +139,17 @@ USES_UP_ANOTHER = {
     "POST /v1/auth/password/reset",
     "PATCH /v1/members/{user}",
     "DELETE /v1/members/{user}",
+    "DELETE /v1/users/{id}",
     "POST /v1/users/{id}/suspend",
     "POST /v1/users/{id}/resume",
 }
 # What is for operators of the platform alone.
-FOR_OPERATORS = {"POST /v1/users/{id}/suspend", "POST /v1/users/{id}/resume", "POST /v1/tenant/resume"}
+FOR_OPERATORS = {
+    "DELETE /v1/users/{id}",
+    "POST /v1/users/{id}/suspend",
+    "POST /v1/users/{id}/resume",
+    "POST /v1/tenant/resume",
+}
 # What is asked of a tenant that nobody needs afterwards.
 USES_UP_A_TENANT = {"POST /v1/tenant/close", "POST /v1/tenant/suspend", "POST /v1/tenant/resume"}
 
@@ -385,6 +391,7 @@ IN_THE_PATH = {
     "PATCH /v1/members/{user}": lambda: {"user": SPARES.a_member().id()},
     "DELETE /v1/members/{user}": lambda: {"user": SPARES.a_member().id()},
     "GET /v1/tenants/{slug}": lambda: {"slug": WORLD["tenant"]},
+    "DELETE /v1/users/{id}": lambda: {"id": SPARES.somebody().id()},
     "POST /v1/users/{id}/suspend": lambda: {"id": SPARES.somebody().id()},
     "POST /v1/users/{id}/resume": a_suspended_user,
     "POST /v1/tenant/resume": suspend_the_tenant,
@@ -490,7 +497,12 @@ def lead_somewhere(case):
 
 
 # What must not be done to those as whom the tests ask.
-HARMS_A_PERSON = {"PATCH /v1/members/{user}", "DELETE /v1/members/{user}", "POST /v1/users/{id}/suspend"}
+HARMS_A_PERSON = {
+    "PATCH /v1/members/{user}",
+    "DELETE /v1/members/{user}",
+    "DELETE /v1/users/{id}",
+    "POST /v1/users/{id}/suspend",
+}
 
 
 def spare_those_who_ask(case):

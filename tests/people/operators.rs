@@ -6,7 +6,9 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::server::{Client, Server, send};
 use crate::support::Database;
-use crate::{PASSWORD, ask, expect_shut_out_within_a_second, join, person, self_service, sign_in, sign_up};
+use crate::{
+    PASSWORD, ask, expect_shut_out_within_a_second, join, other, person, self_service, sign_in, sign_up,
+};
 
 /// The word behind `token=` or `"token":"` in a line.
 fn token_in(line: &str) -> String {
@@ -242,4 +244,53 @@ async fn a_signing_key_that_got_out_is_believed_by_no_running_program() {
     let refresh = json!({"refresh_token": signed_in.text("/refresh_token")});
     let refreshed = ask(&server, "/v1/auth/refresh", refresh).await;
     assert_eq!(server.client(refreshed.text("/access_token")).get("/v1/me").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_erases_somebody_who_cannot_get_in_and_the_logs_say_who_did() {
+    let server = self_service().await;
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+    let grace = person(&server, "grace@example.com", "Grace").await;
+    join(&server, &ada, &grace, "grace@example.com", "member").await;
+    let id = async |client: &Client| client.get("/v1/me").await.text("/id").to_owned();
+    let (ada_id, grace_id) = (id(&ada).await, id(&grace).await);
+    let operator = server.client(&server.token("platform", "superadmin"));
+    let erase =
+        async |by: &Client, id: &str| other(by, Method::DELETE, &format!("/v1/users/{id}"), json!({})).await;
+    let nobody = erase(&ada, &grace_id).await;
+    assert_eq!((nobody.status, nobody.text("/code")), (403, "forbidden"));
+    operator.made(&format!("/v1/users/{grace_id}/suspend"), json!({"reason": "taken over"})).await;
+    assert_eq!(sign_in(&server, "grace@example.com", PASSWORD).await.text("/code"), "user_suspended");
+
+    let erased = erase(&operator, &grace_id).await;
+    assert_eq!(erased.status, 200, "{erased:?}");
+    assert_eq!(erased.body["subjects"][0], grace_id.as_str());
+    assert_eq!(erased.body["subjects"].as_array().unwrap().len(), 2, "her invitation too: {erased:?}");
+    let again = erase(&operator, &grace_id).await;
+    assert_eq!((again.status, again.text("/receipt")), (200, erased.text("/receipt")), "{again:?}");
+    assert_eq!(again.text("/erased_at"), erased.text("/erased_at"));
+    let users = operator.get("/v1/users").await;
+    let gone = users.items().iter().find(|user| user["id"] == grace_id.as_str()).unwrap();
+    assert_eq!(
+        (&gone["status"], &gone["email"], &gone["name"]),
+        (&json!("erased"), &json!(null), &json!(null))
+    );
+    assert_eq!(ada.get("/v1/members").await.each("/name"), ["Ada"]);
+    assert!(ada.get("/v1/invitations").await.items()[0]["email"].is_null());
+    assert_eq!(sign_in(&server, "grace@example.com", PASSWORD).await.text("/code"), "sign_in_failed");
+
+    // Whose step it was: in the tenant's log, and in that of the platform.
+    let left = ada.get("/v1/audit?command=leave_tenant").await;
+    assert_eq!(left.items()[0]["command"]["role"], "superadmin", "{left:?}");
+    assert_ne!(left.items()[0]["command"]["actor"], grace_id.as_str());
+    let mut session = PgConnection::connect(server.database.url()).await.unwrap();
+    let recorded = "SELECT metadata::text FROM journal.events WHERE event_type = 'erased'";
+    let recorded = session.fetch_one(recorded).await.unwrap().get::<String, _>(0);
+    assert!(recorded.contains("superadmin") && !recorded.contains(&grace_id), "{recorded}");
+
+    let last = erase(&operator, &ada_id).await;
+    assert_eq!((last.status, last.text("/code")), (409, "last_owner"));
+    let stranger = erase(&operator, "01a1fc98-cd64-77db-bdb7-71d1368f2510").await;
+    assert_eq!((stranger.status, stranger.text("/code")), (404, "user_not_found"));
 }

@@ -103,7 +103,7 @@ async fn somebody_in_two_tenants_says_in_which_and_reaches_no_third() {
     let ada = founder(&server, "ada@example.com", "acme").await;
     ada.made("/v1/assets", json!({"code": "USD", "scale": 2})).await;
     ada.made("/v1/tenants", json!({"slug": "bolt", "name": "Bolt"})).await;
-    founder(&server, "eve@example.com", "corp").await;
+    let third = founder(&server, "eve@example.com", "corp").await;
     let assets = async |headers: &[(&str, &str)]| {
         let request = ada.request(Method::GET, "/v1/assets");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
@@ -138,6 +138,22 @@ async fn somebody_in_two_tenants_says_in_which_and_reaches_no_third() {
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert_eq!(assets(&[("Host", "books.acme.example")]).await, "USD");
     assert_eq!(assets(&[("Host", "books.other.example")]).await, "tenant_not_chosen");
+    // A domain is not proven: what two tenants call theirs chooses neither.
+    let domain = ada.request(Method::PATCH, "/v1/tenant").header("X-Tenant-Slug", "bolt");
+    let changed = send(domain.json(&json!({"domain": "books.acme.example"}))).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(assets(&[("Host", "books.acme.example")]).await, "tenant_not_chosen");
+    let both = [("Host", "books.acme.example"), ("X-Tenant-Slug", "acme")];
+    assert_eq!(assets(&both).await, "USD");
+    // Whoever does not belong to the other that says so is not led there.
+    let eve = json!({"domain": "books.acme.example"});
+    let eve = other(&third, Method::PATCH, "/v1/tenant", eve).await;
+    assert_eq!(eve.status, 200, "{eve:?}");
+    let cleared = ada.request(Method::PATCH, "/v1/tenant").header("X-Tenant-Slug", "bolt");
+    assert_eq!(send(cleared.json(&json!({"domain": null}))).await.status, 200);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(assets(&[("Host", "books.acme.example")]).await, "USD");
 }
 
 /// The cookies that an answer sets, as a browser sends them back.

@@ -83,6 +83,25 @@ async fn the_bytes_of_an_erased_key_are_gone_from_the_files_of_the_table() {
     assert!(found_in_table(&world, &stays).await, "the others stay");
 }
 
+#[tokio::test]
+async fn a_key_that_is_destroyed_without_waiting_opens_nothing_and_leaves_the_files_with_the_next_purge() {
+    let world = World::new().await;
+    let vault = world.vault().await;
+    let (acme, alice) = (tenant("acme"), somebody());
+    let hers = vault.seal(acme, alice, Purpose::Email, "alice@example.com").await.unwrap();
+    let wrapped = wrapped(&world, alice).await;
+    let destroyed = vault.destroy(acme, alice).await.unwrap();
+    assert_eq!(vault.reveal(acme, alice, Purpose::Email, &hers).await.unwrap(), None);
+    assert_eq!(pending(&world).await, 1, "the old row is for the next purge");
+    for _ in 0..10 {
+        if pending(&world).await > 0 {
+            vault.purge().await.unwrap();
+        }
+    }
+    assert!(!found_in_table(&world, &wrapped).await);
+    assert_eq!(vault.erase(acme, alice).await.unwrap(), destroyed, "it was erased then");
+}
+
 async fn wrapped(world: &World, subject: SubjectId) -> Vec<u8> {
     let wrapped = sqlx::query_scalar("SELECT wrapped FROM identity.subject_keys WHERE subject_id = $1");
     wrapped.bind(subject.0).fetch_one(&world.pool().await).await.unwrap()

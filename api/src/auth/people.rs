@@ -6,7 +6,7 @@ use domain::user::UserStatus;
 use domain::{Role, Slug, TenantId};
 
 use super::choice::{self, Named};
-use super::directory::Person;
+use super::directory::{Membership, Person};
 use super::{Actor, Caller, Rights, allow, enter};
 use crate::access::Access;
 use crate::app::App;
@@ -86,7 +86,10 @@ async fn within(app: &App, named: &Named, person: &Person) -> Result<Place, Prob
     let membership = match named {
         Named::Slug(slug) => memberships.iter().find(|membership| membership.slug == *slug),
         Named::Domain(domain) => {
-            memberships.iter().find(|membership| membership.domain.as_deref() == Some(domain.as_str()))
+            let named = |membership: &&Membership| membership.domain.as_deref() == Some(domain.as_str());
+            let mut named = memberships.iter().filter(named);
+            // Nobody has proven that a domain is theirs: what two call theirs chooses neither.
+            named.next().filter(|_| named.next().is_none())
         }
         Named::Nothing => None,
     };

@@ -14,6 +14,7 @@ use identity::vault::Purpose;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::erase::By;
 use super::{Origin, People, tolerate};
 use crate::person::{Email, Locale, Secret};
 use crate::problem::{Problem, code};
@@ -104,7 +105,7 @@ impl People {
         match self.try_enrol(person, origin).await {
             // Somebody of this address was erased, and that was cut off: it is finished now.
             Err((Some(user), problem)) if problem.code == code::USER_ERASED => {
-                self.destroy(user, vec![user.into()], &Origin::system("erasure")).await?;
+                self.destroy(user, vec![user.into()], By::PROGRAM, &Origin::system("erasure")).await?;
                 self.try_enrol(person, origin).await.map_err(|(_, problem)| problem)
             }
             enrolled => enrolled.map_err(|(_, problem)| problem),

@@ -1,5 +1,7 @@
 //! Erasing somebody.
 //!
+//! Everybody erases themselves; an operator of the platform whoever cannot get in to do it, in the same steps.
+//!
 //! In this order, each step harmless when it is repeated:
 //!
 //! 1. Memberships end. A last owner is refused before anything has happened.
@@ -13,7 +15,7 @@ use chrono::TimeDelta;
 use domain::tenant::TenantStatus;
 use domain::user::{Receipt, UserCommand};
 use domain::{Role, SubjectId, TenantId, UserId};
-use identity::vault::Purpose;
+use identity::vault::{Purpose, VaultError};
 use uuid::Uuid;
 
 use super::enrol::addressee;
@@ -25,6 +27,18 @@ use crate::problem::{Problem, code};
 /// How long an erasure takes at the most; one that has taken longer was cut off.
 const SLOW: TimeDelta = TimeDelta::minutes(1);
 
+/// In whose name somebody is erased, as the logs say it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct By<'a> {
+    pub actor: &'a str,
+    pub role: &'a str,
+}
+
+impl By<'static> {
+    /// The program, which finishes what was cut off.
+    pub const PROGRAM: Self = Self { actor: "system", role: "system" };
+}
+
 impl People {
     /// Erases somebody who is signed in.
     pub async fn erase(
@@ -34,9 +48,20 @@ impl People {
         origin: &Origin,
     ) -> Result<Receipt, Problem> {
         self.confirm_password(user, password, "password").await?;
-        self.leave_all(user, origin).await?;
-        let mut subjects = Vec::new();
+        let own = user.to_string();
+        self.erase_as(user, By { actor: &own, role: "user" }, origin).await
+    }
+
+    /// Erases somebody in the name of an operator of the platform.
+    pub async fn erase_user(&self, user: UserId, by: &str, origin: &Origin) -> Result<Receipt, Problem> {
+        self.erase_as(user, By { actor: by, role: Role::Superadmin.as_str() }, origin).await
+    }
+
+    async fn erase_as(&self, user: UserId, by: By<'_>, origin: &Origin) -> Result<Receipt, Problem> {
+        // Before anything happens: there may be no such user.
         let email = self.profile(user).await?.value.email;
+        self.leave_all(user, by, origin).await?;
+        let mut subjects = Vec::new();
         if let Some(email) = email.and_then(|email| Email::new(&email).ok()) {
             let index = self.index(&email).await?;
             for (tenant, invitation) in self.invited.of(&index).await? {
@@ -48,7 +73,7 @@ impl People {
             self.mailer.forget(email.as_str()).await.map_err(Problem::internal)?;
         }
         subjects.insert(0, user.into());
-        self.destroy(user, subjects, origin).await
+        self.destroy(user, subjects, by, origin).await
     }
 
     /// From the point of no return on.
@@ -56,13 +81,15 @@ impl People {
         &self,
         user: UserId,
         subjects: Vec<SubjectId>,
+        by: By<'_>,
         origin: &Origin,
     ) -> Result<Receipt, Problem> {
         let erased = self.vault.erase(TenantId::PLATFORM, user.into()).await?;
         let receipt =
             Receipt { id: Uuid::new_v5(&user.0, b"receipt"), erased_at: erased.erased_at, subjects };
         let command = UserCommand::Erase { receipt: receipt.clone() };
-        let recorded = self.act(user, command, origin, Some(format!("erase {user}"))).await;
+        let once = Some(format!("erase {user}"));
+        let recorded = self.act_as(by.actor, by.role, user, command, origin, once).await;
         let recorded = tolerate(recorded, &[code::USER_ERASED, code::USER_NOT_FOUND])?;
         self.finish_erasing(user).await?;
         if let Some(outcome) = recorded {
@@ -75,16 +102,21 @@ impl People {
     pub async fn finish_erasures(&self) -> Result<usize, Problem> {
         let half = self.accounts.half_erased(self.clock.now() - SLOW).await?;
         for user in &half {
-            self.destroy(*user, vec![(*user).into()], &Origin::system("erasure")).await?;
+            self.destroy(*user, vec![(*user).into()], By::PROGRAM, &Origin::system("erasure")).await?;
         }
         Ok(half.len())
     }
 
     /// Whether the key of somebody was destroyed, whether or not the rest of their erasure was done.
     pub(super) async fn is_erased(&self, user: UserId) -> Result<bool, Problem> {
-        match self.seal(user, Purpose::Name, "").await {
-            Err(problem) if problem.code == code::USER_ERASED => Ok(true),
-            sealed => sealed.map(|_| false),
+        self.is_forgotten(TenantId::PLATFORM, user.into()).await
+    }
+
+    /// Whether the key of a subject was destroyed.
+    pub(super) async fn is_forgotten(&self, tenant: TenantId, subject: SubjectId) -> Result<bool, Problem> {
+        match self.vault.seal(tenant, subject, Purpose::Name, "").await {
+            Err(VaultError::Erased) => Ok(true),
+            sealed => Ok(sealed.map(|_| false)?),
         }
     }
 
@@ -95,19 +127,19 @@ impl People {
         Ok(())
     }
 
-    async fn leave_all(&self, user: UserId, origin: &Origin) -> Result<(), Problem> {
+    async fn leave_all(&self, user: UserId, by: By<'_>, origin: &Origin) -> Result<(), Problem> {
         let memberships = self.memberships(user).await?;
         for Membership { tenant, slug, role, status, .. } in &memberships {
             let matters = *role == Role::Owner && *status != TenantStatus::Closed;
             if matters && !self.has_another_owner(*tenant, user).await? {
-                let detail = format!("you are the last owner of {slug}: hand it over first");
+                let detail = format!("the last owner of {slug} hands it over or closes it first");
                 return Err(Problem::new(code::LAST_OWNER, detail));
             }
         }
         for Membership { tenant, .. } in memberships {
-            let left = self.leave_as(user, tenant, origin, Some(format!("erase {user}"))).await;
-            // What cannot be written any more keeps an id that leads to nobody.
-            tolerate(left, &[code::MEMBER_NOT_FOUND, code::TENANT_CLOSED, code::TENANT_SUSPENDED])?;
+            let left = self.leave_as(user, tenant, by, origin, Some(format!("erase {user}"))).await;
+            // What can never be written again keeps an id that leads to nobody.
+            tolerate(left, &[code::MEMBER_NOT_FOUND, code::TENANT_CLOSED])?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use journal::Position;
 use projections::{Reflected, UserView};
 use serde_json::Value;
 
+use super::erase::By;
 use super::{Origin, People, user_of};
 use crate::person::ProfileChange;
 use crate::problem::{Problem, code};
@@ -192,7 +193,8 @@ impl People {
 
     /// Leaves a tenant. The last owner stays.
     pub async fn leave(&self, user: UserId, tenant: TenantId, origin: &Origin) -> Result<Position, Problem> {
-        let outcome = self.leave_as(user, tenant, origin, None).await?;
+        let own = user.to_string();
+        let outcome = self.leave_as(user, tenant, By { actor: &own, role: "user" }, origin, None).await?;
         self.settle(outcome.position).await;
         Ok(outcome.position)
     }
@@ -201,13 +203,14 @@ impl People {
         &self,
         user: UserId,
         tenant: TenantId,
+        by: By<'_>,
         origin: &Origin,
         once: Option<String>,
     ) -> Result<Outcome, Problem> {
         let request = commands::Request {
             tenant,
             command: commands::Command::Tenant(domain::tenant::TenantCommand::Leave { user }),
-            context: super::context(&user.to_string(), "user", origin),
+            context: super::context(by.actor, by.role, origin),
             key: once.map(super::key),
         };
         Ok(self.pipeline.submit(request).await?)

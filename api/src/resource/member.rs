@@ -30,7 +30,7 @@ pub struct MemberBody {
 pub struct InvitationBody {
     /// Its id.
     pub id: Uuid,
-    /// The address it was sent to; null where that was erased.
+    /// The address it was sent to; null where its owner was erased, or the invitation has ended and nobody came.
     #[schema(example = "grace@example.com")]
     pub email: Option<String>,
     /// The role it offers.

@@ -1,10 +1,10 @@
 //! Invitations by mail.
 
 use actix_web::http::StatusCode;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use commands::Command;
 use domain::tenant::TenantCommand;
-use domain::{InvitationId, Role};
+use domain::{InvitationId, Role, Sealed};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,7 +14,7 @@ use crate::extract::{After, Document, InvitationAt, Limit, Nothing, Parameters, 
 use crate::field::Field;
 use crate::people::INVITATION_HOURS;
 use crate::person::{Email, Secret};
-use crate::problem::ProblemBody;
+use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::{InvitationBody, List, MembershipBody};
 
 const LIST: &str = "invitations";
@@ -37,7 +37,8 @@ impl Document for Invite {
 
 /// Invites somebody by mail. The invitation stands for seven days.
 ///
-/// A repetition with the same idempotency key sends the mail once more.
+/// A repetition with the same idempotency key sends the mail once more, unless the invitation was withdrawn or has
+/// expired.
 #[utoipa::path(post, path = "/v1/invitations", tag = "Members", request_body = Invite,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses((status = 201, description = "The invitation is on its way", body = InvitationBody),
@@ -45,19 +46,30 @@ impl Document for Invite {
     ))]
 pub async fn invite(Write { body, writer }: Write<Invite>) -> Answer {
     let (email, role, by) = (body.email.0, body.role.0, writer.role()?);
-    let id = InvitationId(writer.new_id("invitation"));
     let people = writer.people();
+    let id = InvitationId(writer.new_id(&people.invitation_of(&email).await?));
     let token = people.invitation_token(id).await?;
-    let command = TenantCommand::Invite {
-        invitation: id,
-        email: people.seal_invited(writer.tenant(), id, &email).await?,
-        role,
-        by,
-        expires_at: writer.now() + TimeDelta::hours(INVITATION_HOURS),
-        digest: token.digest()?,
+    let digest = token.digest()?;
+    let invite = |email, expires_at| {
+        let invitation = id;
+        Command::Tenant(TenantCommand::Invite { invitation, email, role, expires_at, digest, by })
     };
-    let outcome = writer.submit(Command::Tenant(command)).await?;
-    people.mail_invitation(&email, role, &outcome, token)?;
+    let outcome = match people.seal_invited(writer.tenant(), id, &email).await {
+        Ok(sealed) => {
+            let expires_at = writer.now() + TimeDelta::hours(INVITATION_HOURS);
+            let outcome = writer.submit(invite(sealed, expires_at)).await?;
+            people.mail_invitation(&email, (id, role), &outcome, token)?;
+            outcome
+        }
+        // It has ended and the address was forgotten. A repetition has the first answer and sends nothing; what was not
+        // made before is not made now, for it would have expired.
+        Err(forgotten) if forgotten.code == code::USER_ERASED => {
+            let repeated = writer.submit(invite(Sealed::default(), DateTime::UNIX_EPOCH)).await;
+            let expired = |refused: &Problem| refused.code == code::INVITATION_EXPIRED;
+            repeated.map_err(|refused| if expired(&refused) { forgotten } else { refused })?
+        }
+        Err(problem) => return Err(problem),
+    };
     answer::done(outcome, StatusCode::CREATED, |resource| InvitationBody::of(&resource, id, &email))
 }
 
@@ -93,7 +105,7 @@ pub async fn list(Read { query, view }: Read<ListInvitations>) -> Answer {
     view.answer(found.position, &List::page(LIST, items, limit, |last: &InvitationBody| last.id.to_string()))
 }
 
-/// Withdraws an invitation that was not accepted yet.
+/// Withdraws an invitation that was not accepted yet. The address that it was sent to is forgotten.
 #[utoipa::path(delete, path = "/v1/invitations/{id}", tag = "Members",
     params(("id" = uuid::Uuid, Path, description = "The invitation's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
@@ -103,6 +115,7 @@ pub async fn list(Read { query, view }: Read<ListInvitations>) -> Answer {
 pub async fn withdraw(Write { writer, .. }: Write<Nothing>, InvitationAt(id): InvitationAt) -> Answer {
     let command = TenantCommand::WithdrawInvitation { invitation: id, by: writer.role()? };
     let outcome = writer.submit(Command::Tenant(command)).await?;
+    writer.people().forget_invitation(writer.tenant(), id).await?;
     Ok(answer::gone(&outcome))
 }
 

@@ -10,7 +10,7 @@ use crate::cursor::Cursor;
 use crate::extract::{After, Document, Limit, Nothing, Operate, Parameters, Platform, UserAt};
 use crate::field::Field;
 use crate::problem::ProblemBody;
-use crate::resource::{List, UserBody};
+use crate::resource::{ErasedBody, List, UserBody};
 
 const LIST: &str = "users";
 
@@ -79,4 +79,18 @@ pub async fn suspend(Operate { body, visitor, by }: Operate<SuspendUser>, UserAt
 pub async fn resume(Operate { visitor, by, .. }: Operate<Nothing>, UserAt(user): UserAt) -> Answer {
     let (profile, position) = visitor.people().resume_user(user, &by, visitor.origin()).await?;
     answer::written(StatusCode::OK, Some(position), false, &UserBody::from(profile))
+}
+
+/// Erases a user for good, suspended or not: like `DELETE /v1/me`, for whoever cannot get in to do it.
+///
+/// The memberships end, in the operator's name in each tenant's audit log. The last owner of a tenant hands it over, or it is
+/// closed, first. May be repeated until it has answered.
+#[utoipa::path(delete, path = "/v1/users/{id}", tag = "Platform",
+    params(("id" = uuid::Uuid, Path, description = "The user's id")),
+    responses((status = 200, description = "The receipt", body = ErasedBody),
+        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
+    ))]
+pub async fn erase(Operate { visitor, by, .. }: Operate<Nothing>, UserAt(user): UserAt) -> Answer {
+    let receipt = visitor.people().erase_user(user, &by, visitor.origin()).await?;
+    answer::written(StatusCode::OK, None, false, &ErasedBody::from(receipt))
 }

@@ -22,7 +22,7 @@ pub enum TenantCommand {
     },
     /// Change how it presents itself.
     ChangeProfile(ProfileChange),
-    /// Let nothing be written until it is resumed.
+    /// Let nothing be written until it is resumed, but that somebody may enter no more.
     Suspend {
         /// Why.
         reason: Reason,

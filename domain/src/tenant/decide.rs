@@ -82,10 +82,19 @@ impl Tenant {
         }
     }
 
+    /// Whether the tenant's status allows the command: to take access away stays possible while it is suspended, for
+    /// reading it is access too.
     fn changeable(&self, command: &TenantCommand) -> Result<(), Rejected> {
         match (command, self.writable()) {
             (TenantCommand::Resume, Ok(())) => Err(Rejected::NotSuspended),
-            (TenantCommand::Resume | TenantCommand::Close, Err(Rejected::Suspended)) => Ok(()),
+            (
+                TenantCommand::Resume
+                | TenantCommand::Close
+                | TenantCommand::RemoveMember { .. }
+                | TenantCommand::Leave { .. }
+                | TenantCommand::WithdrawInvitation { .. },
+                Err(Rejected::Suspended),
+            ) => Ok(()),
             (_, writable) => writable,
         }
     }

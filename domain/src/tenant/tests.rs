@@ -106,13 +106,19 @@ fn nothing_is_asked_of_a_tenant_that_does_not_exist() {
 }
 
 #[test]
-fn a_suspended_tenant_can_be_resumed_or_closed_and_nothing_else() {
-    let history = || vec![created(), joined(ALICE, Role::Admin), suspended()];
+fn a_suspended_tenant_can_be_resumed_or_closed_and_access_to_it_be_taken_away_and_nothing_else() {
+    let history = || vec![created(), joined(ALICE, Role::Admin), invited(Role::Member), suspended()];
     for command in every_command() {
         let test = tenants().given(history()).when(command.clone());
         match command {
             TenantCommand::Resume => test.then_expect_events(vec![TenantEvent::Resumed {}]),
             TenantCommand::Close => test.then_expect_events(vec![TenantEvent::Closed {}]),
+            TenantCommand::RemoveMember { user, .. } | TenantCommand::Leave { user } => {
+                test.then_expect_events(vec![TenantEvent::MemberRemoved { user }]);
+            }
+            TenantCommand::WithdrawInvitation { invitation, .. } => {
+                test.then_expect_events(vec![TenantEvent::InvitationWithdrawn { invitation }]);
+            }
             _ => test.then_expect_error(TenantRejection::Suspended),
         }
     }
@@ -179,6 +185,9 @@ fn the_last_owner_stays_its_owner() {
     for command in departures {
         let one = vec![created(), joined(ALICE, Role::Owner), joined(BOB, Role::Admin)];
         tenants().given(one).when(command.clone()).then_expect_error(TenantRejection::LastOwner);
+        let locked = vec![created(), joined(ALICE, Role::Owner), joined(BOB, Role::Admin), suspended()];
+        let result = tenants().given(locked).when(command.clone()).inspect_result();
+        assert!(result.is_err(), "also while it is suspended: {result:?}");
         let two = vec![created(), joined(ALICE, Role::Owner), joined(BOB, Role::Owner)];
         let result = tenants().given(two).when(command).inspect_result();
         assert!(result.is_ok(), "{result:?}");

@@ -124,7 +124,11 @@ impl Model {
     fn expected(&mut self, command: &Do, now: i64) -> Result<(), &'static str> {
         match (self.status, command) {
             (TenantStatus::Closed, _) => return Err("tenant_closed"),
-            (TenantStatus::Suspended, Do::Resume | Do::Close) | (TenantStatus::Active, _) => {}
+            (
+                TenantStatus::Suspended,
+                Do::Resume | Do::Close | Do::Remove(..) | Do::Leave(_) | Do::Withdraw(..),
+            )
+            | (TenantStatus::Active, _) => {}
             (TenantStatus::Suspended, _) => return Err("tenant_suspended"),
         }
         match *command {

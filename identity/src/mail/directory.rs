@@ -6,11 +6,13 @@ use std::{fs, io};
 
 use chrono::{DateTime, Utc};
 use lettre::Message;
+use uuid::Uuid;
 
-use super::MailError;
+use super::{Mail, MailError};
 use crate::token::sha256;
 
 /// A directory of mails: `<time>-<number>-<digest of the address>.eml`, mode 0600, in the order in which they were sent.
+/// The id of what a mail is about stands before the digest.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -31,12 +33,13 @@ impl Directory {
     pub(super) async fn write(
         &self,
         message: &Message,
-        to: &str,
+        mail: &Mail,
         at: DateTime<Utc>,
     ) -> Result<(), MailError> {
-        let (content, digest) = (message.formatted(), digest(to));
+        let (content, digest) = (message.formatted(), digest(&mail.to));
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
-        let stem = format!("{}-{number:06}-{digest}", at.format("%Y%m%dT%H%M%S%6fZ"));
+        let about = mail.about.map(about).unwrap_or_default();
+        let stem = format!("{}-{number:06}{about}-{digest}", at.format("%Y%m%dT%H%M%S%6fZ"));
         let path = self.path.clone();
         tokio::task::spawn_blocking(move || place(&path, &stem, &content))
             .await
@@ -45,18 +48,33 @@ impl Directory {
     }
 
     pub(super) async fn forget(&self, address: &str) -> Result<(), MailError> {
-        let (path, digest) = (self.path.clone(), digest(address));
-        tokio::task::spawn_blocking(move || remove(&path, &digest)).await.map_err(io::Error::other)??;
+        let end = format!("-{}", digest(address));
+        self.remove(move |stem| stem.ends_with(&end)).await
+    }
+
+    pub(super) async fn forget_about(&self, what: Uuid) -> Result<(), MailError> {
+        let part = format!("{}-", about(what));
+        self.remove(move |stem| stem.contains(&part)).await
+    }
+
+    async fn remove(&self, which: impl Fn(&str) -> bool + Send + 'static) -> Result<(), MailError> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || remove(&path, which)).await.map_err(io::Error::other)??;
         Ok(())
     }
 }
 
-/// Removes the mails of one address, whole or not.
-fn remove(directory: &Path, digest: &str) -> io::Result<()> {
+/// How the name of a file says what its mail is about.
+fn about(what: Uuid) -> String {
+    format!("-{}", what.simple())
+}
+
+/// Removes the mails with such names, whole or not.
+fn remove(directory: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        if name.ends_with(&format!("-{digest}")) {
+        if which(name) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -103,11 +103,13 @@ fn with_link(letter: LinkLetter<'_>, subject: &str, sentence: &str) -> Mail {
             escaped(link),
             escaped(link),
         )),
+        about: None,
     }
 }
 
 fn plain(to: &str, subject: &str, text: &str) -> Mail {
-    Mail { to: to.to_owned(), subject: subject.to_owned(), text: format!("{text}\n"), html: None }
+    let text = format!("{text}\n");
+    Mail { to: to.to_owned(), subject: subject.to_owned(), text, html: None, about: None }
 }
 
 /// Text as it stands in HTML, between tags and in attributes.

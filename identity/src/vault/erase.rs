@@ -37,25 +37,20 @@ impl Vault {
     /// The database. If it fails after the key was destroyed, the subject is erased all the same, and asking again
     /// takes the old row out of the files.
     pub async fn erase(&self, tenant: TenantId, subject: SubjectId) -> Result<Erased, VaultError> {
-        let inner = &self.0;
-        let erased = sqlx::query!(
-            "INSERT INTO identity.subject_keys AS kept (partition, tenant_id, subject_id, created_at, erased_at)
-             VALUES ($1, $2, $3, $4, $4)
-             ON CONFLICT (subject_id, tenant_id, partition)
-             DO UPDATE SET wrapped = NULL, erased_at = coalesce(kept.erased_at, excluded.erased_at)
-             RETURNING erased_at AS \"erased_at!\", purged_at, tableoid::regclass::text AS \"part!\"",
-            inner.partition(tenant),
-            tenant.0,
-            subject.0,
-            inner.clock.now(),
-        )
-        .fetch_one(&inner.pool)
-        .await?;
-        inner.subject_keys.remove(&(tenant, subject));
-        if erased.purged_at.is_none() {
-            inner.purge(&erased.part).await?;
+        let (erased, left_over) = self.0.destroy(tenant, subject).await?;
+        if let Some(part) = left_over {
+            self.0.purge(&part).await?;
         }
-        Ok(Erased { subject, erased_at: erased.erased_at })
+        Ok(erased)
+    }
+
+    /// The same, without waiting until the old row is out of the files: the next [`Vault::purge`] takes it. For what
+    /// callers can ask for again and again, because writing a part of the table anew is much work.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn destroy(&self, tenant: TenantId, subject: SubjectId) -> Result<Erased, VaultError> {
+        Ok(self.0.destroy(tenant, subject).await?.0)
     }
 
     /// Takes the rows of erased subjects out of the files, where that was not done with the erasure. Says in how many
@@ -78,6 +73,30 @@ impl Vault {
 }
 
 impl Inner {
+    /// Destroys a subject's key, and says which part of the table its old row may still be in.
+    async fn destroy(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+    ) -> Result<(Erased, Option<String>), VaultError> {
+        let erased = sqlx::query!(
+            "INSERT INTO identity.subject_keys AS kept (partition, tenant_id, subject_id, created_at, erased_at)
+             VALUES ($1, $2, $3, $4, $4)
+             ON CONFLICT (subject_id, tenant_id, partition)
+             DO UPDATE SET wrapped = NULL, erased_at = coalesce(kept.erased_at, excluded.erased_at)
+             RETURNING erased_at AS \"erased_at!\", purged_at, tableoid::regclass::text AS \"part!\"",
+            self.partition(tenant),
+            tenant.0,
+            subject.0,
+            self.clock.now(),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        self.subject_keys.remove(&(tenant, subject));
+        let left_over = erased.purged_at.is_none().then_some(erased.part);
+        Ok((Erased { subject, erased_at: erased.erased_at }, left_over))
+    }
+
     /// Writes a part of the table anew, and notes whose rows are gone from it.
     async fn purge(&self, part: &str) -> Result<(), VaultError> {
         let pending = sqlx::query!(

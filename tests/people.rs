@@ -15,6 +15,8 @@ mod accounts;
 mod cut_off;
 #[path = "people/erasure.rs"]
 mod erasure;
+#[path = "people/foreign.rs"]
+mod foreign;
 #[path = "people/forged.rs"]
 mod forged;
 #[path = "people/founding.rs"]

@@ -266,7 +266,7 @@ async fn a_rotation_is_one_append_and_its_answer_knows_both_keys_the_second_time
     let (old, new) = (KeyId(Uuid::from_u128(1)), KeyId(Uuid::from_u128(2)));
     let rotate = || {
         let public_id = PublicId::new("public000002").unwrap();
-        let replacement = Replacement { key: new, public_id, digest: digest(), expires_at: None };
+        let replacement = Replacement { key: new, public_id, digest: digest(), expires_at: Change::Keep };
         Command::Application {
             id: SHOP,
             command: ApplicationCommand::RotateKey { key: old, replacement, until },

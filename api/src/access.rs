@@ -27,6 +27,8 @@ pub enum Access {
     Execute,
     /// To change what money moves between, and to adjust balances.
     Administer,
+    /// To see who belongs to the tenant and is invited, and which programs it has with which keys; never a secret.
+    Inspect,
     /// To say who belongs to the tenant.
     People,
     /// To have programs, and keys for them.
@@ -37,7 +39,7 @@ pub enum Access {
 
 impl Access {
     /// Every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Public,
         Self::SignedIn,
         Self::Found,
@@ -47,6 +49,7 @@ impl Access {
         Self::Transact,
         Self::Execute,
         Self::Administer,
+        Self::Inspect,
         Self::People,
         Self::Keys,
         Self::Owner,
@@ -69,7 +72,7 @@ impl Access {
             Self::Public => true,
             Self::SignedIn => false,
             Self::Read => matches!(role, Viewer | Auditor | Member | Admin | Owner | Superadmin),
-            Self::Audit => matches!(role, Auditor | Admin | Owner | Superadmin),
+            Self::Audit | Self::Inspect => matches!(role, Auditor | Admin | Owner | Superadmin),
             Self::Transact | Self::Execute => matches!(role, Member | Admin | Owner | Superadmin),
             Self::Administer | Self::People | Self::Keys => matches!(role, Admin | Owner | Superadmin),
             Self::Owner => matches!(role, Owner | Superadmin),
@@ -77,7 +80,8 @@ impl Access {
         }
     }
 
-    /// What a key must be issued for to have it. No key lets anybody in, nor makes other keys.
+    /// What a key must be issued for to have it. No key lets anybody in, nor makes other keys, nor tells who is in and
+    /// what else there is to steal.
     fn scope(self) -> Option<Scope> {
         match self {
             Self::Read => Some(Scope::Read),
@@ -89,6 +93,7 @@ impl Access {
             | Self::SignedIn
             | Self::Found
             | Self::Platform
+            | Self::Inspect
             | Self::People
             | Self::Keys
             | Self::Owner => None,
@@ -111,14 +116,17 @@ mod tests {
 
     #[test]
     fn each_role_has_what_it_is_for_and_no_more() {
-        use Access::{Administer, Audit, Execute, Found, Keys, Owner, People, Platform, Read, Transact};
+        use Access::{
+            Administer, Audit, Execute, Found, Inspect, Keys, Owner, People, Platform, Read, Transact,
+        };
         let rights = |role| given(&Rights::Role(role));
         assert_eq!(rights(Role::Viewer), [Read]);
-        assert_eq!(rights(Role::Auditor), [Read, Audit]);
+        assert_eq!(rights(Role::Auditor), [Read, Audit, Inspect]);
         assert_eq!(rights(Role::Member), [Read, Transact, Execute]);
-        assert_eq!(rights(Role::Admin), [Read, Audit, Transact, Execute, Administer, People, Keys]);
-        assert_eq!(rights(Role::Owner), [Read, Audit, Transact, Execute, Administer, People, Keys, Owner]);
-        let all = [Found, Platform, Read, Audit, Transact, Execute, Administer, People, Keys, Owner];
+        let admin = [Read, Audit, Transact, Execute, Administer, Inspect, People, Keys];
+        assert_eq!(rights(Role::Admin), admin);
+        assert_eq!(rights(Role::Owner), [&admin[..], &[Owner]].concat());
+        let all = [Found, Platform, Read, Audit, Transact, Execute, Administer, Inspect, People, Keys, Owner];
         assert_eq!(rights(Role::Superadmin), all);
     }
 

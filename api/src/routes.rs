@@ -36,6 +36,9 @@ macro_rules! table {
 }
 
 /// Where a pattern with a variable part could also match a fixed one, the fixed one stands first.
+///
+/// An auditor reads everything of the tenant. What else there is to read belongs to somebody else, which is said where it
+/// stands.
 pub const TABLE: &[Line] = table! {
     GET "/healthz" Public health::alive;
     GET "/readyz" Public health::ready;
@@ -52,6 +55,7 @@ pub const TABLE: &[Line] = table! {
     POST "/v1/auth/bootstrap" Public v1::auth::bootstrap::bootstrap;
     GET "/v1/auth/oidc/{provider}/start" Public v1::auth::oidc::start;
     GET "/v1/auth/oidc/{provider}/callback" Public v1::auth::oidc::callback;
+    // One's own profile, sessions and tenants are one's own: nobody reads those of others, an auditor as little as an owner.
     GET "/v1/me" SignedIn v1::me::profile::get;
     PATCH "/v1/me" SignedIn v1::me::profile::change;
     DELETE "/v1/me" SignedIn v1::me::profile::erase;
@@ -63,6 +67,7 @@ pub const TABLE: &[Line] = table! {
     DELETE "/v1/me/second-factor" SignedIn v1::me::second_factor::end;
     GET "/v1/me/tenants" SignedIn v1::me::tenants::list;
     DELETE "/v1/me/tenants/{slug}" SignedIn v1::me::tenants::leave;
+    // All users and all tenants are the platform's: who sees them sees other tenants.
     GET "/v1/users" Platform v1::users::list;
     DELETE "/v1/users/{id}" Platform v1::users::erase;
     POST "/v1/users/{id}/suspend" Platform v1::users::suspend;
@@ -75,20 +80,20 @@ pub const TABLE: &[Line] = table! {
     POST "/v1/tenant/suspend" Platform v1::tenant::suspend;
     POST "/v1/tenant/resume" Platform v1::tenant::resume;
     POST "/v1/tenant/close" Owner v1::tenant::close;
-    GET "/v1/members" People v1::members::list;
+    GET "/v1/members" Inspect v1::members::list;
     PATCH "/v1/members/{user}" People v1::members::change;
     DELETE "/v1/members/{user}" People v1::members::remove;
     POST "/v1/invitations/accept" SignedIn v1::invitations::accept;
     POST "/v1/invitations" People v1::invitations::invite;
-    GET "/v1/invitations" People v1::invitations::list;
+    GET "/v1/invitations" Inspect v1::invitations::list;
     DELETE "/v1/invitations/{id}" People v1::invitations::withdraw;
     POST "/v1/applications" Keys v1::applications::create::create;
-    GET "/v1/applications" Keys v1::applications::list::list;
-    GET "/v1/applications/{id}" Keys v1::applications::list::get;
+    GET "/v1/applications" Inspect v1::applications::list::list;
+    GET "/v1/applications/{id}" Inspect v1::applications::list::get;
     PATCH "/v1/applications/{id}" Keys v1::applications::change::change;
     POST "/v1/applications/{id}/archive" Keys v1::applications::change::archive;
     POST "/v1/applications/{id}/keys" Keys v1::applications::keys::issue;
-    GET "/v1/applications/{id}/keys" Keys v1::applications::keys::list;
+    GET "/v1/applications/{id}/keys" Inspect v1::applications::keys::list;
     POST "/v1/applications/{id}/keys/{key}/rotate" Keys v1::applications::keys::rotate;
     DELETE "/v1/applications/{id}/keys/{key}" Keys v1::applications::keys::revoke;
     POST "/v1/assets" Administer v1::assets::register;
@@ -136,6 +141,7 @@ pub const TABLE: &[Line] = table! {
     GET "/v1/prices" Read v1::prices::list;
     PUT "/v1/prices" Administer v1::prices::put;
     POST "/v1/prices/import" Administer v1::prices::import;
+    // What the platform offers to all tenants is its own. What a tenant had of it stands in its executions.
     GET "/v1/platform/providers" Platform v1::platform::list_providers;
     GET "/v1/platform/providers/{name}" Platform v1::platform::get_provider;
     PUT "/v1/platform/providers/{name}" Platform v1::platform::put_provider;
@@ -159,6 +165,7 @@ pub const TABLE: &[Line] = table! {
     POST "/openai/v1/chat/completions" Execute sdk::openai_chat;
     POST "/openai/v1/responses" Execute sdk::openai_responses;
     POST "/openai/v1/embeddings" Execute sdk::openai_embeddings;
+    // For SDKs that are about to call: what can be called at this moment, and nothing that anybody has done.
     GET "/openai/v1/models" Execute sdk::openai_models;
     POST "/anthropic/v1/messages" Execute sdk::anthropic_messages;
     POST "/anthropic/v1/messages/count_tokens" Execute sdk::anthropic_count_tokens;
@@ -262,7 +269,10 @@ async fn other_method(request: HttpRequest) -> Answer {
 mod tests {
     use std::collections::BTreeSet;
 
+    use domain::Role;
+
     use super::*;
+    use crate::auth::Rights;
 
     #[test]
     fn every_route_is_documented_and_nothing_else() {
@@ -289,9 +299,36 @@ mod tests {
             let lets_in = line.pattern.starts_with("/v1/auth/") && line.pattern != "/v1/auth/sign-out";
             let public = lets_in || !(line.pattern.starts_with("/v1/") || sdk::is_address(line.pattern));
             assert_eq!(public, line.access == Access::Public, "{}", line.pattern);
-            let reads = matches!(line.access, Access::Read | Access::Audit);
+            let reads = matches!(line.access, Access::Read | Access::Audit | Access::Inspect);
             assert!(!(reads && line.method != Method::GET), "{} {}", line.method, line.pattern);
         }
+    }
+
+    #[test]
+    fn an_auditor_reads_everything_that_is_the_tenants_and_nothing_that_is_not() {
+        let auditor = Rights::Role(Role::Auditor);
+        let refused = TABLE.iter().filter(|line| !line.access.allows(&auditor));
+        let reads: Vec<_> =
+            refused.filter(|line| line.method == Method::GET).map(|line| line.pattern).collect();
+        assert_eq!(
+            reads,
+            [
+                "/v1/me",
+                "/v1/me/sessions",
+                "/v1/me/tenants",
+                "/v1/users",
+                "/v1/tenants",
+                "/v1/tenants/{slug}",
+                "/v1/platform/providers",
+                "/v1/platform/providers/{name}",
+                "/v1/platform/models",
+                "/v1/platform/models/{alias}",
+                "/v1/platform/prices",
+                "/openai/v1/models",
+            ]
+        );
+        let may = TABLE.iter().filter(|line| line.access != Access::Public && line.access.allows(&auditor));
+        assert!(may.clone().all(|line| line.method == Method::GET), "an auditor writes nothing");
     }
 
     #[test]

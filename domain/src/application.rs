@@ -147,7 +147,7 @@ impl Application {
         Ok(ApplicationEvent::KeyIssued(issued))
     }
 
-    /// A new key that may do what the old one may, which lives on until `until`.
+    /// A new key that may do what the old one may, as long as it was meant to; the old one lives on until `until`.
     fn rotate(
         &self,
         key: KeyId,
@@ -160,13 +160,15 @@ impl Application {
             return Err(ApplicationRejection::KeyExpired);
         }
         let Replacement { key: new, public_id, digest, expires_at } = replacement;
+        let mut end = old.meant_until;
+        expires_at.apply(&mut end);
         let issued = IssuedKey {
             key: new,
             public_id,
             environment: old.environment,
             digest,
             scopes: old.scopes.clone(),
-            expires_at,
+            expires_at: end,
             addresses: old.addresses.clone(),
         };
         let issued = self.issue(issued, now)?;

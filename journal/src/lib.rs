@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 /// The form of the aggregates in snapshots. It is raised when one of them changes, and snapshots of other forms
 /// are ignored.
-pub const SNAPSHOT_FORM: i32 = 1;
+pub const SNAPSHOT_FORM: i32 = 2;
 
 /// The event store. Cheap to clone.
 #[derive(Debug, Clone)]

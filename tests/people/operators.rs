@@ -8,6 +8,7 @@ use crate::server::{Client, Server, send};
 use crate::support::Database;
 use crate::{
     PASSWORD, ask, expect_shut_out_within_a_second, join, other, person, self_service, sign_in, sign_up,
+    token_of_mail,
 };
 
 /// The word behind `token=` or `"token":"` in a line.
@@ -128,11 +129,44 @@ async fn a_role_is_what_one_may_do() {
     ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
     let grace = person(&server, "grace@example.com", "Grace").await;
     join(&server, &ada, &grace, "grace@example.com", "auditor").await;
-    for (path, status) in
-        [("/v1/audit", 200), ("/v1/access-log", 200), ("/v1/members", 403), ("/v1/applications", 403)]
-    {
-        let answer = grace.get(path).await;
-        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    let application = ada.made("/v1/applications", json!({"name": "Checkout"})).await;
+    let at = format!("/v1/applications/{}", application.text("/id"));
+    let keys = format!("{at}/keys");
+    let key = ada.made(&keys, json!({"scopes": ["read"]})).await;
+    ada.made("/v1/invitations", json!({"email": "eve@example.com", "role": "viewer"})).await;
+    let token = token_of_mail(&server, "eve@example.com", "You are invited").await;
+    let secret = key.text("/key").rsplit_once('_').unwrap().1;
+    ada.after(&key, &keys).await;
+    // An auditor reads everything, and of a secret no more than anybody.
+    for (path, known) in [
+        ("/v1/audit", "issue_key"),
+        ("/v1/events", "key_issued"),
+        ("/v1/access-log", "/v1/applications"),
+        ("/v1/members", "Ada"),
+        ("/v1/invitations", "eve@example.com"),
+        ("/v1/applications", "Checkout"),
+        (at.as_str(), "Checkout"),
+        (keys.as_str(), key.text("/public_id")),
+    ] {
+        let mut answer = grace.get(path).await;
+        // The log of reads is written a moment later.
+        for _ in 0..100 {
+            if path != "/v1/access-log" || answer.body.to_string().contains(known) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            answer = grace.get(path).await;
+        }
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let text = answer.body.to_string();
+        assert!(text.contains(known), "{path}: {text}");
+        assert!(!text.contains(secret) && !text.contains(&token), "{path}: {text}");
+    }
+    let eves = grace.post("/v1/invitations", json!({"email": "mallory@example.com", "role": "viewer"})).await;
+    let renamed = other(&grace, Method::PATCH, &at, json!({"name": "Mine"})).await;
+    let revoked = other(&grace, Method::DELETE, &format!("{keys}/{}", key.text("/id")), json!({})).await;
+    for refused in [eves, grace.post(&keys, json!({"scopes": ["read"]})).await, renamed, revoked] {
+        assert_eq!((refused.status, refused.text("/code")), (403, "forbidden"), "{refused:?}");
     }
 }
 

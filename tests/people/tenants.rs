@@ -94,6 +94,37 @@ async fn a_key_is_rotated_and_both_work_until_the_overlap_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_keeps_the_end_of_the_old_one_unless_the_request_says_otherwise() {
+    let server = self_service().await;
+    let ada = person(&server, "ada@example.com", "Ada").await;
+    ada.made("/v1/tenants", json!({"slug": "acme", "name": "Acme Ltd"})).await;
+    let application = ada.made("/v1/applications", json!({"name": "Checkout"})).await;
+    let keys = format!("/v1/applications/{}/keys", application.text("/id"));
+    let (end, other) = ("2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z");
+    let old = ada.made(&keys, json!({"scopes": ["read"], "expires_at": end})).await;
+    let rotate = format!("{keys}/{}/rotate", old.text("/id"));
+    let mut expected = vec![];
+    // The first makes the old key end in a day, which is none of the others' business.
+    for (asked, ends) in [
+        (json!({}), json!(end)),
+        (json!({"overlap_seconds": 60}), json!(end)),
+        (json!({"expires_at": null}), json!(null)),
+        (json!({"expires_at": other}), json!(other)),
+    ] {
+        let new = ada.made(&rotate, asked.clone()).await;
+        assert_eq!(new.body["expires_at"], ends, "{asked}");
+        let listed = ada.after(&new, &keys).await;
+        expected.push((new.text("/id").to_owned(), ends));
+        for (id, ends) in &expected {
+            let key = listed.items().iter().find(|key| key["id"] == id.as_str()).unwrap();
+            assert_eq!(key["expires_at"], *ends, "{asked}");
+        }
+    }
+    let past = ada.post(&rotate, json!({"expires_at": "2020-01-01T00:00:00Z"})).await;
+    assert_eq!((past.status, past.text("/code")), (422, "expiry_in_the_past"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_owner_stays_and_nobody_gives_a_role_above_their_own() {
     let server = self_service().await;
     let ada = person(&server, "ada@example.com", "Ada").await;

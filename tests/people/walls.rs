@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::{Access, Rights, Role};
+use api::{Rights, Role};
 use domain::application::Scope;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -53,8 +53,7 @@ async fn every_route_lets_in_the_members_whose_role_the_table_names_and_nobody_e
             guest
         };
         for route in &routes {
-            let own = matches!(route.access, Access::SignedIn | Access::Found);
-            let let_in = own || route.access.allows(&Rights::Role(role));
+            let let_in = route.is_ones_own() || route.lets_in(&Rights::Role(role));
             expect(&ask_route(&client, route, &[]).await, let_in, role.as_str(), route);
         }
     }
@@ -69,12 +68,7 @@ async fn every_route_lets_in_the_keys_whose_scope_the_table_names_and_no_others(
         let client = server.client(&key(&owner, json!({"scopes": [scope.as_str()]})).await);
         let rights = Rights::Scopes(Arc::new(BTreeSet::from([*scope])));
         for route in &routes {
-            expect(
-                &ask_route(&client, route, &[]).await,
-                route.access.allows(&rights),
-                scope.as_str(),
-                route,
-            );
+            expect(&ask_route(&client, route, &[]).await, route.lets_in(&rights), scope.as_str(), route);
         }
         // The other tenant's name widens nothing, and one's own changes nothing.
         for (slug, status) in [("acme", 403), ("bolt", 403), ("nobody", 403)] {

@@ -227,7 +227,7 @@ async fn programs(ledger: &Ledger) -> (ApplicationId, ApplicationId, [KeyId; 4])
         key: keys[2],
         public_id: public_id(keys[2]),
         digest: digest(keys[2].0),
-        expires_at: None,
+        expires_at: Change::Keep,
     };
     let until = ledger.clock.get() + TimeDelta::hours(1);
     ask(
@@ -446,7 +446,7 @@ async fn a_key_ends_when_the_journal_says_so_however_far_behind_the_read_model_i
     let of_shop = |command| Command::Application { id: made.shop, command };
     let new = KeyId(SystemIds.next());
     let replacement =
-        Replacement { key: new, public_id: public_id(new), digest: digest(new.0), expires_at: None };
+        Replacement { key: new, public_id: public_id(new), digest: digest(new.0), expires_at: Change::Keep };
     let until = now + TimeDelta::minutes(30);
     ask(&ledger, vec![of_shop(ApplicationCommand::RotateKey { key: live, replacement, until })]).await;
     assert_eq!((presented().await.expires_at, presented().await.revoked_at), (Some(until), None));

@@ -131,7 +131,7 @@ impl IssuedKeyBody {
         };
         let made = application.keys.get(&id);
         let made = made.ok_or_else(|| Problem::new(code::KEY_NOT_FOUND, "the key does not exist"))?;
-        let Key { public_id, environment, scopes, expires_at, addresses } = made;
+        let Key { public_id, environment, scopes, expires_at, addresses, .. } = made;
         let about = KeyBody {
             id: id.0,
             public_id: public_id.to_string(),

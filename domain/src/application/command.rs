@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{ApplicationChange, Details, IssuedKey};
-use crate::{Digest, KeyId, PublicId};
+use crate::{Change, Digest, KeyId, PublicId};
 
 /// A key that takes the place of another one: its environment, scopes and addresses are the other's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub struct Replacement {
     pub public_id: PublicId,
     /// The digest of its secret half.
     pub digest: Digest,
-    /// When it expires by itself.
-    pub expires_at: Option<DateTime<Utc>>,
+    /// When it expires by itself: kept, it is when the other was meant to.
+    pub expires_at: Change<DateTime<Utc>>,
 }
 
 /// What can be asked of an application.

@@ -162,6 +162,8 @@ pub struct Key {
     pub scopes: BTreeSet<Scope>,
     /// When it expires.
     pub expires_at: Option<DateTime<Utc>>,
+    /// When it was meant to expire, as it was issued: what takes its place does so too.
+    pub meant_until: Option<DateTime<Utc>>,
     /// From where alone it may be used; from everywhere if there is none.
     pub addresses: BTreeSet<Network>,
 }
@@ -176,6 +178,6 @@ impl Key {
 impl From<IssuedKey> for (KeyId, Key) {
     fn from(issued: IssuedKey) -> Self {
         let IssuedKey { key, public_id, environment, scopes, expires_at, addresses, .. } = issued;
-        (key, Key { public_id, environment, scopes, expires_at, addresses })
+        (key, Key { public_id, environment, scopes, expires_at, meant_until: expires_at, addresses })
     }
 }

@@ -54,11 +54,15 @@ fn revoke(n: u128) -> ApplicationCommand {
 }
 
 fn rotate(old: u128, new: u128, until: i64) -> ApplicationCommand {
+    rotate_until(old, new, until, Change::Set(at(900)))
+}
+
+fn rotate_until(old: u128, new: u128, until: i64, expires_at: Change<DateTime<Utc>>) -> ApplicationCommand {
     let replacement = Replacement {
         key: KeyId(Uuid::from_u128(new)),
         public_id: public_id(new),
         digest: digest(),
-        expires_at: Some(at(900)),
+        expires_at,
     };
     ApplicationCommand::RotateKey { key: KeyId(Uuid::from_u128(old)), replacement, until: at(until) }
 }
@@ -175,6 +179,33 @@ fn a_rotated_key_may_do_what_the_old_one_may_which_lives_no_longer_than_it_would
             .when(rotate(1, 2, until))
             .then_expect_events(vec![new(), ApplicationEvent::KeyExpires { key: old, at: at(expires) }]);
     }
+}
+
+#[test]
+fn a_rotated_key_ends_when_the_old_one_was_meant_to_unless_another_time_or_none_is_named() {
+    let old = KeyId(Uuid::from_u128(1));
+    let lives_on = |until| ApplicationEvent::KeyExpires { key: old, at: at(until) };
+    let ends = |n, expires_at| ApplicationEvent::KeyIssued(IssuedKey { expires_at, ..key(n) });
+    for (said, end) in [
+        (Change::Keep, Some(at(200))),
+        (Change::Clear, None),
+        (Change::Set(at(900)), Some(at(900))),
+        (Change::Set(at(110)), Some(at(110))),
+    ] {
+        applications()
+            .given(vec![created(), issued(1)])
+            .when(rotate_until(1, 2, 150, said))
+            .then_expect_events(vec![ends(2, end), lives_on(150)]);
+    }
+    applications()
+        .given(vec![created(), ends(1, None)])
+        .when(rotate_until(1, 2, 150, Change::Keep))
+        .then_expect_events(vec![ends(2, None), lives_on(150)]);
+    // A second time, such as when the answer to the first was lost: the end of the overlap is no end of what comes next.
+    applications()
+        .given(vec![created(), issued(1), ends(2, Some(at(200))), lives_on(150)])
+        .when(rotate_until(1, 3, 160, Change::Keep))
+        .then_expect_events(vec![ends(3, Some(at(200))), lives_on(150)]);
 }
 
 #[test]

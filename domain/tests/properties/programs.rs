@@ -18,8 +18,8 @@ enum Do {
     Change(bool),
     /// Which key, by which name it is presented, whether it may do anything, and for how many seconds.
     Issue(u128, u128, bool, Option<i64>),
-    /// Which key, by which other, for how many seconds the one and the other go on.
-    Rotate(u128, u128, i64, Option<i64>),
+    /// Which key, by which other, for how many seconds the one goes on, and what is said of the other's end.
+    Rotate(u128, u128, i64, Change<i64>),
     Revoke(u128),
     Archive,
     Wait(i64),
@@ -33,12 +33,13 @@ fn mostly() -> impl Strategy<Value = bool> {
 fn commands() -> impl Strategy<Value = Vec<Do>> {
     let key = || 0..6_u128;
     let lasts = || prop::option::of(-1..5_i64);
+    let ends = || prop_oneof![Just(Change::Keep), Just(Change::Clear), (-1..5_i64).prop_map(Change::Set)];
     let one = prop_oneof![
         1 => Just(Do::Create),
         1 => any::<bool>().prop_map(Do::Change),
         8 => (key(), key(), mostly(), lasts())
             .prop_map(|(key, name, able, lasts)| Do::Issue(key, name, able, lasts)),
-        8 => (key(), key(), -1..5_i64, lasts())
+        8 => (key(), key(), -1..5_i64, ends())
             .prop_map(|(old, new, overlap, lasts)| Do::Rotate(old, new, overlap, lasts)),
         4 => key().prop_map(Do::Revoke),
         4 => (1..3_i64).prop_map(Do::Wait),
@@ -90,7 +91,11 @@ fn real(command: &Do, now: i64) -> ApplicationCommand {
                 key: id(*new),
                 public_id: name(*new + 100),
                 digest: digest(),
-                expires_at: end(lasts),
+                expires_at: match lasts {
+                    Change::Keep => Change::Keep,
+                    Change::Clear => Change::Clear,
+                    Change::Set(lasts) => Change::Set(at(now + lasts)),
+                },
             },
             until: at(now + overlap),
         },
@@ -99,10 +104,10 @@ fn real(command: &Do, now: i64) -> ApplicationCommand {
     }
 }
 
-/// A key that was issued: by what it is presented, and from when on it is worth nothing.
+/// A key that was issued: by what it is presented, from when on it is worth nothing, and from when on it was to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Known {
-    Kept { name: u128, end: i64 },
+    Kept { name: u128, end: i64, meant: i64 },
     Revoked,
 }
 
@@ -114,24 +119,23 @@ struct Model {
 }
 
 impl Model {
-    fn issue(&mut self, key: u128, called: u128, lasts: Option<i64>, now: i64) -> Result<(), &'static str> {
+    fn issue(&mut self, key: u128, called: u128, end: i64, now: i64) -> Result<(), &'static str> {
         let same = |known: &Known| matches!(known, Known::Kept { name, .. } if *name == called);
         if self.keys.contains_key(&key) || self.keys.values().any(same) {
             return Err("key_exists");
         }
-        if lasts.is_some_and(|lasts| lasts <= 0) {
+        if end <= now {
             return Err("expiry_in_the_past");
         }
-        let end = lasts.map_or(i64::MAX, |lasts| now + lasts);
-        self.keys.insert(key, Known::Kept { name: called, end });
+        self.keys.insert(key, Known::Kept { name: called, end, meant: end });
         Ok(())
     }
 
-    fn kept(&self, key: u128) -> Result<i64, &'static str> {
+    fn kept(&self, key: u128) -> Result<(i64, i64), &'static str> {
         match self.keys.get(&key) {
             None => Err("key_not_found"),
             Some(Known::Revoked) => Err("key_revoked"),
-            Some(Known::Kept { end, .. }) => Ok(*end),
+            Some(Known::Kept { end, meant, .. }) => Ok((*end, *meant)),
         }
     }
 
@@ -146,25 +150,31 @@ impl Model {
             (true, _) if self.archived => return Err("application_archived"),
             (true, _) => {}
         }
+        let never = i64::MAX;
         match *command {
             Do::Create => Err("application_exists"),
             Do::Change(true) | Do::Wait(_) => Ok(()),
             Do::Change(false) => Err("nothing_to_change"),
             Do::Issue(key, called, able, lasts) => {
                 let before = self.keys.clone();
-                self.issue(key, called, lasts, now)?;
+                self.issue(key, called, lasts.map_or(never, |lasts| now + lasts), now)?;
                 if !able {
                     self.keys = before;
                     return Err("no_scopes");
                 }
                 Ok(())
             }
-            Do::Rotate(old, new, overlap, lasts) => {
-                let end = self.kept(old)?;
+            Do::Rotate(old, new, overlap, ref lasts) => {
+                let (end, meant) = self.kept(old)?;
                 if end <= now {
                     return Err("key_expired");
                 }
-                self.issue(new, new + 100, lasts, now)?;
+                let other = match lasts {
+                    Change::Keep => meant,
+                    Change::Clear => never,
+                    Change::Set(lasts) => now + lasts,
+                };
+                self.issue(new, new + 100, other, now)?;
                 if let Some(Known::Kept { end, .. }) = self.keys.get_mut(&old) {
                     *end = (*end).min(now + overlap).max(now);
                 }

@@ -18,7 +18,7 @@ use crate::cursor::Cursor;
 use crate::extract::{
     After, ApplicationAt, Document, KeyAt, Limit, Nothing, Parameters, Read, Write, Writer,
 };
-use crate::field::Field;
+use crate::field::{Clearable, Field};
 use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::{IssuedKeyBody, KeyBody, List};
 
@@ -127,15 +127,16 @@ pub struct RotateKey {
     #[serde(default)]
     #[schema(maximum = 2_592_000, example = 3600)]
     pub overlap_seconds: Option<u32>,
-    /// When the new key ends by itself.
+    /// When the new key ends by itself: left out, when the old one was meant to; null, never.
     #[serde(default)]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub expires_at: Option<Field<DateTime<Utc>>>,
+    pub expires_at: Clearable<DateTime<Utc>>,
 }
 
 impl Document for RotateKey {}
 
-/// Makes a key that may do the same. The old one is still taken for a while, so that no request fails meanwhile.
+/// Makes a key that may do the same, as long as the old one was meant to. The old one is still taken for a while, so that
+/// no request fails meanwhile.
 #[utoipa::path(post, path = "/v1/applications/{id}/keys/{key}/rotate", tag = "Applications", request_body = RotateKey,
     params(("id" = uuid::Uuid, Path, description = "The application's id"),
         ("key" = uuid::Uuid, Path, description = "The key's id"),
@@ -156,7 +157,7 @@ pub async fn rotate(Write { body, writer }: Write<RotateKey>, at: KeyAt) -> Answ
         key,
         public_id: secret.public_id().clone(),
         digest: secret.digest(),
-        expires_at: body.expires_at.map(|time| time.0),
+        expires_at: body.expires_at.into(),
     };
     let until = writer.now() + TimeDelta::seconds(overlap.into());
     let command = ApplicationCommand::RotateKey { key: old, replacement, until };

@@ -32,11 +32,11 @@ use progress::Progress;
 use summary::{End, Summary, Tally};
 use trace::{Trace, TraceError};
 
+use crate::cli::NOT_BEGUN;
+
 pub use connection::Connection;
 pub use prices::PriceFile;
 
-/// Exit status of an import that was refused before its first row.
-const UNUSABLE: u8 = 2;
 /// Who is paid for executions.
 const REVENUE: &str = "@revenue";
 
@@ -130,7 +130,7 @@ pub async fn run(import: Import) -> ExitCode {
         Ok(signal) => signal,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: cannot watch for interrupts: {error}");
-            return ExitCode::from(UNUSABLE);
+            return ExitCode::from(NOT_BEGUN);
         }
     };
     let interrupts = futures_util::stream::poll_fn(|context| signal.poll_recv(context));
@@ -139,7 +139,7 @@ pub async fn run(import: Import) -> ExitCode {
         Ok(status) => status,
         Err(unusable) => {
             let _ = writeln!(io::stderr(), "error: {unusable}");
-            UNUSABLE
+            NOT_BEGUN
         }
     })
 }

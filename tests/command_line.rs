@@ -1,5 +1,5 @@
-//! Commands that work over the HTTP API, as processes of their own beside the running server: what they do, what they say
-//! where something is wrong, and their exit status.
+//! Commands as processes of their own, over the HTTP API beside the running server or on the database itself: what they do,
+//! what they say where something is wrong, and their exit status.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,8 @@
 
 mod support;
 
+#[path = "command_line/alone.rs"]
+mod alone;
 #[path = "command_line/backtest.rs"]
 mod backtest;
 #[path = "command_line/prices.rs"]
@@ -20,7 +22,7 @@ mod prices;
 mod server;
 
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use server::Server;
 
@@ -33,6 +35,14 @@ struct Done {
 }
 
 impl Done {
+    fn of(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("output is text"),
+            err: String::from_utf8(output.stderr).expect("errors are text"),
+        }
+    }
+
     /// It went well and said this.
     fn assert_said(&self, expected: &str) {
         assert_eq!(self.status, Some(0), "{self:?}");
@@ -62,12 +72,7 @@ async fn run(url: &str, token: &str, arguments: &[&str]) -> Done {
     if !token.is_empty() {
         command.env("COUNTERFOIL_TOKEN", token);
     }
-    let output = command.output().await.expect("the counterfoil binary starts");
-    Done {
-        status: output.status.code(),
-        out: String::from_utf8(output.stdout).expect("output is text"),
-        err: String::from_utf8(output.stderr).expect("errors are text"),
-    }
+    Done::of(command.output().await.expect("the counterfoil binary starts"))
 }
 
 /// An address at which nobody listens.

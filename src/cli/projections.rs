@@ -6,11 +6,12 @@ use clap::Subcommand;
 use journal::Journal;
 use projections::{Kind, ProjectionStatus, State};
 
-use super::journal::{bar, database, writer};
+use super::journal::{bar, writer};
 use super::reach::{Needs, Reached};
 use super::{Failure, say};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
+use crate::serve;
 
 /// Look at the read models, or rebuild one
 #[derive(Debug, Subcommand)]
@@ -39,7 +40,7 @@ fn kind(name: &str) -> Result<Kind, String> {
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failure> {
     let lifecycle = Lifecycle::watch_signals()?;
-    let reached = Reached::beside(Needs { postgres: true, nats: false }, &config, &lifecycle).await?;
+    let reached = Reached::ledger(Needs { postgres: true, nats: false }, &config, &lifecycle).await?;
     let work = async {
         match arguments {
             Arguments::Status => status(&config, &reached).await,
@@ -74,7 +75,7 @@ async fn status(config: &Config, reached: &Reached) -> Result<(), Failure> {
 async fn rebuild(kind: Kind, config: &Config, reached: &Reached) -> Result<(), Failure> {
     let journal = Journal::open(writer(config, reached).await?).await?;
     let bar = bar("events");
-    let result = projections::rebuild(kind, database(reached)?, &journal, |at| {
+    let result = projections::rebuild(kind, serve::database(&reached.addresses)?, &journal, |at| {
         bar.set_length(at.total.unsigned_abs());
         bar.set_position(at.done.unsigned_abs());
     })

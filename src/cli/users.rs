@@ -10,7 +10,7 @@ use identity::password::PasswordHash;
 use serde::Deserialize;
 
 use super::journal::bar;
-use super::reach::{Needs, Reached};
+use super::reach::{Needs, Reached, expect_master_key};
 use super::{Failure, say};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -58,7 +58,7 @@ pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failu
     let Arguments::Import { file } = arguments;
     let lines = read(&file)?;
     let lifecycle = Lifecycle::watch_signals()?;
-    let reached = Reached::beside(Needs { postgres: true, nats: true }, &config, &lifecycle).await?;
+    let reached = Reached::ledger(Needs { postgres: true, nats: true }, &config, &lifecycle).await?;
     let result = import(lines, &config, &reached, &lifecycle).await;
     reached.close(&lifecycle).await;
     let tally = result?;
@@ -88,6 +88,7 @@ async fn import(
     reached: &Reached,
     lifecycle: &Lifecycle,
 ) -> Result<Tally, Failure> {
+    expect_master_key(config)?;
     serve::migrate(config, &reached.addresses).await?;
     let ledger = Ledger::start(config, &reached.addresses).await?;
     let bar = bar("users");

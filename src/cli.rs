@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod duration;
 mod journal;
 mod keys;
 mod migrate;
@@ -26,6 +27,8 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Flags, Log, LogFormat};
 use crate::import;
+
+pub(crate) use duration::duration;
 
 /// What a command reports when it fails; told to the user with its causes.
 pub type Failure = Box<dyn Error + Send + Sync>;

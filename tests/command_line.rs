@@ -15,6 +15,8 @@ mod support;
 mod alone;
 #[path = "command_line/backtest.rs"]
 mod backtest;
+#[path = "command_line/importers.rs"]
+mod importers;
 #[path = "command_line/prices.rs"]
 mod prices;
 #[expect(dead_code, reason = "other tests use more of it")]
@@ -22,8 +24,11 @@ mod prices;
 mod server;
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use counterfoil::system::SystemIds;
+use domain::Ids as _;
 use server::Server;
 
 /// What came of a command.
@@ -56,6 +61,27 @@ impl Done {
             assert!(self.err.contains(word), "{word}: {self:?}");
         }
         assert!(self.out.is_empty(), "{self:?}");
+    }
+}
+
+/// A file that goes when the test does.
+struct TextFile(PathBuf);
+
+impl TextFile {
+    fn new(text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("counterfoil-text-{}", SystemIds.next().simple()));
+        std::fs::write(&path, text).expect("a temporary file");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("the path is text")
+    }
+}
+
+impl Drop for TextFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use journal::Journal;
 use projections::{Kind, ProjectionStatus, State};
 
@@ -24,17 +25,16 @@ pub enum Arguments {
     #[command(after_help = "Examples:
   counterfoil projections rebuild balances --data-dir ./.counterfoil")]
     Rebuild {
-        /// tenants, balances, transactions, users, applications or snapshots
-        #[arg(value_parser = kind)]
+        /// Which one
+        #[arg(value_parser = kind())]
         name: Kind,
     },
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
-    Kind::named(name).ok_or_else(|| {
-        let names: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
-        format!("there is no such read model; there are {}", names.join(", "))
-    })
+/// The names of the read models, which the help lists.
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    let known = |name: String| Kind::named(&name).ok_or("there is no such read model");
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(known)
 }
 
 /// Runs the command.

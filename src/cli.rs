@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod duration;
 mod journal;
 mod keys;
 mod migrate;
@@ -27,8 +28,19 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, Flags, Log, LogFormat};
 use crate::import;
 
+pub(crate) use duration::duration;
+
 /// What a command reports when it fails; told to the user with its causes.
 pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// The status of a command that failed.
+const FAILED: u8 = 1;
+/// The statuses of commands whose 1 says what they found: nothing was begun,
+pub(crate) const NOT_BEGUN: u8 = 2;
+/// it was stopped before the end,
+pub(crate) const STOPPED: u8 = 3;
+/// or interrupted by SIGINT or SIGTERM.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// A multi-tenant, event-sourced, double-entry ledger.
 #[derive(Debug, Parser)]
@@ -77,6 +89,16 @@ enum Command {
     Import(import::Import),
 }
 
+impl Command {
+    /// The status where nothing was begun.
+    const fn not_begun(&self) -> u8 {
+        match self {
+            Self::Journal(_) | Self::Import(_) => NOT_BEGUN,
+            _ => FAILED,
+        }
+    }
+}
+
 /// Options of every command; the last layer of the configuration.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Settings")]
@@ -118,21 +140,22 @@ impl From<Settings> for Flags {
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { settings, command } = Arguments::parse();
+    let not_begun = command.not_begun();
     let config = match Config::load(&settings.into()) {
         Ok(config) => config,
-        Err(error) => return fail(&error),
+        Err(error) => return fail(&error, not_begun),
     };
     if let Err(error) = log(&config.log) {
-        return fail(error.as_ref());
+        return fail(error.as_ref(), not_begun);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
+        Err(error) => return fail(&error, not_begun),
     };
     let result = runtime.block_on(run(command, config));
     // A hard end does not wait for what still runs.
     runtime.shutdown_background();
-    result.unwrap_or_else(|error| fail(error.as_ref()))
+    result.unwrap_or_else(|error| fail(error.as_ref(), FAILED))
 }
 
 async fn run(command: Command, config: Config) -> Result<ExitCode, Failure> {
@@ -175,7 +198,7 @@ pub(crate) fn say(line: &str) -> std::io::Result<()> {
 }
 
 /// Says what went wrong, with its causes.
-fn fail(error: &dyn Error) -> ExitCode {
+fn fail(error: &(dyn Error + 'static), status: u8) -> ExitCode {
     let mut text = format!("error: {error}\n");
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -189,7 +212,7 @@ fn fail(error: &dyn Error) -> ExitCode {
     }
     // If standard error is closed there is nobody to tell.
     let _ = std::io::stderr().write_all(text.as_bytes());
-    ExitCode::FAILURE
+    ExitCode::from(status)
 }
 
 #[cfg(test)]

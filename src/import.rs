@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
@@ -15,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 mod charge;
 mod client;
+pub(crate) mod columns;
 mod connection;
 mod flow;
 mod key;
@@ -25,18 +27,21 @@ mod summary;
 mod trace;
 
 use charge::Charge;
-use client::{Client, ClientError, Failure};
+use client::{ClientError, Failure};
 use key::Account;
 use price::{Price, Tariff, TariffError};
 use progress::Progress;
 use summary::{End, Summary, Tally};
 use trace::{Trace, TraceError};
 
+use crate::cli::{NOT_BEGUN, duration};
+
+pub use client::Client;
 pub use connection::Connection;
 pub use prices::PriceFile;
 
-/// Exit status of an import that was refused before its first row.
-const UNUSABLE: u8 = 2;
+/// The longest that an import goes on trying.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Who is paid for executions.
 const REVENUE: &str = "@revenue";
 
@@ -47,6 +52,11 @@ pub enum Import {
     ///
     /// The file is CSV; its header names `TIMESTAMP`, `ContextTokens` and `GeneratedTokens`. It is safe to
     /// interrupt and to run again: a row that is settled is recognised and not charged again.
+    #[command(after_help = "Examples:
+  counterfoil import llm-trace trace.csv --wallet customers:42 --revenue @revenue --asset USD \\
+      --input-price 0.50 --output-price 1.50 --token ...
+  COUNTERFOIL_TOKEN=... COUNTERFOIL_URL=https://ledger.example.com counterfoil import llm-trace trace.csv \\
+      --as executions --wallet customers:42 --revenue @revenue --asset USD --input-price 0.50 --output-price 1.50")]
     LlmTrace(LlmTrace),
 }
 
@@ -55,12 +65,9 @@ pub enum Import {
 pub struct LlmTrace {
     /// The trace.
     pub file: PathBuf,
-    /// Address of the server.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    pub url: String,
-    /// Access token; better given by the environment, where other users of the machine do not see it.
-    #[arg(long, env = "COUNTERFOIL_TOKEN", hide_env_values = true)]
-    pub token: String,
+    /// The server.
+    #[command(flatten)]
+    pub connection: Connection,
     /// Path of the wallet that pays; it must exist.
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub wallet: String,
@@ -71,22 +78,22 @@ pub struct LlmTrace {
     #[arg(long)]
     pub asset: String,
     /// Price of a million context tokens, such as 0.50.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub input_price: Price,
     /// Price of a million generated tokens, such as 1.50.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub output_price: Price,
     /// The answer, in tokens, that a hold allows for; a row that generated more holds for what it generated.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 4096, allow_negative_numbers = true)]
     pub max_output_tokens: u64,
     /// What each row becomes
     #[arg(long = "as", value_enum, default_value_t = Form::Transactions)]
     pub form: Form,
     /// Rows under way at a time.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, default_value_t = 32, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
-    /// How long to go on trying when the server does not answer, such as 60s or 5m.
-    #[arg(long, default_value = "60s", value_parser = seconds)]
+    /// How long to go on trying when the server does not answer: a number and s, m, h or d, a week at the most
+    #[arg(long, default_value = "60s", value_name = "TIME", allow_hyphen_values = true, value_parser = patience)]
     pub retry_for: Duration,
 }
 
@@ -123,25 +130,34 @@ enum Unusable {
 }
 
 /// Runs an import, reports on standard output and error, and returns the exit status: 0 all done, 1 some rows were
-/// bad or refused (the others are imported), 2 nothing was begun, 3 stopped before the end, 130 interrupted.
+/// bad or refused (the others are imported), 2 nothing was begun, 3 stopped before the end, 130 interrupted by SIGINT or
+/// SIGTERM.
 pub async fn run(import: Import) -> ExitCode {
     let Import::LlmTrace(arguments) = import;
-    let mut signal = match signal(SignalKind::interrupt()) {
-        Ok(signal) => signal,
+    let interrupts = match interrupts() {
+        Ok(interrupts) => interrupts,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: cannot watch for interrupts: {error}");
-            return ExitCode::from(UNUSABLE);
+            return ExitCode::from(NOT_BEGUN);
         }
     };
-    let interrupts = futures_util::stream::poll_fn(|context| signal.poll_recv(context));
     let mut out = io::stdout();
     ExitCode::from(match llm_trace(&arguments, interrupts, &mut out).await {
         Ok(status) => status,
         Err(unusable) => {
             let _ = writeln!(io::stderr(), "error: {unusable}");
-            UNUSABLE
+            NOT_BEGUN
         }
     })
+}
+
+/// SIGINT, which a terminal sends, and SIGTERM, which a service manager sends: each asks for the same.
+fn interrupts() -> io::Result<impl Stream<Item = ()> + Unpin> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(futures_util::stream::poll_fn(move |context| match interrupt.poll_recv(context) {
+        Poll::Pending => terminate.poll_recv(context),
+        asked @ Poll::Ready(_) => asked,
+    }))
 }
 
 async fn llm_trace(
@@ -166,7 +182,7 @@ async fn llm_trace(
     let progress = Progress::new(total);
     let notices = progress.clone();
     let notice = Box::new(move |text: &str| notices.say(text));
-    let client = Client::new(&arguments.url, &arguments.token, arguments.retry_for, notice)?;
+    let client = arguments.connection.patient_client(arguments.retry_for, notice)?;
     let tariff = tokio::select! {
         tariff = preflight(&client, &account, arguments) => {
             tariff.inspect_err(|_| { progress.finish(); })?
@@ -236,19 +252,10 @@ async fn preflight(client: &Client, account: &Account, arguments: &LlmTrace) -> 
     Ok(tariff)
 }
 
-/// A duration in whole seconds or minutes.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let (digits, factor) = match text.strip_suffix('m') {
-        Some(minutes) => (minutes, 60),
-        None => (text.strip_suffix('s').unwrap_or(text), 1),
-    };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .filter(|seconds| *seconds <= 7 * 24 * 3600)
-        .map(Duration::from_secs)
-        .ok_or_else(|| "a duration is written like 60s or 5m, a week at the most".to_owned())
+/// How long somebody waits: a week at the most.
+fn patience(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time > LONGEST { Err("it is a week at the most".to_owned()) } else { Ok(time) }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::lifecycle::Lifecycle;
 use crate::servers::Addresses;
 use crate::system::SystemIds;
 pub use people::public_url;
-pub use vault::{open_vault, turns};
+pub use vault::{master_key_file, open_vault, turns};
 pub use wiring::Ledger;
 
 /// What a fresh database is given to look at.
@@ -51,11 +51,22 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Brings the database to the present schema.
-pub async fn migrate(config: &Config, addresses: &Addresses) -> Result<(), Failure> {
+/// Where the database is.
+///
+/// # Errors
+/// The address is not known, or is none.
+pub fn database(addresses: &Addresses) -> Result<PgConnectOptions, Failure> {
     let url = addresses.database_url.as_deref().ok_or("the address of the database is not known")?;
-    let options =
-        PgConnectOptions::from_str(url).map_err(|error| format!("the address of the database: {error}"))?;
+    Ok(PgConnectOptions::from_str(url).map_err(|error| format!("the address of the database: {error}"))?)
+}
+
+/// Brings the database to the present schema.
+///
+/// # Errors
+/// It cannot be reached, which is told at once and with the cause; what the database says.
+pub async fn migrate(config: &Config, addresses: &Addresses) -> Result<(), Failure> {
+    let options = database(addresses)?;
+    journal::has_ledger(&options).await?;
     // A new database has no schema for the read models yet.
     let pool = journal::connect(options, journal::Role::Owner, "public", 1).await?;
     let result = journal::migrate(&pool, config.journal.partitions, SystemIds.next()).await;

@@ -36,7 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use account::default_data_dir;
-pub use directory::{Addresses, make_data_dir, running};
+pub use directory::{Addresses, has_nats, has_postgres, make_data_dir, running};
 pub use error::Error;
 pub use nats::connect as connect_nats;
 

@@ -1,5 +1,5 @@
-//! Commands that work over the HTTP API, as processes of their own beside the running server: what they do, what they say
-//! where something is wrong, and their exit status.
+//! Commands as processes of their own, over the HTTP API beside the running server or on the database itself: what they do,
+//! what they say where something is wrong, and their exit status.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,8 +11,12 @@
 
 mod support;
 
+#[path = "command_line/alone.rs"]
+mod alone;
 #[path = "command_line/backtest.rs"]
 mod backtest;
+#[path = "command_line/importers.rs"]
+mod importers;
 #[path = "command_line/prices.rs"]
 mod prices;
 #[expect(dead_code, reason = "other tests use more of it")]
@@ -20,8 +24,11 @@ mod prices;
 mod server;
 
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
 
+use counterfoil::system::SystemIds;
+use domain::Ids as _;
 use server::Server;
 
 /// What came of a command.
@@ -33,6 +40,14 @@ struct Done {
 }
 
 impl Done {
+    fn of(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("output is text"),
+            err: String::from_utf8(output.stderr).expect("errors are text"),
+        }
+    }
+
     /// It went well and said this.
     fn assert_said(&self, expected: &str) {
         assert_eq!(self.status, Some(0), "{self:?}");
@@ -49,6 +64,27 @@ impl Done {
     }
 }
 
+/// A file that goes when the test does.
+struct TextFile(PathBuf);
+
+impl TextFile {
+    fn new(text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("counterfoil-text-{}", SystemIds.next().simple()));
+        std::fs::write(&path, text).expect("a temporary file");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("the path is text")
+    }
+}
+
+impl Drop for TextFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Runs the program as somebody, against the server at `url`. No token at all where it is empty.
 async fn run(url: &str, token: &str, arguments: &[&str]) -> Done {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_counterfoil"));
@@ -62,12 +98,7 @@ async fn run(url: &str, token: &str, arguments: &[&str]) -> Done {
     if !token.is_empty() {
         command.env("COUNTERFOIL_TOKEN", token);
     }
-    let output = command.output().await.expect("the counterfoil binary starts");
-    Done {
-        status: output.status.code(),
-        out: String::from_utf8(output.stdout).expect("output is text"),
-        err: String::from_utf8(output.stderr).expect("errors are text"),
-    }
+    Done::of(command.output().await.expect("the counterfoil binary starts"))
 }
 
 /// An address at which nobody listens.

@@ -9,6 +9,7 @@
 
 mod append;
 pub mod cloudevent;
+mod contact;
 mod event;
 mod lease;
 mod pool;
@@ -16,6 +17,7 @@ mod read;
 mod store;
 
 pub use append::{AppendError, Head};
+pub use contact::{ConnectError, has_ledger, place};
 pub use event::{EventText, Lead, NewEvent, Position, PositionError, Recorded};
 pub use lease::Lease;
 pub use pool::{Role, begin, connect, migrate};

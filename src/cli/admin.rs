@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use api::Email;
 use clap::Subcommand;
 
-use super::reach::{Needs, Reached};
+use super::reach::{Needs, Reached, expect_master_key};
 use super::{Failure, say};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -49,13 +49,16 @@ fn email(text: &str) -> Result<Email, String> {
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failure> {
     let lifecycle = Lifecycle::watch_signals()?;
-    let reached = Reached::beside(Needs { postgres: true, nats: true }, &config, &lifecycle).await?;
+    let reached = Reached::ledger(Needs { postgres: true, nats: true }, &config, &lifecycle).await?;
     let result = change(arguments, &config, &reached).await;
     reached.close(&lifecycle).await;
     result.map(|()| ExitCode::SUCCESS)
 }
 
 async fn change(arguments: Arguments, config: &Config, reached: &Reached) -> Result<(), Failure> {
+    if let Arguments::Revoke { .. } = arguments {
+        expect_master_key(config)?;
+    }
     serve::migrate(config, &reached.addresses).await?;
     let ledger = Ledger::start(config, &reached.addresses).await?;
     let changed = match &arguments {

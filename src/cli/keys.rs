@@ -10,8 +10,8 @@ use identity::vault::Vault;
 use journal::{Journal, Role};
 use sqlx::PgPool;
 
-use super::journal::{bar, database, writer};
-use super::reach::{Needs, Reached};
+use super::journal::{bar, writer};
+use super::reach::{Needs, Reached, expect_master_key};
 use super::{Failure, say};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -72,7 +72,7 @@ With a variable or a command:
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failure> {
     let lifecycle = Lifecycle::watch_signals()?;
-    let reached = Reached::beside(Needs { postgres: true, nats: false }, &config, &lifecycle).await?;
+    let reached = Reached::ledger(Needs { postgres: true, nats: false }, &config, &lifecycle).await?;
     let work = async {
         let (pool, vault) = open(&config, &reached).await?;
         match arguments {
@@ -93,8 +93,9 @@ pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failu
 }
 
 async fn open(config: &Config, reached: &Reached) -> Result<(PgPool, Vault), Failure> {
+    expect_master_key(config)?;
     let journal = Journal::open(writer(config, reached).await?).await?;
-    let pool = journal::connect(database(reached)?, Role::Identity, "views", 4).await?;
+    let pool = journal::connect(serve::database(&reached.addresses)?, Role::Identity, "views", 4).await?;
     let vault =
         serve::open_vault(config, pool.clone(), journal.partition_count(), Arc::new(SystemClock)).await?;
     Ok((pool, vault))

@@ -9,7 +9,7 @@ use domain::{Amount, AssetCode, ZoneName};
 
 use super::{Failure, say};
 use crate::backtest::Question;
-use crate::import::Connection;
+use crate::import::{Client, Connection};
 
 /// Look into policies
 #[derive(Debug, Subcommand)]
@@ -33,7 +33,7 @@ pub struct BacktestArguments {
     #[arg(long, value_enum)]
     mode: ModeWord,
     /// How much is allocated, in the wallets' asset
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     amount: Amount,
     /// Which asset that is, where calls were paid in several
     #[arg(long, value_parser = |text: &str| AssetCode::new(text))]
@@ -42,13 +42,13 @@ pub struct BacktestArguments {
     #[arg(long, value_enum, default_value_t = EnforcementWord::Hard)]
     enforcement: EnforcementWord,
     /// What each wallet has of its own at the beginning
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value = "0", allow_negative_numbers = true)]
     balance: Amount,
     /// What becomes of the rest of a month
     #[arg(long, value_enum, default_value_t = RolloverWord::None)]
     rollover: RolloverWord,
     /// With `capped`: the most that is carried into the next month
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     rollover_most: Option<Amount>,
     /// Only calls that were recorded at this time or later
     #[arg(long)]
@@ -116,6 +116,43 @@ impl BacktestArguments {
         }
     }
 
+    /// Refuses what no ledger has to be asked about.
+    fn check(&self) -> Result<(), Failure> {
+        if self.amount.is_negative() {
+            return Err("--amount: a policy allocates no less than nothing".into());
+        }
+        if self.balance.is_negative() {
+            return Err("--balance: a wallet has no less than nothing of its own".into());
+        }
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if to <= from => {
+                Err("--to: there is no time between --from and --to".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a filter that names nothing: no calls would be found, which looks like an answer.
+    async fn check_names(&self, client: &Client) -> Result<(), Failure> {
+        if let Some(path) = &self.wallet
+            && client.wallet(path).await?.is_none()
+        {
+            return Err(format!("--wallet: there is no wallet {path}").into());
+        }
+        if let Some(asset) = &self.asset
+            && client.asset_scale(asset.as_str()).await?.is_none()
+        {
+            return Err(format!("--asset: the tenant has no asset {asset}").into());
+        }
+        match &self.user {
+            // Whoever asks says who the user is, so the calls are all that there is of one.
+            Some(user) if !client.has_calls_for(user).await? => {
+                Err(format!("--user: no call is recorded for the user {user}").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     const fn enforcement(&self) -> Enforcement {
         match self.enforcement {
             EnforcementWord::Hard => Enforcement::Hard,
@@ -141,15 +178,9 @@ impl BacktestArguments {
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments::Backtest(arguments) = arguments;
     let mode = arguments.mode()?;
-    if arguments.amount.is_negative() {
-        return Err("--amount: a policy allocates no less than nothing".into());
-    }
+    arguments.check()?;
     let client = arguments.connection.client()?;
-    if let Some(path) = &arguments.wallet
-        && client.wallet(path).await?.is_none()
-    {
-        return Err(format!("--wallet: there is no wallet {path}").into());
-    }
+    arguments.check_names(&client).await?;
     let zone = client.time_zone().await?;
     let wallets = match &arguments.level {
         Some(level) => Some(client.wallets_at(level).await?),

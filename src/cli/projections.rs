@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use journal::Journal;
 use projections::{Kind, ProjectionStatus, State};
 
-use super::journal::{bar, database, writer};
+use super::journal::{bar, writer};
 use super::reach::{Needs, Reached};
 use super::{Failure, say};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
+use crate::serve;
 
 /// Look at the read models, or rebuild one
 #[derive(Debug, Subcommand)]
@@ -23,23 +25,22 @@ pub enum Arguments {
     #[command(after_help = "Examples:
   counterfoil projections rebuild balances --data-dir ./.counterfoil")]
     Rebuild {
-        /// tenants, balances, transactions, users, applications or snapshots
-        #[arg(value_parser = kind)]
+        /// Which one
+        #[arg(value_parser = kind())]
         name: Kind,
     },
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
-    Kind::named(name).ok_or_else(|| {
-        let names: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
-        format!("there is no such read model; there are {}", names.join(", "))
-    })
+/// The names of the read models, which the help lists.
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    let known = |name: String| Kind::named(&name).ok_or("there is no such read model");
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(known)
 }
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failure> {
     let lifecycle = Lifecycle::watch_signals()?;
-    let reached = Reached::beside(Needs { postgres: true, nats: false }, &config, &lifecycle).await?;
+    let reached = Reached::ledger(Needs { postgres: true, nats: false }, &config, &lifecycle).await?;
     let work = async {
         match arguments {
             Arguments::Status => status(&config, &reached).await,
@@ -74,7 +75,7 @@ async fn status(config: &Config, reached: &Reached) -> Result<(), Failure> {
 async fn rebuild(kind: Kind, config: &Config, reached: &Reached) -> Result<(), Failure> {
     let journal = Journal::open(writer(config, reached).await?).await?;
     let bar = bar("events");
-    let result = projections::rebuild(kind, database(reached)?, &journal, |at| {
+    let result = projections::rebuild(kind, serve::database(&reached.addresses)?, &journal, |at| {
         bar.set_length(at.total.unsigned_abs());
         bar.set_position(at.done.unsigned_abs());
     })

@@ -1,6 +1,6 @@
 //! `counterfoil users`: people of other systems.
 
-use std::fs::File;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,9 +10,10 @@ use identity::password::PasswordHash;
 use serde::Deserialize;
 
 use super::journal::bar;
-use super::reach::{Needs, Reached};
-use super::{Failure, say};
+use super::reach::{Needs, Reached, expect_master_key};
+use super::{Failure, INTERRUPTED, say};
 use crate::config::Config;
+use crate::import::columns;
 use crate::lifecycle::Lifecycle;
 use crate::serve::{self, Ledger};
 
@@ -33,9 +34,11 @@ pub enum Arguments {
     },
 }
 
+/// The columns of the file, each of them needed.
+const COLUMNS: [&str; 3] = ["email", "name", "password_hash"];
+
 /// A line of the file.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Line {
     email: String,
     name: String,
@@ -51,6 +54,8 @@ struct Tally {
     imported: u64,
     known: u64,
     refused: Vec<String>,
+    /// The line before which it was interrupted.
+    interrupted: Option<u64>,
 }
 
 /// Runs the command.
@@ -58,26 +63,51 @@ pub async fn run(arguments: Arguments, config: Config) -> Result<ExitCode, Failu
     let Arguments::Import { file } = arguments;
     let lines = read(&file)?;
     let lifecycle = Lifecycle::watch_signals()?;
-    let reached = Reached::beside(Needs { postgres: true, nats: true }, &config, &lifecycle).await?;
+    let reached = Reached::ledger(Needs { postgres: true, nats: true }, &config, &lifecycle).await?;
     let result = import(lines, &config, &reached, &lifecycle).await;
     reached.close(&lifecycle).await;
     let tally = result?;
     for reason in &tally.refused {
         say(reason)?;
     }
-    let Tally { imported, known, refused } = &tally;
+    let Tally { imported, known, refused, interrupted } = &tally;
     say(&format!("{imported} imported, {known} known already, {} refused", refused.len()))?;
+    if let Some(line) = interrupted {
+        say(&format!("Interrupted before line {line}. Run the same command again to continue."))?;
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
     Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// All lines with their numbers, each read or not.
 fn read(file: &Path) -> Result<Vec<Numbered>, Failure> {
-    let input = File::open(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|error| format!("{name}: {error}"))?.clone();
+    columns::check(&header, &COLUMNS, COLUMNS.len()).map_err(|(column, reason)| {
+        let column = column.map(|column| format!(", column `{column}`")).unwrap_or_default();
+        format!("{name}, line 1{column}: {reason}")
+    })?;
     let mut lines = Vec::new();
-    for record in reader.deserialize::<Line>() {
-        let number = u64::try_from(lines.len()).unwrap_or(u64::MAX).saturating_add(2);
-        lines.push((number, record.map_err(|error| error.to_string())));
+    for record in reader.records() {
+        let record = record.map_err(|error| format!("{name}: {error}"))?;
+        // Spreadsheets leave lines of commas behind.
+        if record.iter().all(str::is_empty) {
+            continue;
+        }
+        let number = record.position().map_or(0, |position| columns::line(text, position));
+        let line = if record.len() == header.len() {
+            record.deserialize(Some(&header)).map_err(|error| error.to_string())
+        } else {
+            Err(format!("it has {} fields, and the header names {}", record.len(), header.len()))
+        };
+        lines.push((number, line));
+    }
+    if lines.is_empty() {
+        return Err(format!("{name}: there is no user in it").into());
     }
     Ok(lines)
 }
@@ -88,6 +118,7 @@ async fn import(
     reached: &Reached,
     lifecycle: &Lifecycle,
 ) -> Result<Tally, Failure> {
+    expect_master_key(config)?;
     serve::migrate(config, &reached.addresses).await?;
     let ledger = Ledger::start(config, &reached.addresses).await?;
     let bar = bar("users");
@@ -95,7 +126,7 @@ async fn import(
     let mut tally = Tally::default();
     for (number, line) in lines {
         if lifecycle.soft().is_cancelled() {
-            tally.refused.push(format!("interrupted before line {number}; the import can be repeated"));
+            tally.interrupted = Some(number);
             break;
         }
         match one(ledger.people(), line).await {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, Notice};
 
 /// How long is tried to reach the server.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +29,14 @@ impl Connection {
             // Whoever closed standard error does not want to hear of it.
             let _ = writeln!(std::io::stderr(), "{text}");
         };
-        Client::new(&self.url, &self.token, PATIENCE, Box::new(notice))
+        self.patient_client(PATIENCE, Box::new(notice))
+    }
+
+    /// A client that goes on trying for so long, and says by `notice` that it has to.
+    ///
+    /// # Errors
+    /// When the address or the token is of no use.
+    pub(super) fn patient_client(&self, retry_for: Duration, notice: Notice) -> Result<Client, ClientError> {
+        Client::new(&self.url, &self.token, retry_for, notice)
     }
 }

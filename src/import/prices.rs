@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Failure, Problem};
+use super::columns;
 
 /// How many prices are sent at once.
 const AT_ONCE: usize = 500;
@@ -160,8 +161,8 @@ fn in_csv(text: &str) -> Result<Vec<(u64, Value)>, Wrong> {
         (Place { line, ..Place::default() }, error.to_string())
     };
     let header = reader.headers().map_err(unreadable)?.clone();
-    let first = header.position().map_or(1, |position| line(text, position));
-    check_header(&header)
+    let first = header.position().map_or(1, |position| columns::line(text, position));
+    columns::check(&header, &COLUMNS, NEEDED)
         .map_err(|(column, reason)| (Place { line: Some(first), column, ..Place::default() }, reason))?;
     let mut prices = Vec::new();
     for record in reader.records() {
@@ -170,7 +171,7 @@ fn in_csv(text: &str) -> Result<Vec<(u64, Value)>, Wrong> {
         if record.iter().all(str::is_empty) {
             continue;
         }
-        let line = record.position().map_or(0, |position| line(text, position));
+        let line = record.position().map_or(0, |position| columns::line(text, position));
         let wrong = |column: Option<&str>, reason: String| {
             (Place { line: Some(line), column: column.map(str::to_owned), pointer: None }, reason)
         };
@@ -184,30 +185,6 @@ fn in_csv(text: &str) -> Result<Vec<(u64, Value)>, Wrong> {
         ));
     }
     Ok(prices)
-}
-
-/// The line in which a record begins. The reader says where it stopped before, and empty lines may lie in between.
-fn line(text: &str, position: &csv::Position) -> u64 {
-    let behind = usize::try_from(position.byte()).ok().and_then(|at| text.get(at..)).unwrap_or_default();
-    let empty = behind.bytes().take_while(|byte| b"\r\n".contains(byte)).filter(|byte| *byte == b'\n');
-    position.line() + u64::try_from(empty.count()).unwrap_or_default()
-}
-
-/// The columns are known, each is there once, and none is missing that is needed.
-fn check_header(header: &csv::StringRecord) -> Result<(), (Option<String>, String)> {
-    let all = || format!("the columns are {}, separated by commas", COLUMNS.join(", "));
-    for (place, name) in header.iter().enumerate() {
-        if !COLUMNS.contains(&name) {
-            return Err((Some(name.to_owned()), format!("is not known; {}", all())));
-        }
-        if header.iter().take(place).any(|before| before == name) {
-            return Err((Some(name.to_owned()), "is there twice".to_owned()));
-        }
-    }
-    match COLUMNS.iter().take(NEEDED).find(|needed| !header.iter().any(|name| name == **needed)) {
-        Some(missing) => Err((None, format!("there is no column `{missing}`; {}", all()))),
-        None => Ok(()),
-    }
 }
 
 /// A line as the API takes it, or the column that lacks its value.

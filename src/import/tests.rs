@@ -39,8 +39,7 @@ impl TraceFile {
     fn for_ledger(&self, url: &str) -> LlmTrace {
         LlmTrace {
             file: self.0.clone(),
-            url: url.to_owned(),
-            token: "good-token".to_owned(),
+            connection: Connection { url: url.to_owned(), token: "good-token".to_owned() },
             wallet: "customers:42".to_owned(),
             revenue: "@revenue".to_owned(),
             asset: "USD".to_owned(),
@@ -267,15 +266,15 @@ async fn what_cannot_work_is_refused_before_the_first_row() {
             "--revenue: the wallet customers:eur holds EUR, not USD",
         ),
         (change(&|a| a.revenue = a.wallet.clone()), "--wallet and --revenue are the same wallet"),
-        (change(&|a| a.token = "forged".to_owned()), "does not accept the token: unauthenticated"),
-        (change(&|a| a.token = " ".to_owned()), "--token: it is empty"),
-        (change(&|a| a.url = "localhost:8080".to_owned()), "is not an http or https address"),
-        (change(&|a| a.url = "127.0.0.1".to_owned()), "--url: `127.0.0.1`:"),
+        (change(&|a| a.connection.token = "forged".to_owned()), "does not accept the token: unauthenticated"),
+        (change(&|a| a.connection.token = " ".to_owned()), "--token: it is empty"),
+        (change(&|a| a.connection.url = "localhost:8080".to_owned()), "is not an http or https address"),
+        (change(&|a| a.connection.url = "127.0.0.1".to_owned()), "--url: `127.0.0.1`:"),
         (change(&|a| a.file = PathBuf::from("/nonexistent.csv")), "/nonexistent.csv: No such file"),
         (change(&|a| a.asset = "EUR".to_owned()), "the asset needs a scale of 7"),
         (
             change(&|a| {
-                a.url = "http://127.0.0.1:1".to_owned();
+                a.connection.url = "http://127.0.0.1:1".to_owned();
                 a.retry_for = Duration::ZERO;
             }),
             "Connection refused",
@@ -300,11 +299,10 @@ async fn https_is_spoken_with_the_provider_that_is_built_in() {
 }
 
 #[test]
-fn durations_are_seconds_or_minutes() {
-    assert_eq!(seconds("60s"), Ok(Duration::from_secs(60)));
-    assert_eq!(seconds("5m"), Ok(Duration::from_secs(300)));
-    assert_eq!(seconds("0"), Ok(Duration::ZERO));
-    for text in ["", "s", "-1s", "1h", "1.5s", "99999999999999999999", "18446744073709551615m"] {
-        assert!(seconds(text).is_err(), "{text}");
+fn nobody_waits_longer_than_a_week() {
+    assert_eq!(patience("7d"), Ok(LONGEST));
+    assert_eq!(patience("0"), Ok(Duration::ZERO));
+    for text in ["8d", "604801", "s", "-1s"] {
+        assert!(patience(text).is_err(), "{text}");
     }
 }

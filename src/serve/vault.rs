@@ -1,5 +1,6 @@
 //! The vault, as it is configured.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -11,6 +12,12 @@ use sqlx::PgPool;
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::servers::make_data_dir;
+
+/// The file of the master key that is our own.
+#[must_use]
+pub fn master_key_file(config: &Config) -> PathBuf {
+    config.data_dir().join("master-key")
+}
 
 /// Opens the vault. A master key of our own is made in the data directory if none is configured and there is none.
 /// `pool` acts as `journal::Role::Identity`.
@@ -28,7 +35,7 @@ pub async fn open_vault(
             .ok_or("identity.master_key must be file:<path>, env:<name> or command:<command line>")?,
         None => {
             make_data_dir(&config.data_dir())?;
-            let source = MasterSource::File(config.data_dir().join("master-key"));
+            let source = MasterSource::File(master_key_file(config));
             if source.make_if_missing().await? {
                 tracing::info!(%source, "a master key was made: without it nothing that is sealed can be read, so keep a copy");
             }

@@ -1,7 +1,6 @@
 //! The parts of the ledger, put together.
 
 use std::net::SocketAddr;
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,8 +55,7 @@ pub struct Ledger {
 impl Ledger {
     /// Starts everything but the API, on a migrated database.
     pub async fn start(config: &Config, addresses: &Addresses) -> Result<Self, Failure> {
-        let url = addresses.database_url.as_deref().ok_or("the address of the database is not known")?;
-        let options = PgConnectOptions::from_str(url)?;
+        let options = super::database(addresses)?;
         let Pools { writer, projector, reader, identity } = Pools::connect(config, &options).await?;
         let journal = Journal::open(writer.clone()).await?;
         if journal.partition_count().0 != config.journal.partitions {

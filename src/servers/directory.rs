@@ -46,6 +46,27 @@ pub fn running(directory: &Path) -> Result<Option<Addresses>, Error> {
     }
 }
 
+/// Whether there is a PostgreSQL cluster in `directory`: a finished one, which moves there whole.
+///
+/// # Errors
+/// The directory cannot be looked into.
+pub fn has_postgres(directory: &Path) -> Result<bool, Error> {
+    has(directory, "postgres")
+}
+
+/// Whether a nats-server was ever started in `directory`.
+///
+/// # Errors
+/// The directory cannot be looked into.
+pub fn has_nats(directory: &Path) -> Result<bool, Error> {
+    has(directory, "nats.json")
+}
+
+fn has(directory: &Path, name: &str) -> Result<bool, Error> {
+    let path = directory.join(name);
+    path.try_exists().map_err(Error::io("look for", &path))
+}
+
 /// A data directory held by this process.
 #[derive(Debug)]
 pub struct DataDir {

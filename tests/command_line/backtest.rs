@@ -94,6 +94,11 @@ async fn only_the_calls_that_are_meant_are_replayed() {
     with(&["--to", "2024-12-31T00:00:00Z"]).await.assert_said("0 wallets: 0 calls would have been allowed");
     with(&["--level", "gold"]).await.assert_failed(1, &["level_not_found", "gold"]);
     with(&["--wallet", "three"]).await.assert_failed(1, &["--wallet", "there is no wallet three"]);
+    with(&["--asset", "USD"]).await.assert_said("5 calls would have been allowed");
+    with(&["--asset", "NOPE"]).await.assert_failed(1, &["--asset: the tenant has no asset NOPE"]);
+    with(&["--user", "nobody"]).await.assert_failed(1, &["--user: no call is recorded for the user nobody"]);
+    // Somebody who made no calls at the time that is meant is somebody all the same.
+    with(&["--user", "user-of-one", "--to", "2024-12-31T00:00:00Z"]).await.assert_said("0 wallets: 0 calls");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +109,43 @@ async fn what_cannot_be_replayed_is_told_with_what_to_do() {
         (&["--amount", "10"][..], 2, "--mode"),
         (&["--mode", "weekly", "--amount", "10"], 2, "monthly"),
         (&["--mode", "lifetime", "--amount", "ten"], 2, "--amount"),
-        (&["--mode", "lifetime", "--amount=-1"], 1, "--amount"),
+        (&["--mode", "lifetime", "--amount=-1"], 1, "--amount: a policy allocates no less than nothing"),
+        (&["--mode", "lifetime", "--amount", "-5"], 1, "--amount: a policy allocates no less than nothing"),
+        (&["--mode", "lifetime", "--amount", "5", "--balance", "-5"], 1, "--balance: a wallet has no less"),
+        (&["--mode", "lifetime", "--amount", "5", "--balance=-0.01"], 1, "--balance: a wallet has no less"),
+        (
+            &["--mode", "monthly", "--amount", "10", "--rollover", "capped", "--rollover-most", "-5"],
+            1,
+            "--rollover-most: no less than nothing",
+        ),
+        (
+            &[
+                "--mode",
+                "lifetime",
+                "--amount",
+                "5",
+                "--from",
+                "2024-02-01T00:00:00Z",
+                "--to",
+                "2024-01-01T00:00:00Z",
+            ],
+            1,
+            "--to: there is no time between --from and --to",
+        ),
+        (
+            &[
+                "--mode",
+                "lifetime",
+                "--amount",
+                "5",
+                "--from",
+                "2024-02-01T00:00:00Z",
+                "--to",
+                "2024-02-01T01:00:00+01:00",
+            ],
+            1,
+            "--to: there is no time between --from and --to",
+        ),
         (
             &["--mode", "lifetime", "--amount", "10", "--rollover", "full"],
             1,

@@ -1,38 +1,12 @@
 //! `counterfoil prices import`.
 
-use std::path::{Path, PathBuf};
-
-use counterfoil::system::SystemIds;
-use domain::Ids as _;
-
 use crate::server::{Client, Server};
-use crate::{Done, assert_tells_who_cannot_be_served, run};
-
-/// A file that goes when the test does.
-struct PriceFile(PathBuf);
-
-impl PriceFile {
-    fn new(text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("counterfoil-prices-{}", SystemIds.next().simple()));
-        std::fs::write(&path, text).expect("a temporary file");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("the path is text")
-    }
-}
-
-impl Drop for PriceFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+use crate::{Done, TextFile, assert_tells_who_cannot_be_served, run};
 
 const HEADER: &str = "provider,model,asset,input,output,cache_read\n";
 
-async fn imported(owner: &Client, server: &Server, text: &str) -> (PriceFile, Done) {
-    let file = PriceFile::new(text);
+async fn imported(owner: &Client, server: &Server, text: &str) -> (TextFile, Done) {
+    let file = TextFile::new(text);
     let done = run(server.base(), &owner.token, &["prices", "import", file.path()]).await;
     (file, done)
 }
@@ -120,7 +94,7 @@ async fn what_is_wrong_in_a_file_is_named_by_its_line() {
         "of a file with a mistake in its form nothing is set"
     );
     let missing = std::env::temp_dir().join("counterfoil-no-such-file.csv");
-    let missing = Path::to_str(&missing).expect("the path is text");
+    let missing = missing.to_str().expect("the path is text");
     let done = run(server.base(), &owner.token, &["prices", "import", missing]).await;
     done.assert_failed(1, &[missing, "No such file"]);
 }
@@ -140,7 +114,7 @@ async fn a_price_that_is_refused_is_named_with_what_was_set_before_it() {
 async fn who_cannot_import_prices_is_told_why() {
     let server = Server::start().await;
     let owner = server.tenant("acme").await;
-    let file = PriceFile::new(&format!("{HEADER}a,one,USD,1,2,\n"));
+    let file = TextFile::new(&format!("{HEADER}a,one,USD,1,2,\n"));
     assert_tells_who_cannot_be_served(&server, &["prices", "import", file.path()], false).await;
     assert!(owner.get("/v1/prices").await.items().is_empty());
 }

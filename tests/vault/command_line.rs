@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 use identity::vault::Purpose;
 
 use super::*;
+use crate::support::private_nats;
 
 /// Runs the command on the world's database and keys.
 async fn keys(world: &World, arguments: &[&str]) -> Output {
@@ -69,13 +70,15 @@ async fn signing_keys_are_rotated_by_command() {
 async fn a_master_key_that_is_not_configured_is_made_in_the_data_directory() {
     let world = World::new().await;
     let directory = world.keys.0.join("data");
+    let (root, nats) = ("root@example.com", tokio::task::spawn_blocking(private_nats).await.unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
     command
-        .args(["keys", "list", "--database-url", world.database.url(), "--data-dir"])
+        .args(["admin", "create", "--email", root, "--database-url", world.database.url(), "--data-dir"])
         .arg(&directory)
+        .args(["--nats-url", &nats.nats_url()])
         .stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    assert!(said(&output).contains('1'));
+    assert!(said(&output).contains("is a superadmin"));
     let made = MasterKeys::load(&MasterSource::File(directory.join("master-key"))).await.unwrap();
     assert_eq!(made.highest(), 1);
 }

@@ -62,6 +62,15 @@ impl Client {
         Ok(allowances.iter().filter_map(wallet).collect())
     }
 
+    /// Whether any call for this user was ever recorded.
+    ///
+    /// # Errors
+    /// [`Failure`], as every call.
+    pub async fn has_calls_for(&self, user: &str) -> Result<bool, Failure> {
+        let page = self.get(&["executions"], &[("user", user.to_owned()), ("limit", "1".to_owned())]).await?;
+        Ok(page.get("items").and_then(Value::as_array).is_some_and(|items| !items.is_empty()))
+    }
+
     /// The calls that pass the filters and came to an end.
     ///
     /// # Errors

@@ -35,7 +35,9 @@ async fn a_tenant_that_there_is_not_has_no_empty_books() {
     let server = Server::start().await;
     server.tenant("acme").await;
     let nobody = server.client(&server.token("acne", "admin"));
-    for path in ["/v1/wallets", "/v1/trial-balance", "/v1/events", "/v1/audit", "/v1/assets", "/v1/executions"] {
+    for path in
+        ["/v1/wallets", "/v1/trial-balance", "/v1/events", "/v1/audit", "/v1/assets", "/v1/executions"]
+    {
         let answer = nobody.get(path).await;
         assert_eq!((answer.status, answer.text("/code")), (404, "tenant_not_found"), "{path}: {answer:?}");
     }

@@ -83,6 +83,8 @@ fn tell(Finding { check: Check { name, state, detail }, reason }: &Finding) {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use std::slice;
+
     use super::*;
 
     fn finding(name: &str, state: CheckState, reason: Option<&str>) -> Finding {
@@ -121,10 +123,10 @@ mod tests {
             news(before, now).map(|finding| finding.check.name.clone()).collect()
         };
         let (well, gone) = (finding("a", Ok, None), finding("a", Failed, Some("refused")));
-        assert!(named(&[], &[well.clone()]).is_empty());
-        assert_eq!(named(&[], &[gone.clone()]), ["a"]);
-        assert!(named(&[gone.clone()], &[gone.clone()]).is_empty());
-        assert_eq!(named(&[gone.clone()], &[finding("a", Failed, Some("timed out"))]), ["a"]);
+        assert!(named(&[], slice::from_ref(&well)).is_empty());
+        assert_eq!(named(&[], slice::from_ref(&gone)), ["a"]);
+        assert!(named(slice::from_ref(&gone), slice::from_ref(&gone)).is_empty());
+        assert_eq!(named(slice::from_ref(&gone), &[finding("a", Failed, Some("timed out"))]), ["a"]);
         assert_eq!(named(&[gone], &[well]), ["a"]);
     }
 }

@@ -27,7 +27,7 @@ static PINNED: &[Pinned] = &[
     // The platform.
     ("POST", "=/v1/tenants", "s or self", ""),
     ("GET", "/v1/tenants", "s", ""),
-    ("GET POST", "/v1/users", "s", ""),
+    ("GET POST DELETE", "/v1/users", "s", ""),
     ("GET PUT DELETE POST", "/v1/platform/", "s", ""),
     ("POST", "=/v1/tenant/suspend", "s", ""),
     ("POST", "=/v1/tenant/resume", "s", ""),

@@ -81,9 +81,8 @@ fn tell(Finding { check: Check { name, state, detail }, reason }: &Finding) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use std::slice;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 

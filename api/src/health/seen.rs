@@ -120,11 +120,11 @@ mod tests {
         let named = |before: &[Finding], now: &[Finding]| -> Vec<String> {
             news(before, now).map(|finding| finding.check.name.clone()).collect()
         };
-        let (well, gone) = (finding("a", Ok, None), finding("a", Failed, Some("refused")));
-        assert!(named(&[], &[well.clone()]).is_empty());
-        assert_eq!(named(&[], &[gone.clone()]), ["a"]);
-        assert!(named(&[gone.clone()], &[gone.clone()]).is_empty());
-        assert_eq!(named(&[gone.clone()], &[finding("a", Failed, Some("timed out"))]), ["a"]);
-        assert_eq!(named(&[gone], &[well]), ["a"]);
+        let (well, gone) = ([finding("a", Ok, None)], [finding("a", Failed, Some("refused"))]);
+        assert!(named(&[], &well).is_empty());
+        assert_eq!(named(&[], &gone), ["a"]);
+        assert!(named(&gone, &gone).is_empty());
+        assert_eq!(named(&gone, &[finding("a", Failed, Some("timed out"))]), ["a"]);
+        assert_eq!(named(&gone, &well), ["a"]);
     }
 }

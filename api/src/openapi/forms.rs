@@ -78,7 +78,7 @@ const FORMS: &[(&str, Form)] = &[
             Some(128),
         ),
     ),
-    ("wallet-path", Text(r"^@?[A-Za-z0-9._-]{1,64}(:[A-Za-z0-9._-]{1,64})*$", Some(255))),
+    ("wallet-path", Text(WALLET_PATH, Some(255))),
     ("wallet-status", Word(&["open", "frozen", "closed"])),
     (
         "web-address",
@@ -90,8 +90,11 @@ const FORMS: &[(&str, Form)] = &[
     ("zone-name", Text(r"^[A-Za-z0-9/_+-]{1,64}$", None)),
 ];
 
-/// One part of a path, and what is named like one.
-const SEGMENT: &str = r"^[A-Za-z0-9._-]{1,64}$";
+/// One part of a path, and what is named like one: up to 64 characters, and neither `.` nor `..`.
+const SEGMENT: &str =
+    r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62})$";
+/// Such parts.
+const WALLET_PATH: &str = r"^@?([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62})(:([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62}))*$";
 /// By what calls can be told apart, joined by commas.
 const DIMENSIONS: &str = r"^(application|wallet|user|provider|model|outcome)(,(application|wallet|user|provider|model|outcome)){0,5}$";
 
@@ -220,7 +223,10 @@ mod tests {
         assert_agree::<Slug>("slug", &["acme", "a1", "a", "-a", "a-", "Acme", "a_b"]);
         assert_agree::<WalletPath>(
             "wallet-path",
-            &["a", "@a:b", "a:", ":a", "@", "a b", "a@b", "@@a", "\u{fc}", "a\n"],
+            &[
+                "a", "@a:b", "a:", ":a", "@", "a b", "a@b", "@@a", "\u{fc}", "a\n", ".", "..", "...", ".a",
+                "..a", "a:..", "..:a", "a:...b",
+            ],
         );
         assert_agree::<DomainName>(
             "domain-name",
@@ -256,7 +262,14 @@ mod tests {
             &["a@b", "A.b+c@x-y.org", "a@", "@b", "a b@c", ".a@b", "a@-b", "a@b..c", "\u{fc}@b"],
         );
         assert_agree::<Locale>("locale", &["en", "de-AT", "e", "en_GB", "en-", "12"]);
-        let parts = ["a", "A.b-c_1", "", "a b", "a/b", "a:b", "\u{fc}"];
+        let long = [
+            "a".repeat(64),
+            "a".repeat(65),
+            "..".to_owned() + &"a".repeat(62),
+            "..".to_owned() + &"a".repeat(63),
+        ];
+        let mut parts = vec!["a", "A.b-c_1", "", "a b", "a/b", "a:b", "\u{fc}", ".", "..", "...", ".a"];
+        parts.extend(long.iter().map(String::as_str));
         assert_agree::<LevelName>("level-name", &parts);
         assert_agree::<ProviderName>("provider-name", &parts);
         assert_agree::<ModelName>(

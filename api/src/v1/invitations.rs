@@ -114,9 +114,12 @@ pub async fn list(Read { query, view }: Read<ListInvitations>) -> Answer {
     ))]
 pub async fn withdraw(Write { writer, .. }: Write<Nothing>, InvitationAt(id): InvitationAt) -> Answer {
     let command = TenantCommand::WithdrawInvitation { invitation: id, by: writer.role()? };
-    let outcome = writer.submit(Command::Tenant(command)).await?;
-    writer.people().forget_invitation(writer.tenant(), id).await?;
-    Ok(answer::gone(&outcome))
+    let withdrawn = writer.submit(Command::Tenant(command)).await;
+    // Also where it was withdrawn before: forgetting may have been cut off then.
+    if withdrawn.as_ref().err().is_none_or(|refused| refused.code == code::INVITATION_WITHDRAWN) {
+        writer.people().forget_invitation(writer.tenant(), id).await?;
+    }
+    Ok(answer::gone(&withdrawn?))
 }
 
 /// The token of the mail.

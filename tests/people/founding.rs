@@ -10,6 +10,14 @@ async fn found(founder: &Client, key: &str, slug: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_founds_the_tenant_that_operators_take_for_the_platform() {
+    let server = self_service().await;
+    let eve = person(&server, "eve@example.com", "Eve").await;
+    let refused = found(&eve, "k", "platform").await;
+    assert_eq!((refused.status, refused.text("/code")), (409, "tenant_exists"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_founds_a_tenant_that_there_is_learns_nothing_of_the_keys_that_it_used() {
     let server = self_service().await;
     let ada = person(&server, "ada@example.com", "Ada").await;

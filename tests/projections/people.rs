@@ -227,7 +227,7 @@ async fn programs(ledger: &Ledger) -> (ApplicationId, ApplicationId, [KeyId; 4])
         key: keys[2],
         public_id: public_id(keys[2]),
         digest: digest(keys[2].0),
-        expires_at: Change::Keep,
+        expires_at: Change::Clear,
     };
     let until = ledger.clock.get() + TimeDelta::hours(1);
     ask(

@@ -14,6 +14,8 @@ use crate::field::Field;
 use crate::problem::{Problem, ProblemBody, code};
 use crate::resource::{List, TenantBody};
 
+/// What operators make tokens for that are to belong to no tenant. Whoever founded one would see in its logs what they did.
+const RESERVED: &str = "platform";
 const LIST: &str = "tenants";
 
 /// A tenant to be created.
@@ -44,6 +46,10 @@ impl Document for CreateTenant {}
         (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")
     ))]
 pub async fn create(Write { body, writer }: Write<CreateTenant>) -> Answer {
+    if body.slug.0.as_str() == RESERVED {
+        let detail = format!("{RESERVED} is no tenant's slug");
+        return Err(Problem::new(code::TENANT_EXISTS, detail).at("slug"));
+    }
     let owner = owner(&writer, body.owner.map(UserId)).await?;
     let outcome = writer.create_tenant(body.slug.0, body.name.0, owner).await?;
     writer.settle(&outcome).await;

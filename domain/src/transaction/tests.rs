@@ -75,7 +75,7 @@ fn a_settlement_never_exceeds_its_hold() {
     at(NOW)
         .given(held.clone())
         .when(settle("-0.01"))
-        .then_expect_error(TransactionRejection::NotPositive { index: 0 });
+        .then_expect_error(TransactionRejection::Negative { index: 0 });
     at(NOW)
         .given(held.clone())
         .when(settle("1.001"))

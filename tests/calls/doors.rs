@@ -345,7 +345,7 @@ async fn a_call_can_be_ended_and_what_was_used_is_paid() {
 
 /// Where there is room for one call and one is running, each other one is refused so, and nothing of it is begun; when the first
 /// one has ended there is room again.
-async fn second_call_is_told_to_come_again(setting: &str, status: u16, code: &str) {
+async fn expect_room_for_one_call(setting: &str, status: u16, code: &str) {
     let Some(world) = World::start(&[(setting, "1")]).await else { return };
     let model = world.fault(Shape::Chat, "").await;
     world.fund("payer", "1").await;
@@ -377,13 +377,13 @@ async fn second_call_is_told_to_come_again(setting: &str, status: u16, code: &st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_calls_than_are_taken_at_once_are_told_to_come_again_in_every_shape() {
-    second_call_is_told_to_come_again("COUNTERFOIL_GATEWAY__CALLS", 503, "too_many_calls").await;
+    expect_room_for_one_call("COUNTERFOIL_GATEWAY__CALLS", 503, "too_many_calls").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_with_its_share_of_the_calls_is_told_to_come_again_in_every_shape() {
     let setting = "COUNTERFOIL_GATEWAY__CALLS_PER_TENANT";
-    second_call_is_told_to_come_again(setting, 429, "too_many_calls_of_tenant").await;
+    expect_room_for_one_call(setting, 429, "too_many_calls_of_tenant").await;
 }
 
 /// What is held for a call that is running cannot be taken from under it.
